@@ -1,0 +1,132 @@
+"""The error tree: every class names the exit code it ends the command with.
+
+::
+
+    RolloutError            1   a bug of ours
+    ├── InvalidTransition   1   the engine was asked for an impossible move
+    ├── InputError          2   what a user wrote is wrong; nothing was contacted
+    ├── Refused             6   nothing was changed, and why
+    ├── Held                7   another rollout holds the lease
+    │   └── Fenced          7   a host has seen a newer rollout than this one
+    ├── StoreError          8   the journal cannot be written or read
+    ├── Unreachable         6   no connection: what was to be sent was not sent
+    │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
+    ├── OutcomeUnknown      5   sent, and no trailer came back
+    └── BalancerError       6   a balancer refused, or could not be read
+
+Errors carry strings and ids, never domain objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class RolloutError(Exception):
+    """The root of the tree."""
+
+    exit_code = 1
+
+
+class InvalidTransition(RolloutError):
+    """An event met a state that has no row for it; the message carries the story so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with an input, in the project's form.
+
+    ``FILE:LINE:COL: E_CODE: what is wrong. Why it matters. What to write instead.``
+    Lines and columns count from 1; 0 means unknown.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    code: str
+    what: str
+    why: str = ""
+    instead: str = ""
+    source: str = ""  # the line of the file, for the caret
+
+    def __str__(self) -> str:
+        """Return the one-line form."""
+        place = self.file
+        if self.line:
+            place += f":{self.line}:{self.column or 1}"
+        said = " ".join(s for s in (self.what, self.why, self.instead) if s)
+        return f"{place}: {self.code}: {said}"
+
+
+class InputError(RolloutError):
+    """Everything that is wrong with what the user wrote, all at once."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem) -> None:
+        """Keep the problems in the order of the file."""
+        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason for a refusal: a code, what is so, and what to do next."""
+
+    code: str
+    what: str
+    instead: str = ""
+    hosts: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        """Return the one-line form."""
+        return f"{self.code}: {self.what}" + (f" {self.instead}" if self.instead else "")
+
+
+class Refused(RolloutError):
+    """Refused before anything changed, with every reason."""
+
+    exit_code = 6
+
+    def __init__(self, *reasons: Reason) -> None:
+        """Keep all the reasons."""
+        self.reasons = reasons
+        super().__init__("\n".join(map(str, reasons)))
+
+
+class Held(RolloutError):
+    """Another rollout holds the lease of this (environment, app)."""
+
+    exit_code = 7
+
+
+class Fenced(Held):
+    """A host has seen a newer rollout: this one must not go on."""
+
+
+class StoreError(RolloutError):
+    """The state store failed, or does not know what it was asked for."""
+
+    exit_code = 8
+
+
+class Unreachable(RolloutError):
+    """No connection to a host: nothing was sent."""
+
+    exit_code = 6
+
+
+class HostKeyRefused(Unreachable):
+    """The host's key is unknown, changed or revoked."""
+
+
+class OutcomeUnknown(RolloutError):
+    """A step was sent and its trailer did not come back."""
+
+    exit_code = 5
+
+
+class BalancerError(RolloutError):
+    """A balancer could not be read, or refused what was written."""
+
+    exit_code = 6

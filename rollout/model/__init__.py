@@ -1,0 +1,1 @@
+"""Values on the ground floor: frozen, plain, and knowing nobody."""

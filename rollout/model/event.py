@@ -1,0 +1,211 @@
+"""Events: the only wire. A closed union, in the past tense; and notes, which the engine ignores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rollout.model.host import HostName
+from rollout.model.plan import Action, Plan
+from rollout.model.pool import PoolName
+from rollout.model.verdict import Cause, Outcome
+
+End = Literal["succeeded", "halted", "reverted", "stranded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Who, from where, why, and with what: claims of the environment are kept as claims."""
+
+    user: str = ""
+    uid: int = -1
+    controller: str = ""
+    message: str = ""
+    playbook: str = ""
+    argv: tuple[str, ...] = ()
+    commit: str = ""
+    dirty: bool = False
+    ci: Mapping[str, str] = field(default_factory=dict)
+    ssh_keys: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStarted:
+    """The plan is what will be done; from here on the journal needs nothing else."""
+
+    kind: Literal["rollout_started"] = "rollout_started"
+    plan: Plan
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagingClosed:
+    """Every host that could be staged is."""
+
+    kind: Literal["staging_closed"] = "staging_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """An intention: durable before its effect. ``op`` is unique in the rollout and grows."""
+
+    kind: Literal["step_started"] = "step_started"
+    host: HostName
+    op: int
+    at: int  # index in the program, or in the way back
+    undo: bool = False
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A fact about a step."""
+
+    kind: Literal["step_finished"] = "step_finished"
+    host: HostName
+    op: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSickened:
+    """A done host failed its checks ``fall`` times in a row."""
+
+    kind: Literal["host_sickened"] = "host_sickened"
+    host: HostName
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRevertStarted:
+    """A host begins its way back."""
+
+    kind: Literal["host_revert_started"] = "host_revert_started"
+    host: HostName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted:
+    """The next batch may begin."""
+
+    kind: Literal["batch_started"] = "batch_started"
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchClosed:
+    """Every host of the batch is settled."""
+
+    kind: Literal["batch_closed"] = "batch_closed"
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollingClosed:
+    """Every batch is closed; what is left is to write down that it went well."""
+
+    kind: Literal["rolling_closed"] = "rolling_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineReached:
+    """A deadline that the engine asked for by name has passed."""
+
+    kind: Literal["deadline_reached"] = "deadline_reached"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltOrdered:
+    """No forward step begins any more. ``revert`` says whether the way back follows."""
+
+    kind: Literal["halt_ordered"] = "halt_ordered"
+    cause: Cause
+    reason: str
+    revert: bool
+    signal: Literal["", "SIGINT", "SIGTERM"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertStarted:
+    """The way back begins for these hosts, in this order."""
+
+    kind: Literal["revert_started"] = "revert_started"
+    hosts: tuple[HostName, ...]
+    condemned: bool  # the release itself was at fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A dead controller's rollout was taken over; what was in flight is no longer.
+
+    ``stranded`` names hosts that were found in a state nobody planned, and why.
+    """
+
+    kind: Literal["recovered"] = "recovered"
+    epoch: int
+    stranded: Mapping[HostName, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReasserted:
+    """A balancer had forgotten (a reload, a restart) and was told again."""
+
+    kind: Literal["pool_reasserted"] = "pool_reasserted"
+    pool: PoolName
+    hosts: tuple[HostName, ...]
+    generation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutFinished:
+    """The end, with a sentence that says why."""
+
+    kind: Literal["rollout_finished"] = "rollout_finished"
+    end: End
+    reason: str
+    exit_code: int
+
+
+Event = (
+    RolloutStarted
+    | StagingClosed
+    | StepStarted
+    | StepFinished
+    | HostSickened
+    | HostRevertStarted
+    | BatchStarted
+    | BatchClosed
+    | RollingClosed
+    | DeadlineReached
+    | HaltOrdered
+    | RevertStarted
+    | Recovered
+    | PoolReasserted
+    | RolloutFinished
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something worth showing and not worth remembering: never folded, never fsynced."""
+
+    about: Literal["retry", "output", "progress", "draining", "waiting", "probe", "sink_dropped", "upload"]
+    host: HostName | None = None
+    text: str = ""
+    done: int = 0  # of ``total``, for progress
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the journal. ``hash`` covers every other field, the previous hash included."""
+
+    rollout: str
+    seq: int
+    at: str  # RFC 3339, UTC, milliseconds
+    event: Event
+    previous_hash: str
+    hash: str

@@ -1,0 +1,56 @@
+"""What preflight saw of one host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rollout.model.check import Probed
+from rollout.model.host import HostName
+from rollout.model.pool import MemberState, PoolName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One host as it was seen; everything said by the host itself is only a claim.
+
+    ``releases`` maps ids of complete releases to their manifest digests, ``ledger`` maps ids to
+    their marks, ``members`` the pools that the host belongs to, ``checks`` how each check of the
+    play answered for the release that runs now.
+    """
+
+    host: HostName
+    reachable: bool = True
+    why: str = ""  # why it is not reachable
+    root: str = "ok"
+    writable: bool = True
+    identity: str = ""
+    current: str = ""
+    current_kind: str = "none"
+    running: str = ""
+    releases: Mapping[str, str] = field(default_factory=dict)
+    ledger: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    epoch_number: int = 0
+    epoch_rollout: str = ""
+    free_bytes: int = 1 << 62
+    free_inodes: int = 1 << 62
+    boot_id: str = ""
+    init_started: str = ""
+    machine_id: str = ""
+    sudo: str = "unneeded"
+    missing_tools: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    shared_missing: tuple[str, ...] = ()
+    members: Mapping[PoolName, MemberState | None] = field(default_factory=dict)
+    checks: tuple[Probed, ...] = ()
+    identity_proof: bool = True
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every check passes now."""
+        return self.reachable and all(c.ok for c in self.checks)
+
+    @property
+    def in_rotation(self) -> bool:
+        """Whether every pool that knows the host sends it traffic."""
+        return all(m is not None and m.in_rotation for m in self.members.values())

@@ -1,0 +1,181 @@
+"""The plan: what will be done, host by host, and the way back of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rollout.model.check import CheckSpec, Health
+from rollout.model.host import Connection, HostName
+from rollout.model.pool import Drain, Member, PoolName, PoolSpec
+from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Bring the release to the host, while it serves."""
+
+    kind: Literal["stage"] = "stage"
+    present: bool = False  # the complete release is there already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Note in the ledger that the staged release is unverified, or bad."""
+
+    kind: Literal["discard"] = "discard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deregister:
+    """Out of every pool, drained, read back."""
+
+    kind: Literal["deregister"] = "deregister"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """Into every pool, read back, the balancer's own check says UP."""
+
+    kind: Literal["register"] = "register"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """Swap the link and restart. ``expect`` is what ``current`` names before."""
+
+    kind: Literal["switch"] = "switch"
+    release: ReleaseId
+    manifest: str
+    expect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify:
+    """Identity of the running release, and health for ``healthy_for``."""
+
+    kind: Literal["verify"] = "verify"
+    release: ReleaseId
+    way_back: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Stop the service and remove the link."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    release: ReleaseId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Note in the ledger that the rollout succeeded here: the next one's way back."""
+
+    kind: Literal["keep"] = "keep"
+    release: ReleaseId
+
+
+Action = Stage | Discard | Deregister | Register | Switch | Verify | Withdraw | Keep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a host's program and its undo, in the order in which it is undone."""
+
+    do: Action
+    undo: tuple[Action, ...] = ()
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlan:
+    """Everything needed to work on one host, and back, without any file of the operator's.
+
+    ``steps``: the first ``staging`` of them are done before any host leaves rotation.
+    ``previous``: the release of the way back ("" when the host served nobody).
+    ``checks`` are for the new release, ``checks_back`` for the previous one: those that it
+    passed when preflight tried them.
+    """
+
+    host: HostName
+    connection: Connection
+    steps: tuple[Step, ...] = ()
+    staging: int = 0
+    previous: str = ""
+    members: Mapping[PoolName, Member] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
+    service: Service
+    checks: tuple[CheckSpec, ...] = ()
+    checks_back: tuple[CheckSpec, ...] = ()
+    identity_back: bool = True  # whether the identity proof is demanded on the way back
+    serving: bool = True  # in rotation and healthy when observed
+    note: str = ""  # why the program is empty or short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Hosts between two gates, and the waves in which the floor lets them leave."""
+
+    waves: tuple[tuple[HostName, ...], ...]
+
+    @property
+    def hosts(self) -> tuple[HostName, ...]:
+        """All of them, in order."""
+        return tuple(h for wave in self.waves for h in wave)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """One pool, its floor, and whether the floor was written by the operator."""
+
+    spec: PoolSpec
+    floor: int
+    written: bool
+    size: int  # members that the play's pattern matched, before --limit
+    serving: int  # of them in service at the start
+    others: Mapping[Member, str] = field(default_factory=dict)  # members of ours that this run leaves alone -> host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnFailure:
+    """What a failure starts."""
+
+    revert: Literal["fleet", "batch", "host", "none"] = "fleet"
+    before_switch: Literal["halt", "revert"] = "halt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayPlan:
+    """One play: its release, its batches, its hosts, and its limits."""
+
+    name: str
+    app: str
+    release: Release
+    site: Site
+    batches: tuple[Batch, ...]
+    hosts: Mapping[HostName, HostPlan]
+    pools: tuple[PoolPlan, ...] = ()
+    width: int = 1  # hosts that may be worked on at once, by the floors at the start
+    forks: int = 20
+    max_failures: int = 0
+    max_fail_percentage_ppm: int | None = None  # per batch, strictly greater
+    off_target: tuple[HostName, ...] = ()  # unreachable and skipped
+    failures_at_start: int = 0
+    drain: Drain = field(default_factory=Drain)
+    health: Health = field(default_factory=Health)
+    on_failure: OnFailure = field(default_factory=OnFailure)
+    step_timeout_s: float = 300.0
+    progress_deadline_s: float = 900.0
+    collect: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One apply is one plan is one rollout. ``digest`` covers what was decided, not id or time."""
+
+    id: str
+    environment: str
+    plays: tuple[PlayPlan, ...]
+    digest: str = ""
+    epoch: int = 0  # the lease's number

@@ -1,0 +1,101 @@
+"""Releases: what is installed, what runs it, and where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+ReleaseId = NewType("ReleaseId", str)
+
+RELEASE_ID = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"
+APP_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One immutable build: an id for people, digests (lower-case hex SHA-256) for machines."""
+
+    id: ReleaseId
+    artifact: str  # digest of the very bytes that are sent
+    manifest: str  # digest of the manifest of what they unpack to
+    size: int = 0  # bytes sent, without the manifest
+    manifest_size: int = 0  # bytes of the manifest text
+    unpacked: int = 0  # bytes on disk
+    files: int = 0  # inodes
+    compression: Literal["", "gzip"] = ""
+    strip: str = ""  # the one top-level directory that is taken off, or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFile:
+    """A file that outlives releases; without ``content`` it must exist already."""
+
+    path: str
+    content: str | None = None
+    mode: str = "0640"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What outlives releases: relative paths, linked into each release."""
+
+    dirs: tuple[str, ...] = ()
+    files: tuple[SharedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where an app lives on a host."""
+
+    root: str
+    app: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemdUnit:
+    """A unit that runs the release."""
+
+    unit: str
+    action: Literal["restart", "reload"] = "restart"
+    timeout_s: float = 0.0  # 0: the unit's own stop and start timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Systemd:
+    """One or more systemd units, acted on in order."""
+
+    kind: Literal["systemd"] = "systemd"
+    units: tuple[SystemdUnit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """A service driven by argv lists of the user's; ``status`` prints the main PID or exits 0."""
+
+    kind: Literal["commands"] = "commands"
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process of our own, for hosts without an init system: pid file, own process group."""
+
+    kind: Literal["process"] = "process"
+    command: tuple[str, ...]
+    stop_signal: str = "TERM"
+    stop_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoService:
+    """Nothing is restarted: files only."""
+
+    kind: Literal["none"] = "none"
+
+
+Service = Systemd | Commands | Process | NoService

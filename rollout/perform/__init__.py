@@ -1,0 +1,1 @@
+"""Effects: carry out one step, through values that a driver performs."""

@@ -1,0 +1,185 @@
+"""Ops: the values that are said to a host, and the values that come back.
+
+``render`` (frame.py) turns an Op into one script; the simulated host of ``rollout.testing``
+executes the same value in memory; ``testing.contracts`` holds the two together.
+Every Op is an ensure-action: doing it twice is doing it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """Who may change a host: compared on the host, under its lock.
+
+    ``number`` and ``rollout`` are the fencing pair of semantics.md; ``sequence`` grows with
+    every Op of one rollout on a host, so that a late delivery of an Op that was given up is
+    refused (``E_STALE``) when a newer one has been there.
+    """
+
+    number: int
+    rollout: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe:
+    """Read the host; change nothing, take no lock, need no ``.rollout``.
+
+    Fields of the reply: ``root`` (ok|missing|foreign), ``writable`` (1|0), ``identity``
+    (``environment/app`` or ""), ``current`` (release id, "" for none), ``current_kind`` (link|none|
+    directory|file|dangling|outside), ``releases`` (``id:manifest`` pairs, space separated: those that are complete),
+    ``ledger`` (``id:mark,mark`` pairs, space separated), ``epoch`` (``number rollout``), ``free_bytes``,
+    ``free_inodes``, ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded),
+    ``tools`` (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit),
+    ``shared.<n>`` (ok|missing, for each shared file without content), ``running`` (release that the service runs, or "").
+    """
+
+    kind: Literal["observe"] = "observe"
+    service: Service
+    shared: Shared = field(default_factory=Shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """Upload, verify, unpack, link what is shared, and make the prepared link (Stage).
+
+    The payload is the artifact's bytes, then the manifest's text. ``present``: the host is
+    known to have the complete release already, nothing is sent, and that is checked again.
+    Reply fields: ``installed`` (new|present).
+    Refusals: E_DIGEST, E_MANIFEST, E_RELEASE_CONFLICT, E_DISK, E_SHARED, E_ROOT.
+    """
+
+    kind: Literal["install"] = "install"
+    release: Release
+    shared: Shared = field(default_factory=Shared)
+    present: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activate:
+    """Point ``current`` at the release (one rename of the prepared link) and restart the service.
+
+    ``expect``: the release that ``current`` must name now ("" for no link at all); it may also
+    name ``release`` already. Where the link is right and the running process is of the release
+    nothing is restarted. Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous``.
+    Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SERVICE, E_SUDO.
+    """
+
+    kind: Literal["activate"] = "activate"
+    release: ReleaseId
+    manifest: str
+    expect: ReleaseId | Literal[""]
+    service: Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Stop the service and remove the link: the way back of a host that had no release.
+
+    Refused with E_DRIFT when ``current`` names anything but ``release`` or nothing.
+    """
+
+    kind: Literal["withdraw"] = "withdraw"
+    release: ReleaseId
+    service: Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Write one mark of a release into the host's ledger.
+
+    ``verified``: proven healthy; ``kept``: its rollout succeeded here; ``bad``: reverted for a
+    cause of its own; ``unverified``: takes ``verified`` and ``kept`` away.
+    """
+
+    kind: Literal["mark"] = "mark"
+    release: ReleaseId
+    mark: Literal["verified", "kept", "bad", "unverified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identify:
+    """Prove which release the running service is of (semantics.md, Identity). Read-only.
+
+    Reply fields: ``running`` (release id proven by cwd, exe or path; "" when none), ``pid``,
+    ``started`` (clock ticks since boot), ``linked`` (ticks when the link last moved; "" unknown),
+    ``fresh`` (1 when the process started after the link moved), ``restarts`` (systemd NRestarts or 0).
+    """
+
+    kind: Literal["identify"] = "identify"
+    release: ReleaseId
+    service: Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCheck:
+    """Run a command check in the release's directory. Reply fields: ``status``; tail: its output."""
+
+    kind: Literal["check"] = "check"
+    release: ReleaseId
+    argv: tuple[str, ...]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """Evidence before the way back: unit status, log since the switch, listening ports. In the tail."""
+
+    kind: Literal["collect"] = "collect"
+    service: Service
+    max_bytes: int = 262_144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Ask what became of an Op in doubt: take the lock, read its record, then read the truth.
+
+    Reply fields: ``recorded`` (1|0), and when 1 the recorded reply's ``status``, ``code`` and
+    fields under ``was.``; always ``current``.
+    Settling an unrecorded Op also makes its late delivery impossible (its sequence is over).
+    """
+
+    kind: Literal["settle"] = "settle"
+    op: str
+
+
+Deed = Observe | Install | Activate | Withdraw | Mark | Identify | RunCheck | Collect | Settle
+READ_ONLY = (Observe, Identify, RunCheck, Collect)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One thing said to one host: what to do, where, under which epoch, within which time.
+
+    ``become`` is the user that service control runs as ("" for the SSH user itself).
+    ``timeout_s`` bounds the step on the host, waiting for its lock included.
+    """
+
+    id: str
+    epoch: Epoch
+    site: Site
+    do: Deed
+    become: str = ""
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a host answered to an Op, proven by the frame's trailer.
+
+    ``status``: ``done``; ``refused`` (nothing was changed); ``failed`` (begun, and not completed).
+    ``code``: an ``E_`` word, "" when done. ``fields`` and ``tail`` are hostile data.
+    """
+
+    status: Literal["done", "refused", "failed"]
+    code: str = ""
+    summary: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tail: tuple[str, ...] = ()
