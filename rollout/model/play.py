@@ -1,0 +1,81 @@
+"""What was asked: one play, checked and resolved, before any host was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from rollout.model.check import CheckSpec, Health
+from rollout.model.host import Connection, HostName
+from rollout.model.plan import OnFailure
+from rollout.model.pool import Drain, Member, PoolName, PoolSpec
+from rollout.model.release import Service, Shared
+from rollout.model.share import Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a play says about one host, with everything rendered for it."""
+
+    host: HostName
+    connection: Connection
+    root: str
+    service: Service
+    shared: Shared = field(default_factory=Shared)
+    members: Mapping[PoolName, Member] = field(default_factory=dict)  # empty: in no pool
+    checks: tuple[CheckSpec, ...] = ()
+
+
+class Resolve(Protocol):
+    """Renders what a play says about its hosts, for a release id each (``release.id`` in templates)."""
+
+    def __call__(self, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
+        """Return the Ask of each host named in ``ids``; raise InputError with every problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactAsk:
+    """What is to be released: a file or a directory on the controller."""
+
+    path: str
+    sha256: str = ""  # lower-case hex; "" when the play names none
+    sha256_place: tuple[str, int, int] = ("", 0, 0)  # FILE, LINE, COL of the digest or of the artifact
+    strip: Literal["auto", "none"] = "auto"  # auto: take off the one top-level directory, where there is just one
+    exclude: tuple[str, ...] = ()  # globs, for directories
+    links: Literal["none", "in_tree"] = "in_tree"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """One play. Shares are not yet applied; hosts are matched and ordered.
+
+    ``matched`` are the hosts of the pattern before ``--limit`` (the N of the floor), ``hosts``
+    those after it (the N of the batches), both in the play's order.
+    """
+
+    name: str
+    app: str
+    environment: str
+    hosts: tuple[HostName, ...]
+    matched: tuple[HostName, ...]
+    order: str = "inventory"
+    serial: tuple[Share, ...]
+    min_in_service: Share | None = None  # None: the default of semantics.md
+    max_failures: Share = field(default_factory=lambda: Share(count=0))
+    max_fail_percentage_ppm: int | None = None
+    allow_outage: bool = False
+    unreachable: Literal["refuse", "skip"] = "refuse"
+    forks: int = 20
+    release_id: str = ""  # "": made from time and digest when first planned
+    artifact: ArtifactAsk
+    pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool
+    drain: Drain = field(default_factory=Drain)
+    health: Health = field(default_factory=Health)
+    on_failure: OnFailure = field(default_factory=OnFailure)
+    step_timeout_s: float = 300.0
+    progress_deadline_s: float = 900.0
+    collect: bool = True
+    resolve: Resolve
+    sources: Mapping[str, str] = field(default_factory=dict)  # file -> digest, of everything that was read
+    warnings: tuple[str, ...] = ()
