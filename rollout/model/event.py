@@ -110,14 +110,6 @@ class RollingClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlineReached:
-    """A deadline that the engine asked for by name has passed."""
-
-    kind: Literal["deadline_reached"] = "deadline_reached"
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HaltOrdered:
     """No forward step begins any more. ``revert`` says whether the way back follows."""
 
@@ -179,7 +171,6 @@ Event = (
     | BatchStarted
     | BatchClosed
     | RollingClosed
-    | DeadlineReached
     | HaltOrdered
     | RevertStarted
     | Recovered

@@ -179,3 +179,4 @@ class Plan:
     plays: tuple[PlayPlan, ...]
     digest: str = ""
     epoch: int = 0  # the lease's number
+    sources: Mapping[str, str] = field(default_factory=dict)  # file -> digest, of everything that was read

@@ -1,0 +1,419 @@
+"""The machine: two tables, and ``evolve``, which folds one event into the state.
+
+A host walks ::
+
+    waiting ─► running ─► ready ─► running ─► … ─► done ─► (sickens) ─► failed
+                  │                    └────────────────────────────────►│
+                  └─► failed ─► reverting ⇄ undoing ─► reverted          ▼
+                                              └─► stranded           reverting
+
+and a rollout: pending, staging, rolling, closing, then succeeded; or from any of these
+halting, perhaps reverting, then halted, reverted or stranded. What is in no table is not
+possible: ``InvalidTransition`` tells the story so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import immutables
+
+from rollout.engine.state import SETTLED, At, HostState, Phase, State, last_rolling
+from rollout.errors import InvalidTransition
+from rollout.model.event import (
+    BatchClosed,
+    BatchStarted,
+    Event,
+    HaltOrdered,
+    HostRevertStarted,
+    HostSickened,
+    PoolReasserted,
+    Recovered,
+    RevertStarted,
+    RollingClosed,
+    RolloutFinished,
+    RolloutStarted,
+    StagingClosed,
+    StepFinished,
+    StepStarted,
+)
+from rollout.model.host import HostName
+from rollout.model.plan import Action, Deregister, HostPlan, Keep, Plan, Register
+from rollout.model.verdict import COUNTED, Cause, Outcome
+
+HOST: Mapping[tuple[At, str], At] = {
+    (At.WAITING, "start"): At.RUNNING,
+    (At.READY, "start"): At.RUNNING,
+    (At.DONE, "start"): At.RUNNING,  # Keep
+    (At.RUNNING, "pass"): At.READY,
+    (At.RUNNING, "complete"): At.DONE,
+    (At.RUNNING, "withdraw"): At.READY,
+    (At.RUNNING, "fail"): At.FAILED,
+    (At.DONE, "sicken"): At.FAILED,
+    (At.FAILED, "turn"): At.REVERTING,
+    (At.READY, "turn"): At.REVERTING,
+    (At.DONE, "turn"): At.REVERTING,
+    (At.REVERTING, "start"): At.UNDOING,
+    (At.UNDOING, "pass"): At.REVERTING,
+    (At.UNDOING, "complete"): At.REVERTED,
+    (At.UNDOING, "fail"): At.STRANDED,
+    (At.RUNNING, "interrupt"): At.READY,
+    (At.UNDOING, "interrupt"): At.REVERTING,
+    **{(at, "strand"): At.STRANDED for at in At},
+}
+
+_GOING = (Phase.STAGING, Phase.ROLLING, Phase.CLOSING)
+_LIVE = (*_GOING, Phase.HALTING, Phase.REVERTING)
+
+ROLLOUT: Mapping[tuple[Phase, type[Any]], Phase | None] = {
+    (Phase.PENDING, RolloutStarted): Phase.STAGING,
+    (Phase.STAGING, StagingClosed): Phase.ROLLING,
+    (Phase.ROLLING, BatchStarted): Phase.ROLLING,
+    (Phase.ROLLING, BatchClosed): Phase.ROLLING,
+    (Phase.ROLLING, RollingClosed): Phase.CLOSING,
+    **{(p, HaltOrdered): Phase.HALTING for p in (*_GOING, Phase.HALTING)},
+    (Phase.REVERTING, HaltOrdered): Phase.REVERTING,  # a revert is never reverted
+    (Phase.HALTING, RevertStarted): Phase.REVERTING,
+    **{(p, k): p for p in _LIVE for k in (StepStarted, StepFinished, HostRevertStarted, Recovered, PoolReasserted)},
+    **{(p, HostSickened): p for p in _GOING},
+    **{(p, RolloutFinished): None for p in _LIVE},  # the event names the end
+}
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after an event; raise InvalidTransition when it cannot have happened."""
+    row = (state.phase, type(event))
+    if row not in ROLLOUT:
+        raise InvalidTransition(f"{type(event).__name__} while {state.phase}. {story(state)}")
+    after = ROLLOUT[row]
+    if after is not None and after is not state.phase:
+        state = replace(state, phase=after)
+    return _FOLD[type(event)](state, event)
+
+
+def fold(plan_free_state: State, events: Iterable[Event]) -> State:
+    """Fold events into a state, from whichever point the state is at."""
+    for event in events:
+        plan_free_state = evolve(plan_free_state, event)
+    return plan_free_state
+
+
+def initial() -> State:
+    """Return the state before anything happened."""
+    return State(plan=Plan(id="", environment="", plays=()))
+
+
+def story(state: State) -> str:
+    """Say in one line where the rollout is, for an error."""
+    return (
+        f"Rollout {state.plan.id}: batch {state.batch}, {state.done} done, {state.failures} failed, "
+        f"{state.reverted} reverted, {state.stranded} stranded, {state.in_flight} in flight, {state.ops} steps so far."
+    )
+
+
+def move(host: HostName, now: At, name: str) -> At:
+    """Look one move up in the table of hosts."""
+    try:
+        return HOST[now, name]
+    except KeyError:
+        raise InvalidTransition(f"host {host} cannot {name} while {now}") from None
+
+
+def way_back(plan: HostPlan, begun: int) -> tuple[Action, ...]:
+    """Return the undo of every step that was begun, in reverse."""
+    return tuple(action for step in reversed(plan.steps[:begun]) for action in step.undo)
+
+
+def _put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
+    """Replace one host, and keep the queue of hosts between two steps in step with it."""
+    active = state.active
+    between = now.phase is At.REVERTING or (now.phase is At.READY and now.begun > state.program(host).staging)
+    if between != (host in active):
+        active = active.set(host, None) if between else active.delete(host)
+    return replace(state, hosts=state.hosts.set(host, now), active=active, **changes)
+
+
+def _bump(tally: immutables.Map[int, int], key: int, by: int) -> immutables.Map[int, int]:
+    return tally.set(key, tally.get(key, 0) + by)
+
+
+def _settle(state: State, host: HostName) -> State:
+    """Take a host that needs no more waiting for out of the tallies of work."""
+    now = state.hosts[host]
+    if now.settled or not (now.phase in SETTLED or now.phase is At.FAILED):
+        return state
+    working = state.working - 1 if now.working else state.working
+    hosts = state.hosts.set(host, replace(now, settled=True, working=False))
+    return replace(state, hosts=hosts, working=working, unsettled=_bump(state.unsettled, now.batch, -1))
+
+
+def _unsettle(state: State, host: HostName) -> State:
+    """Have its batch wait for a host again."""
+    now = state.hosts[host]
+    if not now.settled:
+        return state
+    hosts = state.hosts.set(host, replace(now, settled=False))
+    return replace(state, hosts=hosts, unsettled=_bump(state.unsettled, now.batch, 1))
+
+
+def _started(state: State, event: RolloutStarted) -> State:
+    play = event.plan.plays[0]
+    batches = [(n, batch.hosts) for n, batch in enumerate(play.batches)]
+    order = tuple(h for _, hosts in batches for h in hosts)
+    hosts = {h: HostState(phase=At.WAITING, batch=n) for n, members in batches for h in members}
+    return replace(
+        state,
+        plan=event.plan,
+        hosts=immutables.Map(hosts),
+        order=order,
+        place=immutables.Map({h: n for n, h in enumerate(order)}),
+        unsettled=immutables.Map({n: len(members) for n, members in batches}),
+        unstaged=len(order),
+        failures=play.failures_at_start,
+    )
+
+
+def _staging_closed(state: State, _: StagingClosed) -> State:
+    return replace(state, next_up=0)
+
+
+def _batch_started(state: State, event: BatchStarted) -> State:
+    return replace(state, batch=event.batch, batch_open=True)
+
+
+def _batch_closed(state: State, _: BatchClosed) -> State:
+    return replace(state, batch_open=False)
+
+
+def _rolling_closed(state: State, _: RollingClosed) -> State:
+    return replace(state, next_up=0, unkept=state.done)
+
+
+def _step_started(state: State, event: StepStarted) -> State:
+    host, now = event.host, state.hosts[event.host]
+    after = replace(now, phase=move(host, now.phase, "start"), op=event.op)
+    state = replace(state, in_flight=state.in_flight + 1, ops=event.op)
+    if event.undo:
+        return _put(state, host, after)
+    return _begin(state, host, after, event.at)
+
+
+def _begin(state: State, host: HostName, now: HostState, at: int) -> State:
+    """Begin a forward step: the queue moves on, and leaving the fleet takes one of its places."""
+    plan = state.program(host)
+    leaving = at == plan.staging and now.begun <= at and not now.working
+    queued = at == 0 or at == plan.staging or isinstance(plan.steps[at].do, Keep)
+    return _put(
+        state,
+        host,
+        replace(now, begun=at + 1, working=now.working or (leaving and plan.serving)),
+        touched=state.touched + (1 if leaving else 0),
+        working=state.working + (1 if leaving and plan.serving else 0),
+        next_up=max(state.next_up, state.place[host] + 1) if queued else state.next_up,
+    )
+
+
+def _step_finished(state: State, event: StepFinished) -> State:
+    host, outcome = event.host, event.outcome
+    now = state.hosts[host]
+    if now.op != event.op:
+        raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
+    state = replace(state, in_flight=state.in_flight - 1, fenced=state.fenced or "fenced" in outcome.data)
+    now = replace(now, op=0)
+    if now.phase is At.UNDOING:
+        return _undone(state, host, now, outcome)
+    if isinstance(state.program(host).steps[now.begun - 1].do, Keep):
+        kept = replace(now, phase=move(host, now.phase, "complete"), at=now.begun)
+        return _put(state, host, kept, unkept=state.unkept - 1)
+    if outcome.passed:
+        return _passed(state, host, now)
+    return _not_passed(state, host, now, outcome)
+
+
+def _passed(state: State, host: HostName, now: HostState) -> State:
+    plan = state.program(host)
+    at = now.begun
+    if at == last_rolling(plan):
+        state = _put(
+            state,
+            host,
+            replace(now, phase=move(host, now.phase, "complete"), at=at),
+            done=state.done + 1,
+            healthy=state.healthy + 1,
+            succeeded=_bump(state.succeeded, now.batch, 1),
+        )
+        return _settle(state, host)
+    staged = 1 if at == plan.staging else 0
+    after = replace(now, phase=move(host, now.phase, "pass"), at=at)
+    return _put(state, host, after, unstaged=state.unstaged - staged)
+
+
+def _not_passed(state: State, host: HostName, now: HostState, outcome: Outcome) -> State:
+    """Fold a forward step that did not pass: withdrawn, halting, or a failure that counts."""
+    plan = state.program(host)
+    staging = now.begun <= plan.staging
+    counted = outcome.cause in COUNTED
+    if outcome.untouched:
+        state = replace(state, touched=state.touched - (1 if now.begun == plan.staging + 1 else 0))
+        now = replace(now, begun=now.at)
+    state = replace(state, unstaged=state.unstaged - (1 if staging else 0))
+    if not counted:
+        state = _block(state, outcome)
+        if outcome.untouched and now.at <= plan.staging:
+            return _step_aside(state, host, now, staging)
+    now = replace(now, phase=move(host, now.phase, "fail"), cause=outcome.cause, reason=outcome.summary)
+    state = _count(_put(state, host, now), host, outcome) if counted else _put(state, host, now)
+    if now.begun <= plan.staging:
+        return _settle(state, host)  # it was never taken out: nothing to bring back
+    return replace(state, sick=state.sick.set(host, None))
+
+
+def _step_aside(state: State, host: HostName, now: HostState, staging: bool) -> State:
+    """Leave a host that was not touched as it is."""
+    after = replace(now, phase=At.WAITING if staging else move(host, now.phase, "withdraw"), working=False)
+    return _put(state, host, after, working=state.working - (1 if now.working else 0))
+
+
+def _block(state: State, outcome: Outcome) -> State:
+    """Remember an outcome that halts without counting; a withdrawn step says nothing new."""
+    if outcome.cause is Cause.NONE or state.blocked is not None:
+        return state
+    order = HaltOrdered(cause=outcome.cause, reason=outcome.summary, revert=False)
+    return replace(state, blocked=order, last_cause=outcome.cause, last_reason=outcome.summary)
+
+
+def _count(state: State, host: HostName, outcome: Outcome) -> State:
+    """Count a host against the budget, once."""
+    now = state.hosts[host]
+    if now.failed:
+        return state
+    return replace(
+        state,
+        hosts=state.hosts.set(host, replace(now, failed=True)),
+        failures=state.failures + 1,
+        release_failures=state.release_failures + (1 if outcome.cause is Cause.RELEASE else 0),
+        failed_in=_bump(state.failed_in, now.batch, 1),
+        last_cause=outcome.cause,
+        last_reason=f"{host}: {outcome.summary}",
+    )
+
+
+def _host_sickened(state: State, event: HostSickened) -> State:
+    host = event.host
+    now = state.hosts[host]
+    after = replace(now, phase=move(host, now.phase, "sicken"), cause=event.outcome.cause, reason=event.outcome.summary)
+    state = _put(
+        state,
+        host,
+        after,
+        done=state.done - 1,
+        succeeded=_bump(state.succeeded, now.batch, -1),
+        sick=state.sick.set(host, None),
+    )
+    return _count(_unsettle(state, host), host, event.outcome)
+
+
+def _host_revert_started(state: State, event: HostRevertStarted) -> State:
+    host = event.host
+    now = state.hosts[host]
+    was_done = now.phase is At.DONE
+    state = _unsettle(state, host)
+    now = state.hosts[host]
+    plan = state.program(host)
+    takes_place = plan.serving and not now.working
+    after = replace(
+        now,
+        phase=move(host, now.phase, "turn"),
+        way=way_back(plan, now.begun),
+        way_at=0,
+        working=now.working or takes_place,
+    )
+    return _put(
+        state,
+        host,
+        after,
+        working=state.working + (1 if takes_place else 0),
+        done=state.done - (1 if was_done else 0),
+        sick=state.sick.delete(host) if host in state.sick else state.sick,
+        return_up=state.return_up + (1 if was_done else 0),
+    )
+
+
+def _undone(state: State, host: HostName, now: HostState, outcome: Outcome) -> State:
+    if not outcome.passed:
+        in_doubt = 1 if isinstance(now.way[now.way_at], Deregister | Register) else 0
+        after = replace(now, phase=move(host, now.phase, "fail"), reason=outcome.summary, cause=outcome.cause)
+        state = _put(state, host, after, stranded=state.stranded + 1, in_doubt=state.in_doubt + in_doubt)
+        return _settle(state, host)
+    now = replace(now, way_at=now.way_at + 1)
+    if now.way_at < len(now.way):
+        return _put(state, host, replace(now, phase=move(host, now.phase, "pass")))
+    state = _put(state, host, replace(now, phase=move(host, now.phase, "complete")), reverted=state.reverted + 1)
+    return _settle(state, host)
+
+
+def _halt_ordered(state: State, event: HaltOrdered) -> State:
+    """Keep the first halt; a later order to revert, or the first signal, is laid over it."""
+    old = state.halt
+    if old is None or (event.revert and not old.revert):
+        return replace(state, halt=event, blocked=None)
+    if event.signal and not old.signal:
+        return replace(state, halt=replace(old, signal=event.signal), blocked=None)
+    return replace(state, blocked=None)
+
+
+def _revert_started(state: State, event: RevertStarted) -> State:
+    return replace(state, returning=event.hosts, return_up=0, condemned=event.condemned)
+
+
+def _recovered(state: State, event: Recovered) -> State:
+    """Take over: nothing is in flight any more, and hosts nobody planned for are stranded."""
+    for host, now in state.hosts.items():
+        if now.op:
+            state = _interrupt(state, host, now)
+    for host, reason in event.stranded.items():
+        now = state.hosts[host]
+        if now.phase is At.STRANDED:
+            continue
+        state = replace(state, done=state.done - (1 if now.phase is At.DONE else 0))
+        after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
+        state = _settle(_put(state, host, after, stranded=state.stranded + 1), host)
+    return replace(state, plan=replace(state.plan, epoch=event.epoch))
+
+
+def _interrupt(state: State, host: HostName, now: HostState) -> State:
+    """A step of a dead controller: begun, and never known to have ended."""
+    state = replace(state, in_flight=state.in_flight - 1)
+    if now.begun > last_rolling(state.program(host)) and now.phase is At.RUNNING:
+        return _put(state, host, replace(now, phase=At.DONE, op=0, at=now.begun), unkept=state.unkept - 1)
+    if now.phase is At.RUNNING and now.begun <= state.program(host).staging:
+        return _put(state, host, replace(now, phase=At.WAITING, op=0, begun=now.at))
+    return _put(state, host, replace(now, phase=move(host, now.phase, "interrupt"), op=0))
+
+
+def _reasserted(state: State, _: PoolReasserted) -> State:
+    return state
+
+
+def _finished(state: State, event: RolloutFinished) -> State:
+    return replace(state, phase=Phase(event.end), end=event)
+
+
+_FOLD: Mapping[type[Any], Callable[[State, Any], State]] = {
+    RolloutStarted: _started,
+    StagingClosed: _staging_closed,
+    StepStarted: _step_started,
+    StepFinished: _step_finished,
+    HostSickened: _host_sickened,
+    HostRevertStarted: _host_revert_started,
+    BatchStarted: _batch_started,
+    BatchClosed: _batch_closed,
+    RollingClosed: _rolling_closed,
+    HaltOrdered: _halt_ordered,
+    RevertStarted: _revert_started,
+    Recovered: _recovered,
+    PoolReasserted: _reasserted,
+    RolloutFinished: _finished,
+}

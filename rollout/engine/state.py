@@ -1,0 +1,138 @@
+"""The state of a rollout: what the journal folds to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import immutables
+
+from rollout.model.event import HaltOrdered, RolloutFinished
+from rollout.model.host import HostName
+from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register
+from rollout.model.verdict import Cause
+
+
+class Phase(StrEnum):
+    """Where the rollout is."""
+
+    PENDING = "pending"
+    STAGING = "staging"
+    ROLLING = "rolling"
+    CLOSING = "closing"
+    HALTING = "halting"
+    REVERTING = "reverting"
+    SUCCEEDED = "succeeded"
+    HALTED = "halted"
+    REVERTED = "reverted"
+    STRANDED = "stranded"
+
+
+class At(StrEnum):
+    """Where one host is."""
+
+    WAITING = "waiting"  # not staged yet
+    READY = "ready"  # nothing in flight, the next step may begin
+    RUNNING = "running"  # a forward step is in flight
+    DONE = "done"  # on the new release and back in its pools
+    FAILED = "failed"  # a step failed, or it sickened
+    REVERTING = "reverting"  # on the way back, nothing in flight
+    UNDOING = "undoing"  # on the way back, a step in flight
+    REVERTED = "reverted"  # as it was before
+    STRANDED = "stranded"  # a person is needed
+
+
+SETTLED = frozenset({At.DONE, At.REVERTED, At.STRANDED})
+BUSY = frozenset({At.RUNNING, At.UNDOING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """One host. ``at`` forward steps are done, ``begun`` were begun; ``way`` is its way back."""
+
+    phase: At
+    batch: int
+    at: int = 0
+    begun: int = 0
+    way: tuple[Action, ...] = ()
+    way_at: int = 0
+    op: int = 0  # the step in flight, 0 for none
+    failed: bool = False  # it counted against the budget
+    working: bool = False  # it takes one of the places that the floor leaves
+    settled: bool = False  # its batch need not wait for it
+    cause: Cause = Cause.NONE
+    reason: str = ""
+
+
+Hosts = immutables.Map[HostName, HostState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A rollout. Tallies and queues are part of it, so that an event costs the same in any fleet."""
+
+    plan: Plan
+    phase: Phase = Phase.PENDING
+    hosts: Hosts = field(default_factory=immutables.Map)
+    order: tuple[HostName, ...] = ()  # hosts with a program, in the order of the batches
+    place: immutables.Map[HostName, int] = field(default_factory=immutables.Map)  # index in ``order``
+    active: immutables.Map[HostName, None] = field(default_factory=immutables.Map)  # between two steps
+    sick: immutables.Map[HostName, None] = field(default_factory=immutables.Map)  # failed, way back not begun
+    unsettled: immutables.Map[int, int] = field(default_factory=immutables.Map)  # hosts per batch
+    succeeded: immutables.Map[int, int] = field(default_factory=immutables.Map)  # done hosts per batch
+    failed_in: immutables.Map[int, int] = field(default_factory=immutables.Map)  # counted failures per batch
+    next_up: int = 0  # index into ``order`` of the next host to stage, roll or close
+    unstaged: int = 0  # hosts whose staging has not ended
+    unkept: int = 0  # done hosts whose success is not written down yet
+    batch: int = -1
+    batch_open: bool = False
+    in_flight: int = 0
+    working: int = 0
+    failures: int = 0
+    release_failures: int = 0
+    touched: int = 0  # hosts that began to leave
+    done: int = 0
+    reverted: int = 0
+    stranded: int = 0
+    in_doubt: int = 0  # stranded hosts that may still be in rotation
+    healthy: int = 0  # hosts that became healthy so far; restarts the progress deadline
+    ops: int = 0
+    last_cause: Cause = Cause.NONE
+    last_reason: str = ""
+    halt: HaltOrdered | None = None
+    blocked: HaltOrdered | None = None  # an outcome that halts without counting, not yet ordered
+    returning: tuple[HostName, ...] = ()  # done hosts to bring back, in order
+    return_up: int = 0
+    condemned: bool = False
+    fenced: bool = False
+    end: RolloutFinished | None = None
+
+    @property
+    def play(self) -> PlayPlan:
+        """The only play (several are not built yet)."""
+        return self.plan.plays[0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.end is not None
+
+    def program(self, host: HostName) -> HostPlan:
+        """What was planned for a host."""
+        return self.play.hosts[host]
+
+    def next_step(self, host: HostName) -> Action | None:
+        """The next forward action of a host, if there is one."""
+        steps = self.program(host).steps
+        at = self.hosts[host].at
+        return steps[at].do if at < len(steps) else None
+
+    def past_verify(self, host: HostName) -> bool:
+        """Whether all that is left for a host is to go back into rotation."""
+        return isinstance(self.next_step(host), Register) and self.hosts[host].begun <= self.hosts[host].at + 1
+
+
+def last_rolling(plan: HostPlan) -> int:
+    """The number of steps of a host before it counts as done (Keep comes after)."""
+    steps = plan.steps
+    return len(steps) - (1 if steps and isinstance(steps[-1].do, Keep) else 0)
