@@ -1,0 +1,65 @@
+"""Reading one file of an inventory: bounded, regular, UTF-8, without hidden characters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from rollout.inventory.draft import Draft
+from rollout.inventory.fleet import Place
+
+MAX_BYTES = 4 * 1024 * 1024
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def read_text(path: Path, draft: Draft) -> str | None:
+    """Return the text of a regular file, its digest noted in the draft; None when there is a problem."""
+    data = _bytes(path, draft)
+    if data is None:
+        return None
+    draft.sources[str(path)] = hashlib.sha256(data).hexdigest()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        where = Place(str(path), line, problem.start - data.rfind(b"\n", 0, problem.start))
+        draft.problem(where, "E_ENCODING", "the file is not UTF-8.", "Save it as UTF-8.")
+        return None
+    return text if _visible(text, path, draft) else None
+
+
+def _bytes(path: Path, draft: Draft) -> bytes | None:
+    place = Place(str(path))
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        draft.problem(place, "E_NOT_FILE", f"it cannot be read: {problem.strerror}.", "Name an inventory file.")
+        return None
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            draft.problem(place, "E_NOT_FILE", "it is not a regular file.", "Name an inventory file.")
+            return None
+        if status.st_mode & stat.S_IWOTH:
+            draft.warnings.append(f"{path}: every user of this machine can write it (chmod o-w)")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        draft.problem(place, "E_SIZE", f"it is larger than {MAX_BYTES} bytes.", "Split it.")
+        return None
+    return data
+
+
+def _visible(text: str, path: Path, draft: Draft) -> bool:
+    found = CONTROLS.search(text) or BIDI.search(text)
+    if not found:
+        return True
+    before = text[: found.start()]
+    place = Place(str(path), before.count("\n") + 1, found.start() - before.rfind("\n"))
+    code = "E_CONTROL_CHAR" if CONTROLS.match(found[0]) else "E_BIDI"
+    what = f"it holds U+{ord(found[0]):04X}, which is not seen when it is read."
+    draft.problem(place, code, what, "Delete the character.")
+    return False

@@ -1,0 +1,216 @@
+"""Ansible's INI inventories: sections of hosts, children and variables, line by line.
+
+What Ansible does by accident of its order is kept (a child that is declared later joins its
+parent where it is declared), since the order of hosts and batches hangs on it.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import shlex
+import warnings
+from dataclasses import dataclass, field
+
+from rollout.inventory.draft import Draft, HostDraft
+from rollout.inventory.fleet import Place
+from rollout.inventory.names import group_fault, host_fault, port_fault, shown
+from rollout.inventory.ranges import RangeError, expanded
+
+SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
+CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
+BRACKETED = re.compile(r"\[(.+)\]:([0-9]+)")
+WITH_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]*)")
+PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+NEEDS_SHLEX = frozenset("'\"\\#")
+BLANKS = re.compile(r"[ \t\r\n]+")
+
+
+@dataclass(slots=True)
+class IniReader:
+    """Reads one file into the draft. ``origin`` is set as variables of the hosts it names first."""
+
+    draft: Draft
+    file: str
+    origin: dict[str, object]
+    group: str = "ungrouped"
+    kind: str = "hosts"
+    pending_vars: dict[str, Place] = field(default_factory=dict)
+    pending_children: dict[str, list[tuple[str, Place]]] = field(default_factory=dict)
+
+    def read(self, text: str) -> None:
+        """Read the whole text; what is wrong becomes problems of the draft."""
+        for number, raw in enumerate(text.splitlines(), 1):
+            line = raw.strip()
+            if line and line[0] not in "#;" and not self.draft.full:
+                self._line(line, Place(self.file, number, raw.index(line[0]) + 1))
+        self._say_undeclared()
+
+    def _line(self, line: str, place: Place) -> None:
+        section = SECTION.fullmatch(line)
+        if section:
+            self._section(section[1], section[2] or "hosts", place)
+        elif line[0] == "[" and line[-1] == "]":
+            self.draft.problem(place, "E_SECTION", f"{shown(line)} is not a section.", "Write [group] or [group:vars].")
+        elif self.kind == "hosts":
+            self._hosts(line, place)
+        elif self.kind == "vars":
+            self._variable(line, place)
+        elif self.kind == "children":
+            self._child(line, place)
+
+    def _section(self, name: str, kind: str, place: Place) -> None:
+        self.group, self.kind = name, kind
+        fault = group_fault(name)
+        if fault or kind not in ("hosts", "children", "vars"):
+            self.kind = "skipped"  # its lines would only be follow-up errors
+            wrong = f"section [{name}:{kind}] is of no known kind."
+            self.draft.problem(place, *(fault or ("E_SECTION", wrong, "Write [g], [g:children] or [g:vars].")))
+            return
+        if kind == "vars" and name not in self.draft.groups and name not in self.pending_children:
+            self.pending_vars[name] = place
+        self.draft.add_group(name, place)
+        if kind != "vars":
+            self.pending_vars.pop(name, None)
+            for parent, where in self.pending_children.pop(name, ()):
+                self.draft.add_child(parent, name, where)
+
+    def _child(self, line: str, place: Place) -> None:
+        found = CHILD.fullmatch(line)
+        if not found:
+            self.draft.problem(place, "E_GROUP", f"{shown(line)} is not a group name.", "Write one group a line.")
+        elif found[1] in self.draft.groups and found[1] not in self.pending_children:
+            self.draft.add_child(self.group, found[1], place)
+        else:
+            self.pending_children.setdefault(found[1], []).append((self.group, place))
+
+    def _variable(self, line: str, place: Place) -> None:
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals:
+            self.draft.problem(place, "E_VARIABLE", f"{shown(line)} is not a variable.", "Write name=value.")
+            return
+        parsed = self._value(value, place)
+        if name == "ansible_group_priority":
+            self._priority(parsed, place)
+        else:
+            self.draft.groups[self.group].layer.put(name, parsed, place)
+
+    def _priority(self, value: object, place: Place) -> None:
+        try:
+            self.draft.groups[self.group].priority = int(str(value))
+        except ValueError:
+            self.draft.problem(place, "E_TYPE", f"ansible_group_priority is {shown(value)}.", "Write a whole number.")
+
+    def _hosts(self, line: str, place: Place) -> None:
+        words = self._words(line, place)
+        if not words:
+            return
+        names, port = self._names(words[0], place)
+        inline = [self._inline(word, line, place) for word in words[1:]]
+        for name in names:
+            fault = host_fault(name)
+            if fault:
+                self.draft.problem(place, *fault)
+                return  # one problem a line, not one for each host of a range
+            host = self._host(name, port, place)
+            if host is None:
+                return
+            for pair in inline:
+                if pair:
+                    host.layer.put(*pair)
+
+    def _host(self, name: str, port: int | None, place: Place) -> HostDraft | None:
+        new = name not in self.draft.hosts
+        host = self.draft.add_host(name, self.group, place)
+        if host is not None and new:
+            host.layer.values.update(self.origin)
+            if port is not None:
+                host.layer.put("ansible_port", port, place)
+        return host
+
+    def _words(self, line: str, place: Place) -> list[str]:
+        if not NEEDS_SHLEX.intersection(line):
+            return BLANKS.split(line)
+        try:
+            return shlex.split(line, comments=True)
+        except ValueError as problem:
+            self.draft.problem(place, "E_QUOTES", f"{shown(line)}: {problem}.", "Close the quotation.")
+            return []
+
+    def _names(self, word: str, place: Place) -> tuple[list[str], int | None]:
+        name, port = split_port(word)
+        if port is not None and (fault := port_fault(port)):
+            self.draft.problem(place, *fault)
+            return [], None
+        try:
+            return expanded(name), None if port is None else int(port)
+        except RangeError as problem:
+            self.draft.problem(place, "E_RANGE", f"host {shown(word)}: {problem}.")
+            return [], None
+
+    def _inline(self, word: str, line: str, place: Place) -> tuple[str, object, Place] | None:
+        column = place.column + max(line.find(word), 0)
+        here = place._replace(column=column)
+        name, equals, value = word.partition("=")
+        if not equals:
+            what = f"{shown(word)} stands behind a host and is not a variable."
+            self.draft.problem(here, "E_VARIABLE", what, "Write name=value without spaces around the `=`.")
+            return None
+        return name, self._value(value, here), here
+
+    def _value(self, text: str, place: Place) -> object:
+        try:
+            return literal(text)
+        except (TypeError, RecursionError, MemoryError):
+            self.draft.problem(place, "E_VALUE", f"{shown(text)} is no value that Ansible reads.", "Quote it.")
+            return ""
+
+    def _say_undeclared(self) -> None:
+        for name, place in self.pending_vars.items():
+            self._say_unknown(name, place, f"[{name}:vars] is of a group that is never declared.")
+        for name, parents in self.pending_children.items():
+            for parent, place in parents:
+                self._say_unknown(name, place, f"[{parent}:children] names {shown(name)}, which is never declared.")
+
+    def _say_unknown(self, name: str, place: Place, what: str) -> None:
+        near = difflib.get_close_matches(name, [g for g in self.draft.groups if g != name], n=1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"Declare it: [{name}]."
+        self.draft.problem(place, "E_GROUP", what, hint)
+
+
+def split_port(word: str) -> tuple[str, str | None]:
+    """Return a host pattern and the port behind it as written ("" for a bare colon), None for no port.
+
+    An IPv6 address has a port only in brackets: ``[::1]:22``.
+    """
+    found = BRACKETED.fullmatch(word) or WITH_PORT.fullmatch(word)
+    return (found[1], found[2]) if found else (word, None)
+
+
+def literal(text: str) -> object:
+    """Return what Ansible makes of an INI value: a Python literal where it is one, else the text.
+
+    ``8080`` is an int, ``true`` a string, ``True`` a bool. Raises TypeError for ``{[]: 1}``.
+    """
+    if PLAIN_WORD.fullmatch(text) and text not in ("True", "False", "None"):
+        return text
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return _plain(ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _plain(value: object) -> object:
+    """Return lists for tuples and sets, text for what no inventory value can be."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, complex):
+        return str(value)
+    return "..." if value is ... else value
