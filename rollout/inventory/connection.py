@@ -28,16 +28,14 @@ TRANSPORTS: Mapping[object, Literal["fabric", "local"]] = {
 }
 TRUE = (True, 1, "1", "true", "yes", "on", "y", "t")
 FALSE = (False, 0, "0", "false", "no", "off", "n", "f", "")
-READ = frozenset(
-    f"ansible_{name}"
-    for name in ("host", "port", "user", "connection", "ssh_private_key_file", "private_key_file")
-    + ("become", "become_method", "become_user")
+KEY_FILE = ("ansible_ssh_private_key_file", "ansible_private_key_file")
+READ = re.compile(
+    r"ansible_(host|port|user|connection|(ssh_)?private_key_file|become|become_method|become_user)",
 )
 # Of Ansible's own workings: they choose neither whom we talk to nor what runs.
-IGNORED = frozenset(
-    f"ansible_{name}"
-    for name in ("pipelining", "ssh_pipelining", "timeout", "ssh_timeout", "ssh_retries", "ssh_transfer_method")
-    + ("ssh_use_tty", "scp_if_ssh", "sftp_batch_mode", "shell_type", "ssh_control_path", "ssh_control_path_dir")
+IGNORED = re.compile(
+    r"ansible_(pipelining|timeout|shell_type|scp_if_ssh|sftp_batch_mode"
+    r"|ssh_(pipelining|timeout|retries|transfer_method|use_tty|control_path|control_path_dir))"
 )
 REFUSED = re.compile(
     r"ansible_(ssh|sftp|scp|paramiko|become|sudo|su|shell|winrm|psrp|httpapi|netconf|persistent|docker|podman|local)_.*"
@@ -55,10 +53,11 @@ RENAMED = {
 }
 ARGS = re.compile(r"ansible_(ssh_args|(ssh|scp|sftp)_(common|extra)_args)")
 JUMP = re.compile(
-    r"""(?x)\s* (?: (?:-J\s*\S+)
-      | -o\s* (['"]?) ProxyJump [=\s] [^'"\s]+ \1
-      | -o\s* (['"]?) ProxyCommand [=\s] \s* (["']?) ssh\s+(?:-[\w.@:%=/\s-]*\s)? -W\s+%h:%p [\w.@:%=/\s-]* \3 \2
-    )\s*"""
+    r"""\s*(?:-J\s*[\w.@:%,\[\]-]+
+      | -o\s*(['"]?)ProxyJump[=\s][\w.@:%,\[\]-]+\1
+      | -o\s*(['"]?)ProxyCommand[=\s]\s*(['"]?)ssh\s+(?:-q\s+)?-W\s+%h:%p\s+(?:-q\s+)?[\w.@:-]+\3\2
+    )\s*""",
+    re.X,
 )
 
 
@@ -141,9 +140,7 @@ class _Reading:
         return str(value) if self._passes("ansible_user", user_fault(value)) else default
 
     def key_files(self, default: tuple[str, ...]) -> tuple[str, ...]:
-        name = "ansible_ssh_private_key_file"
-        if name not in self.host.variables:
-            name = "ansible_private_key_file"
+        name = next((n for n in KEY_FILE if n in self.host.variables), KEY_FILE[0])
         value = self._value(name)
         if value is None:
             return default
@@ -175,7 +172,7 @@ class _Reading:
 
     def refuse_the_rest(self) -> None:
         for name, value in self.host.variables.items():
-            if name in READ or name in IGNORED or not REFUSED.fullmatch(name):
+            if READ.fullmatch(name) or IGNORED.fullmatch(name) or not REFUSED.fullmatch(name):
                 continue
             if ARGS.fullmatch(name):
                 self._refuse_args(name, value)
@@ -187,7 +184,7 @@ class _Reading:
     def _refuse_args(self, name: str, value: object) -> None:
         if not value:
             return
-        if isinstance(value, str) and re.fullmatch(f"(?:{JUMP.pattern})", value, re.X):
+        if isinstance(value, str) and JUMP.fullmatch(value):
             what = f"{name} asks for a jump host, and jumps are not built yet."
             self._say(name, Fault("E_NOT_BUILT", what, "Run rollout from where the host is reached directly."))
             return
