@@ -1,0 +1,157 @@
+"""The journal of one rollout: hash-chained records, durable when ``append`` returns (I5, I19).
+
+A record's hash covers its rollout, number, time, body and the hash before it, so an edit or a
+missing record shows; the newest hash is also kept beside the rollout and printed by the recap,
+so a cut-off end shows too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from rollout.errors import Fenced, RolloutError, StoreError
+from rollout.model.event import Event, Record
+from rollout.store.codec import canonical, decode, encode
+from rollout.store.database import Database
+from rollout.store.projection import project
+from rollout.store.schema import leases, records, rollouts
+
+
+def chained(rollout: str, seq: int, at: str, body: str, previous_hash: str) -> str:
+    """Return the hash of a record: SHA-256 over its canonical text, lower-case hex."""
+    return hashlib.sha256(canonical([rollout, seq, at, body, previous_hash]).encode()).hexdigest()
+
+
+class StoredJournal:
+    """The journal of one rollout (ports.Journal). ``number`` is the lease's epoch, 0 for a reader.
+
+    One thread appends. After one append that failed nobody knows what is on the disk, so every
+    later one raises (F6): only a new process that reads first may go on.
+    """
+
+    def __init__(self, database: Database, rollout: str, now: Callable[[], str], number: int = 0) -> None:
+        """Remember where to write; nothing is read until it must be."""
+        self.database, self.rollout, self.now, self.number = database, rollout, now, number
+        self._head: tuple[int, str] | None = None  # the newest record's number and hash
+        self._poison: RolloutError | None = None
+
+    @property
+    def head(self) -> str:
+        """Return the hash of the newest record, "" when there is none."""
+        with self.database.reading() as connection:
+            return _head(connection, self.rollout)[1]
+
+    def append(self, events: Sequence[Event]) -> Sequence[Record]:
+        """Write the events in one transaction, fsynced, chained; raise StoreError, or Fenced when taken over."""
+        if not events:
+            return ()
+        if self._poison is not None:
+            raise StoreError(f"E_JOURNAL_POISONED: nothing is written after a failed write. {self._poison}")
+        try:
+            return self._append(events)
+        except RolloutError as error:
+            self._poison = error
+            raise
+
+    def _append(self, events: Sequence[Event]) -> tuple[Record, ...]:
+        """Write in one transaction; the head is believed only once that is committed."""
+        bodies = [encode(event) for event in events]
+        at = self.now()
+        with self.database.writing() as connection:
+            self._check_lease(connection, at)
+            chain = self._chain(connection, at, events, bodies)
+            project(connection, chain)
+            connection.execute(insert(records), [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+        self._head = (chain[-1].seq, chain[-1].hash)
+        return chain
+
+    def _check_lease(self, connection: Connection, at: str) -> None:
+        """Refuse to write for a rollout that another process took over (I6); tell others that we live."""
+        mine = update(leases).where(leases.c.rollout == self.rollout, leases.c.number == self.number)
+        if connection.execute(mine.values(heartbeat=at)).rowcount == 0:
+            raise Fenced(
+                f"E_FENCED: rollout {self.rollout} is not this process's to write any more: another one took it over. "
+                f"Look at it with: rollout status {self.rollout}"
+            )
+
+    def _chain(
+        self, connection: Connection, at: str, events: Sequence[Event], bodies: Sequence[str]
+    ) -> tuple[Record, ...]:
+        """Return the records that follow the newest one."""
+        seq, previous = self._head or _head(connection, self.rollout)
+        chain = []
+        for event, body in zip(events, bodies, strict=True):
+            seq += 1
+            digest = chained(self.rollout, seq, at, body, previous)
+            record = Record(rollout=self.rollout, seq=seq, at=at, event=event, previous_hash=previous, hash=digest)
+            chain.append(record)
+            previous = digest
+        return tuple(chain)
+
+    def read(self) -> Sequence[Record]:
+        """Return all records in order, the chain checked; raise StoreError with the record's number."""
+        with self.database.reading() as connection:
+            found = connection.execute(
+                select(records).where(records.c.rollout == self.rollout).order_by(records.c.seq)
+            ).all()
+            head = connection.execute(select(rollouts.c.head).where(rollouts.c.id == self.rollout)).scalar()
+        return _verified(self.rollout, found, head or "")
+
+
+def _head(connection: Connection, rollout: str) -> tuple[int, str]:
+    """Return the number and the hash of the newest record; (0, "") before the first."""
+    query = select(records.c.seq, records.c.hash).where(records.c.rollout == rollout)
+    found = connection.execute(query.order_by(records.c.seq.desc()).limit(1)).first()
+    return (0, "") if found is None else (found.seq, found.hash)
+
+
+def _row(record: Record, body: str) -> dict[str, object]:
+    """Return the record as its table's columns."""
+    return {
+        "rollout": record.rollout,
+        "seq": record.seq,
+        "at": record.at,
+        "body": body,
+        "previous_hash": record.previous_hash,
+        "hash": record.hash,
+    }
+
+
+def _verified(rollout: str, found: Sequence[Any], head: str) -> tuple[Record, ...]:
+    """Return the records of these rows, or say which one is not what was written."""
+    chain: list[Record] = []
+    previous = ""
+    for seq, row in enumerate(found, start=1):
+        if row.seq != seq:
+            raise _broken(rollout, seq, "it is missing")
+        if row.previous_hash != previous or row.hash != chained(rollout, seq, row.at, row.body, previous):
+            raise _broken(rollout, seq, "its hash does not fit what it says")
+        chain.append(_decoded(rollout, row))
+        previous = row.hash
+    if previous != head:
+        raise _broken(rollout, len(chain) + 1, "it is missing: the journal was longer")
+    return tuple(chain)
+
+
+def _decoded(rollout: str, row: Any) -> Record:
+    """Return one record as a value."""
+    try:
+        event = decode(row.body)
+    except StoreError as error:
+        raise StoreError(
+            f"E_RECORD: record {row.seq} of rollout {rollout} says something this version does not know: {error}. "
+            "Use the version that wrote it, or a newer one."
+        ) from error
+    return Record(rollout=rollout, seq=row.seq, at=row.at, event=event, previous_hash=row.previous_hash, hash=row.hash)
+
+
+def _broken(rollout: str, seq: int, what: str) -> StoreError:
+    """Return the refusal to believe a journal."""
+    return StoreError(
+        f"E_CHAIN: record {seq} of rollout {rollout}: {what}. The journal was changed after it was written, "
+        "so nothing in it is believed. Bring the state back from a backup."
+    )

@@ -1,0 +1,160 @@
+"""Leases: one rollout per (environment, app), and who may take one over.
+
+A lease does not expire. Its number is the epoch that hosts compare: it only grows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from rollout.errors import Held, StoreError
+from rollout.store.process import ProcessMark, alive, this_process
+from rollout.store.rows import Lease
+from rollout.store.schema import leases, rollouts
+
+SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after this long without a word
+
+
+def take(connection: Connection, environment: str, app: str, rollout: str, holder: str, now: str) -> int:
+    """Take the lease for a new rollout and return its number; raise Held."""
+    lease = lease_of(connection, environment, app)
+    _refuse_unfinished(connection, environment, app, lease)
+    if lease.rollout and lease.rollout != rollout and _lives(lease, now):
+        raise Held(_held(lease, "it is still preparing. Wait until it is done."))
+    number = lease.number + 1
+    _write(connection, environment, app, rollout, holder, now, number)
+    return number
+
+
+def _refuse_unfinished(connection: Connection, environment: str, app: str, lease: Lease) -> None:
+    """Refuse while a rollout of this app has no end, whether its process lives or not."""
+    other = unfinished_id(connection, environment, app)
+    if not other:
+        return
+    if lease.rollout == other:
+        raise Held(_held(lease, _advice(lease)))
+    raise Held(
+        f"E_HELD: rollout {other} of {app} in {environment} is unfinished. "
+        f"To bring back what it changed, type: rollout revert {other}"
+    )
+
+
+def _advice(lease: Lease) -> str:
+    """Return what to type next, by whether the holder is known to live."""
+    if _process_lives(lease):
+        return f"It is at work: wait for it, or stop it with: kill -INT {lease.pid}"
+    return f"Its process is gone. To bring back what it changed, type: rollout revert {lease.rollout}"
+
+
+def retake(connection: Connection, rollout: str, holder: str, now: str) -> int:
+    """Take an unfinished rollout over under a higher number; raise Held while its holder may be alive."""
+    mine = [_lease(row) for row in connection.execute(select(leases).where(leases.c.rollout == rollout))]
+    mine = mine or _lapsed(connection, rollout)
+    for lease in mine:
+        if lease.rollout and _lives(lease, now):
+            raise Held(_held(lease, _while_alive(lease)))
+    number = max(lease.number for lease in mine) + 1
+    for lease in mine:
+        _write(connection, lease.environment, lease.app, rollout, holder, now, number)
+    return number
+
+
+def _while_alive(lease: Lease) -> str:
+    """Return what to do about a holder that lives, or may."""
+    if _process_lives(lease):
+        return f"It is still at work. Stop it first with: kill -INT {lease.pid}"
+    return f"It cannot be seen from here and was last heard of at {lease.heartbeat}. Wait a minute and try again."
+
+
+def _lapsed(connection: Connection, rollout: str) -> list[Lease]:
+    """Return the free leases of an unfinished rollout that lost its own."""
+    found = connection.execute(select(rollouts).where(rollouts.c.id == rollout, rollouts.c.finished == "")).first()
+    if found is None:
+        raise StoreError(f"E_FINISHED: rollout {rollout} is not unfinished, so there is nothing to take over.")
+    free = [lease_of(connection, found.environment, app) for app in found.app.split(",")]
+    for lease in free:
+        if lease.rollout:
+            raise Held(_held(lease, _advice(lease)))
+    return free
+
+
+def release(connection: Connection, rollout: str, number: int) -> None:
+    """Give the lease back; one that another process took over meanwhile stays taken."""
+    mine = (leases.c.rollout == rollout, leases.c.number == number)
+    connection.execute(update(leases).where(*mine).values(rollout=""))
+
+
+def beat(connection: Connection, rollout: str, number: int, now: str) -> bool:
+    """Say that the holder lives; return whether the lease is still ours."""
+    mine = (leases.c.rollout == rollout, leases.c.number == number)
+    return connection.execute(update(leases).where(*mine).values(heartbeat=now)).rowcount > 0
+
+
+def unfinished_id(connection: Connection, environment: str, app: str) -> str:
+    """Return the id of this app's unfinished rollout, or ""."""
+    rows = connection.execute(
+        select(rollouts.c.id, rollouts.c.app).where(rollouts.c.environment == environment, rollouts.c.finished == "")
+    )
+    return next((row.id for row in rows if app in row.app.split(",")), "")
+
+
+def lease_of(connection: Connection, environment: str, app: str) -> Lease:
+    """Return the lease of an app; number 0 before it was ever taken."""
+    mine = (leases.c.environment == environment, leases.c.app == app)
+    found = connection.execute(select(leases).where(*mine)).first()
+    if found is not None:
+        return _lease(found)
+    nobody = dict.fromkeys(("rollout", "holder", "host", "machine", "started", "since", "heartbeat"), "")
+    return Lease(environment=environment, app=app, pid=0, number=0, **nobody)
+
+
+def _lease(row: Row[tuple[object, ...]]) -> Lease:
+    """Return a row as a value."""
+    return Lease(**row._mapping)
+
+
+def _write(
+    connection: Connection, environment: str, app: str, rollout: str, holder: str, now: str, number: int
+) -> None:
+    """Write this process into the lease."""
+    me = this_process()
+    values = {
+        "rollout": rollout,
+        "holder": holder,
+        "host": me.host,
+        "machine": me.machine,
+        "pid": me.pid,
+        "started": me.started,
+        "since": now,
+        "heartbeat": now,
+        "number": number,
+    }
+    row = insert(leases).values(environment=environment, app=app, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["environment", "app"], set_=values))
+
+
+def _process_lives(lease: Lease) -> bool | None:
+    """Return whether the holder's process lives; None when it cannot be seen from here."""
+    return alive(ProcessMark(host=lease.host, machine=lease.machine, pid=lease.pid, started=lease.started))
+
+
+def _lives(lease: Lease, now: str) -> bool:
+    """Return whether the holder must be taken for alive: seen, or unseen and heard of lately."""
+    lives = _process_lives(lease)
+    return _age_s(lease.heartbeat, now) < SILENT_S if lives is None else lives
+
+
+def _age_s(then: str, now: str) -> float:
+    """Return the seconds between two times of the store."""
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
+
+
+def _held(lease: Lease, advice: str) -> str:
+    """Return who holds it, since when, and what to do."""
+    return (
+        f"E_HELD: rollout {lease.rollout} holds {lease.app} in {lease.environment} "
+        f"({lease.holder or 'somebody'}, pid {lease.pid} on {lease.host}, since {lease.since}). {advice}"
+    )

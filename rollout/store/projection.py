@@ -1,0 +1,91 @@
+"""What history shows, kept beside the journal in the same transaction as its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from rollout.errors import StoreError
+from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
+from rollout.model.plan import PlayPlan
+from rollout.store.schema import leases, releases, rollouts
+
+
+def project(connection: Connection, chain: Sequence[Record]) -> None:
+    """Bring the tables that people ask up to date with these new records (one at least)."""
+    for record in chain:
+        match record.event:
+            case RolloutStarted():
+                _began(connection, record, record.event)
+            case RevertStarted(condemned=True):
+                _judged(connection, record.rollout, "bad")
+            case RolloutFinished():
+                _ended(connection, record, record.event)
+    last = chain[-1]
+    connection.execute(update(rollouts).where(rollouts.c.id == last.rollout).values(head=last.hash))
+
+
+def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:
+    """Write the rollout down, and each release it names."""
+    plan = event.plan
+    connection.execute(
+        insert(rollouts).values(
+            id=record.rollout,
+            environment=plan.environment,
+            app=",".join(play.app for play in plan.plays),
+            release=",".join(play.release.id for play in plan.plays),
+            plan_digest=plan.digest,
+            started=record.at,
+            by=_who(event.provenance),
+            message=event.provenance.message,
+        )
+    )
+    for play in plan.plays:
+        _released(connection, record, plan.environment, play)
+
+
+def _who(provenance: Provenance) -> str:
+    """Return who began it, as history shows it."""
+    return "@".join(filter(None, (provenance.user, provenance.controller)))
+
+
+def _released(connection: Connection, record: Record, environment: str, play: PlayPlan) -> None:
+    """Record a release once; one id never means two contents."""
+    release = play.release
+    mine = (releases.c.environment == environment, releases.c.app == play.app, releases.c.id == release.id)
+    known = connection.execute(select(releases.c.artifact, releases.c.manifest).where(*mine)).first()
+    if known is None:
+        row = insert(releases).values(
+            environment=environment,
+            app=play.app,
+            id=release.id,
+            artifact=release.artifact,
+            manifest=release.manifest,
+            rollout=record.rollout,
+            at=record.at,
+        )
+        connection.execute(row)
+    elif tuple(known) != (release.artifact, release.manifest):
+        raise StoreError(
+            f"E_RELEASE_CONFLICT: release {release.id} of {play.app} in {environment} is on record with other content "
+            f"(artifact {known.artifact[:12]}, now {release.artifact[:12]}). Give the new content an id of its own."
+        )
+
+
+def _judged(connection: Connection, rollout: str, verdict: str) -> None:
+    """Write the verdict of the releases that this rollout brought, whoever brought them first."""
+    found = connection.execute(select(rollouts).where(rollouts.c.id == rollout)).one()
+    for app, release in zip(found.app.split(","), found.release.split(","), strict=True):
+        mine = (releases.c.environment == found.environment, releases.c.app == app, releases.c.id == release)
+        connection.execute(update(releases).where(*mine).values(verdict=verdict))
+
+
+def _ended(connection: Connection, record: Record, event: RolloutFinished) -> None:
+    """Write the end down, and give the lease back in the same breath."""
+    end = update(rollouts).where(rollouts.c.id == record.rollout)
+    connection.execute(end.values(finished=record.at, end=event.end, reason=event.reason, exit_code=event.exit_code))
+    if event.end == "succeeded":
+        _judged(connection, record.rollout, "good")
+    connection.execute(update(leases).where(leases.c.rollout == record.rollout).values(rollout=""))

@@ -1,0 +1,68 @@
+"""What the store answers: one rollout, one release, one lease, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRollout:
+    """One rollout as history shows it. ``finished`` and ``end`` are empty while it is unfinished.
+
+    Times are UTC, RFC 3339. ``exit_code`` is -1 while there is none. ``head`` is the hash of the
+    newest record.
+    """
+
+    id: str
+    environment: str
+    app: str
+    release: str
+    plan_digest: str
+    started: str
+    finished: str
+    end: str
+    reason: str
+    exit_code: int
+    by: str
+    message: str
+    head: str
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its journal has no end yet."""
+        return not self.finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRelease:
+    """One release of one app, as the store first recorded it. ``verdict``: "", "good" or "bad"."""
+
+    environment: str
+    app: str
+    id: str
+    artifact: str
+    manifest: str
+    verdict: str
+    rollout: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who works on one app of one environment. ``rollout`` is empty while nobody does.
+
+    ``number`` is the epoch: it only grows. ``machine`` and ``started`` tell one process from
+    another that later got its pid.
+    """
+
+    environment: str
+    app: str
+    rollout: str
+    holder: str
+    host: str
+    machine: str
+    pid: int
+    started: str
+    since: str
+    heartbeat: str
+    number: int

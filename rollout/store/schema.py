@@ -1,0 +1,55 @@
+"""The tables. ``VERSION`` changes whenever they or the meaning of a record do."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
+
+VERSION = 1
+
+metadata = MetaData()
+
+
+def _text(name: str, *, key: bool = False) -> Column[str]:
+    """Return a text column that is never NULL: nothing said is the empty text."""
+    return Column(name, Text, primary_key=key, nullable=False, server_default=None if key else "")
+
+
+rollout_schema = Table("rollout_schema", metadata, Column("version", Integer, nullable=False))
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    _text("id", key=True),
+    *map(_text, ("environment", "app", "release", "plan_digest", "started", "finished", "end", "reason")),
+    Column("exit_code", Integer, nullable=False, server_default="-1"),
+    *map(_text, ("by", "message", "head")),
+    Index("rollouts_by_app", "environment", "app", "started"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("rollout", Text, ForeignKey("rollouts.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    *map(_text, ("at", "body", "previous_hash", "hash")),
+    sqlite_with_rowid=False,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _text("environment", key=True),
+    _text("app", key=True),
+    *map(_text, ("rollout", "holder", "host", "machine")),
+    Column("pid", Integer, nullable=False, server_default="0"),
+    *map(_text, ("started", "since", "heartbeat")),
+    Column("number", Integer, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    *(_text(name, key=True) for name in ("environment", "app", "id")),
+    *map(_text, ("artifact", "manifest", "verdict", "rollout", "at")),
+    Index("releases_by_artifact", "environment", "app", "artifact"),
+)

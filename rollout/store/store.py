@@ -1,0 +1,155 @@
+"""The store: what was done, what is held, and what is known of each release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from rollout.errors import Fenced, StoreError
+from rollout.store import leasing
+from rollout.store.database import Database
+from rollout.store.journal import StoredJournal
+from rollout.store.place import path_of
+from rollout.store.rows import Lease, StoredRelease, StoredRollout
+from rollout.store.schema import leases, releases, rollouts
+
+
+def utc_now() -> str:
+    """Return the time in UTC, RFC 3339, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] = utc_now) -> Store:
+    """Open the state at a path or ``sqlite:///…``; made where missing unless ``create`` is false.
+
+    Raises InputError for a kind of store that is not built yet, StoreError for all else.
+    """
+    return Store(Database(path_of(url_or_path), create=create), now)
+
+
+class Store:
+    """The state of every rollout. Raises StoreError; ``take`` and ``retake`` also Held."""
+
+    def __init__(self, database: Database, now: Callable[[], str] = utc_now) -> None:
+        """Keep the database; ``now`` gives the time of records and leases."""
+        self.database, self.now = database, now
+        self._numbers: dict[str, int] = {}  # rollouts that this process took -> epoch
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    # --- leases
+
+    def take(self, environment: str, app: str, rollout: str, holder: str) -> int:
+        """Take the lease for a new rollout; return the epoch's number. Raise Held, naming the other."""
+        with self.database.writing() as connection:
+            number = leasing.take(connection, environment, app, rollout, holder, self.now())
+        self._numbers[rollout] = number
+        return number
+
+    def retake(self, rollout: str, holder: str) -> int:
+        """Take an unfinished rollout over, under a higher number; Held while its process may live."""
+        with self.database.writing() as connection:
+            number = leasing.retake(connection, rollout, holder, self.now())
+        self._numbers[rollout] = number
+        return number
+
+    def release(self, rollout: str) -> None:
+        """Give the lease back. An unfinished rollout holds its app all the same."""
+        number = self._numbers.pop(rollout, None)
+        if number is not None:
+            with self.database.writing() as connection:
+                leasing.release(connection, rollout, number)
+
+    def heartbeat(self, rollout: str) -> None:
+        """Say that this process lives; raise Fenced when another took the rollout over."""
+        with self.database.writing() as connection:
+            ours = leasing.beat(connection, rollout, self._numbers.get(rollout, 0), self.now())
+        if not ours:
+            raise Fenced(f"E_FENCED: another process took rollout {rollout} over. See: rollout status {rollout}")
+
+    def lease(self, environment: str, app: str) -> Lease:
+        """Return who holds an app; ``rollout`` is empty when nobody does."""
+        with self.database.reading() as connection:
+            return leasing.lease_of(connection, environment, app)
+
+    # --- journals and history
+
+    def journal(self, rollout: str) -> StoredJournal:
+        """Return the journal of a rollout. It can be appended to only by the process that took it."""
+        return StoredJournal(self.database, rollout, self.now, self._numbers.get(rollout, 0))
+
+    def rollouts(
+        self, environment: str | None = None, app: str | None = None, limit: int = 50
+    ) -> tuple[StoredRollout, ...]:
+        """Return the newest rollouts first."""
+        wanted = [] if environment is None else [rollouts.c.environment == environment]
+        with self.database.reading() as connection:
+            found = _rollouts(connection, *wanted)
+        return tuple(r for r in found if app is None or app in r.app.split(","))[:limit]
+
+    def find(self, id_or_prefix: str) -> StoredRollout:
+        """Return the one rollout that is meant; StoreError says why there is none (B92)."""
+        with self.database.reading() as connection:
+            found = _rollouts(connection, rollouts.c.id.startswith(id_or_prefix, autoescape=True))
+            exact = [r for r in found if r.id == id_or_prefix] or found
+            if len(exact) == 1 and id_or_prefix:
+                return exact[0]
+            raise StoreError(_not_one(connection, id_or_prefix, exact, str(self.database.path)))
+
+    def unfinished(self, environment: str, app: str) -> StoredRollout | None:
+        """Return the rollout of this app that has no end yet."""
+        with self.database.reading() as connection:
+            found = _rollouts(connection, rollouts.c.environment == environment, rollouts.c.finished == "")
+        return next((r for r in found if app in r.app.split(",")), None)
+
+    # --- releases
+
+    def release_named(self, environment: str, app: str, release: str) -> StoredRelease | None:
+        """Return what is on record for a release id."""
+        return next(iter(self._releases(environment, app, releases.c.id == release)), None)
+
+    def releases_by_digest(self, environment: str, app: str, artifact: str) -> tuple[StoredRelease, ...]:
+        """Return the releases of an artifact's digest, oldest first: known content keeps its id."""
+        return self._releases(environment, app, releases.c.artifact == artifact)
+
+    def condemned(self, environment: str, app: str) -> frozenset[str]:
+        """Return the ids of releases that were reverted for a cause of their own."""
+        return frozenset(r.id for r in self._releases(environment, app, releases.c.verdict == "bad"))
+
+    def manifest_of(self, environment: str, app: str, release: str) -> str:
+        """Return the manifest's digest on record, "" when there is none: only such a release is a way back."""
+        found = self.release_named(environment, app, release)
+        return found.manifest if found else ""
+
+    def _releases(self, environment: str, app: str, *wanted: ColumnElement[bool]) -> tuple[StoredRelease, ...]:
+        """Return releases of an app, oldest first."""
+        mine = (releases.c.environment == environment, releases.c.app == app, *wanted)
+        with self.database.reading() as connection:
+            rows = connection.execute(select(releases).where(*mine).order_by(releases.c.at, releases.c.id))
+            return tuple(StoredRelease(**row._mapping) for row in rows)
+
+
+def _rollouts(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StoredRollout, ...]:
+    """Return rollouts, the newest first."""
+    newest = select(rollouts).where(*wanted).order_by(rollouts.c.started.desc(), rollouts.c.id.desc())
+    return tuple(StoredRollout(**row._mapping) for row in connection.execute(newest))
+
+
+def _not_one(
+    connection: Connection, asked: str, found: list[StoredRollout] | tuple[StoredRollout, ...], path: str
+) -> str:
+    """Say why what was asked for names no single rollout, and what to type."""
+    if found:
+        names = ", ".join(r.id for r in found[:5])
+        return f"E_AMBIGUOUS: {asked!r} begins more than one rollout: {names}. Write more of the id."
+    held = connection.execute(select(leases).where(leases.c.rollout == asked)).first() if asked else None
+    if held is not None:
+        return (
+            f"E_NEVER_BEGAN: rollout {asked} took the lease of {held.app} in {held.environment} and wrote no plan: "
+            "nothing was changed. The next apply takes over when its process is gone."
+        )
+    return f"E_NO_ROLLOUT: no rollout {asked[:80]!r} is known in {path}. See: rollout history"
