@@ -1,0 +1,1 @@
+"""Adapters for load balancers, loaded when a play names them."""

@@ -1,0 +1,240 @@
+"""A backend of HAProxy, read and written through its runtime socket.
+
+Nothing written here survives a reload or a restart; ``PoolState.generation`` tells of one, and whoever
+holds members out must look. After a reload the sessions of the old process are not counted: the new
+one does not know them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from rollout.balancers import tables
+from rollout.balancers.runtime import DEADLINE_S, RuntimeSocket
+from rollout.errors import BalancerError
+from rollout.model.pool import HaproxyPool, Member, MemberState, PoolState, Rotation
+
+T = TypeVar("T")
+
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,256}")  # nothing that could begin another command
+LINE_BYTES = 4000  # HAProxy takes as much as fits its buffer (16 KiB unless tuned down)
+TRIES = 3
+
+# `health down` is what makes CHECKING: a server that leaves maint is up at once, on no evidence at
+# all (seen on 2.6.12, also when it had been down before), until fresh checks say otherwise.
+COMMANDS: Mapping[Rotation, tuple[str, ...]] = {
+    Rotation.READY: ("state ready",),
+    Rotation.DRAIN: ("state drain",),
+    Rotation.MAINT: ("state maint",),
+    Rotation.CHECKING: ("state drain", "health down"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Haproxy:
+    """One backend behind one HAProxy (2.4 or newer); a ``ports.Balancer``."""
+
+    backend: str
+    socket: str = ""
+    tcp: str = ""
+    deadline_s: float = DEADLINE_S  # around each conversation, connecting included
+
+    @classmethod
+    def of(cls, pool: HaproxyPool) -> Haproxy:
+        """Make the adapter of a pool."""
+        return cls(backend=pool.backend, socket=pool.socket, tcp=pool.tcp)
+
+    def read(self) -> PoolState:
+        """Read every member; both tables must come from one process that is not on its way out."""
+        _named("backend", self.backend)
+        for _ in range(TRIES):
+            first, state = self._show(f"show servers state {self.backend}", tables.servers)
+            second, stat = self._show(f"show stat {self.backend} 4 -1", self._stats)
+            if first == second and not first.stopping and state.keys() == stat.keys():
+                members = self._parsed(lambda: _members(state, stat))  # noqa: B023 -- called at once
+                return PoolState(generation=first.generation, members=members)
+        raise BalancerError(
+            f"HAProxy at {self._socket.place} kept changing while it was read (a reload, or servers that come and go)."
+            " Try again when it is over."
+        )
+
+    def set(self, wanted: Mapping[Member, Rotation]) -> None:
+        """Write the members' rotation, as few lines as possible; name each that was refused.
+
+        CHECKING forces health down only where a check of the member's own would bring it up again.
+        It is meant for members in MAINT: others may lose sessions by `on-marked-down`.
+        """
+        if not wanted:
+            return
+        for name in (self.backend, *wanted):
+            _named("backend" if name == self.backend else "server", name)
+        unchecked = self._unchecked(wanted) if Rotation.CHECKING in wanted.values() else frozenset()
+        refusals = list(self._say(_commands(self.backend, wanted, unchecked)))
+        if refusals:
+            raise BalancerError("\n".join(self._refusal(member, reply) for member, reply in refusals))
+
+    def shut_sessions(self, member: Member, limit: int) -> None:
+        """Cut at most ``limit`` sessions of a member, one by one (`shutdown sessions server` would cut all)."""
+        _named("backend", self.backend)
+        _named("server", member)
+        self._row(member)
+        with closing(self._socket.lines("show sess")) as lines:
+            ids = list(islice(_session_ids(lines, self.backend, member), max(limit, 0)))
+        replies = self._say([(member, f"shutdown session {session}") for session in ids])
+        refusals = [reply for _, reply in replies if not reply.startswith("No such session")]
+        if refusals:
+            raise BalancerError(self._refusal(member, refusals[0]))
+
+    @property
+    def _socket(self) -> RuntimeSocket:
+        if bool(self.socket) == bool(self.tcp):
+            raise BalancerError(f"Backend {self.backend}: name either `socket` or `tcp`, one of the two.")
+        return RuntimeSocket(path=self.socket, tcp=self.tcp, deadline_s=self.deadline_s)
+
+    def _show(self, command: str, parse: Callable[[str], T]) -> tuple[tables.Process, T]:
+        """Ask for a table, the process ahead of it: only the last reply may hold what applications said."""
+        info, blank, table = self._socket.ask(f"show info;{command}").partition("\n\n")
+        if not blank or not table.strip():
+            raise BalancerError(
+                f"HAProxy at {self._socket.place} closed before `{command}` was answered. Is it being restarted?"
+            )
+        if table.startswith(("Can't find backend", "No such proxy", "No such backend")):
+            raise BalancerError(self._refusal(Member(""), "No such backend."))
+        return self._parsed(lambda: (tables.process(info), parse(table)))
+
+    def _parsed(self, parse: Callable[[], T]) -> T:
+        """Parse, and say in our words when it is not what HAProxy prints."""
+        try:
+            return parse()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BalancerError(
+                f"What listens at {self._socket.place} does not answer as HAProxy 2.4 or newer does"
+                f" ({_printable(repr(error))}). Check `socket` or `tcp` in the playbook, and the version."
+            ) from error
+
+    def _stats(self, table: str) -> dict[Member, tables.Row]:
+        return tables.stats(table, self.backend)
+
+    def _unchecked(self, wanted: Mapping[Member, Rotation]) -> frozenset[Member]:
+        """Find the members without a check of their own; refuse unknown ones before anything is written."""
+        there = self._rows()
+        rows = {member: self._row(member, there) for member in wanted}
+        return self._parsed(lambda: frozenset(m for m, row in rows.items() if not tables.runs_checks(row)))
+
+    def _rows(self) -> dict[Member, tables.Row]:
+        return self._show(f"show servers state {self.backend}", tables.servers)[1]
+
+    def _row(self, member: Member, rows: Mapping[Member, tables.Row] | None = None) -> tables.Row:
+        """Return a member's row of `show servers state`, or raise as HAProxy would."""
+        row = (self._rows() if rows is None else rows).get(member)
+        if row is None:
+            raise BalancerError(self._refusal(member, "No such server."))
+        return row
+
+    def _say(self, commands: Sequence[tuple[Member, str]]) -> Iterator[tuple[Member, str]]:
+        """Say the commands, many on a line; yield the members whose reply was not the empty one."""
+        for line in _lines(commands):
+            reply = self._socket.ask(";".join(command for _, command in line))
+            replies = _split_replies(reply)
+            if len(replies) != len(line):
+                raise BalancerError(
+                    f"HAProxy at {self._socket.place} answered {len(replies)} of {len(line)} commands for"
+                    f" {self.backend}/{line[0][0]} to {self.backend}/{line[-1][0]}: what took effect is unknown"
+                    f" until it is read. It said: {_printable(reply.strip()) or 'nothing'}"
+                )
+            yield from ((member, said) for (member, _), said in zip(line, replies, strict=True) if said)
+
+    def _refusal(self, member: Member, reply: str) -> str:
+        """Say what was refused and what to do next."""
+        name = f"{self.backend}/{member}" if member else self.backend
+        return f"HAProxy at {self._socket.place} refused {name}: {_printable(reply)} {self._advice(reply)}"
+
+    def _advice(self, reply: str) -> str:
+        if reply.startswith("No such server"):
+            return f"`server` must be the name that follows `server` in `backend {self.backend}`."
+        if reply.startswith("No such backend"):
+            return f"`backend` must be a name from its configuration{self._nearest_backend()}."
+        if reply.startswith("Permission denied"):
+            return "Its `stats socket` line must say `level admin`."
+        return "Nothing more was tried with it; see HAProxy's log."
+
+    def _nearest_backend(self) -> str:
+        """Suggest a backend that is there, if that can be found out."""
+        try:
+            names = [line for line in self._socket.ask("show backend").splitlines() if NAME.fullmatch(line)]
+        except BalancerError:
+            return ""
+        near = difflib.get_close_matches(self.backend, names, n=1) or names[:1]
+        return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _named(kind: str, name: str) -> None:
+    """Refuse a name that could carry more than a name to the socket."""
+    if not NAME.fullmatch(name):
+        raise BalancerError(
+            f"E_LB_NAME: '{_printable(name)}' is no {kind} name. HAProxy would read more than a name in it."
+            " Use letters, digits, '_', '.', ':' and '-'."
+        )
+
+
+def _members(state: Mapping[Member, tables.Row], stat: Mapping[Member, tables.Row]) -> dict[Member, MemberState]:
+    return {member: tables.member_state(row, stat[member]) for member, row in state.items()}
+
+
+def _commands(
+    backend: str, wanted: Mapping[Member, Rotation], unchecked: frozenset[Member]
+) -> list[tuple[Member, str]]:
+    """List the commands for each member; nothing would bring an unchecked one back from `health down`."""
+    return [
+        (member, f"set server {backend}/{member} {command}")
+        for member, rotation in wanted.items()
+        for command in COMMANDS[rotation]
+        if command != "health down" or member not in unchecked
+    ]
+
+
+def _lines(commands: Iterable[tuple[Member, str]]) -> Iterator[list[tuple[Member, str]]]:
+    """Cut the commands into lines that fit HAProxy's buffer."""
+    line: list[tuple[Member, str]] = []
+    size = 0
+    for member, command in commands:
+        if line and size + len(command) + 1 > LINE_BYTES:
+            yield line
+            line, size = [], 0
+        line.append((member, command))
+        size += len(command) + 1
+    if line:
+        yield line
+
+
+def _split_replies(reply: str) -> list[str]:
+    """Split at the empty lines that end each reply; success is an empty text."""
+    replies: list[str] = []
+    said: list[str] = []
+    for line in reply.split("\n")[:-1]:
+        if line:
+            said.append(line)
+        else:
+            replies.append(" ".join(said).strip())
+            said = []
+    return replies
+
+
+def _session_ids(lines: Iterable[str], backend: str, member: Member) -> Iterator[str]:
+    """Pick the ids of a member's sessions out of `show sess`."""
+    for line in lines:
+        session, _, rest = line.partition(": ")
+        fields = rest.split()
+        if f"be={backend}" in fields and f"srv={member}" in fields and re.fullmatch(r"0x[0-9a-f]+", session):
+            yield session
+
+
+def _printable(text: str) -> str:
+    """Make what the other side said fit for a message: one line, no controls, 200 characters at most."""
+    return "".join(c if c.isprintable() else " " for c in text[:200])

@@ -1,0 +1,1 @@
+"""Public: what tests rollout without the outside, and the suites that both must pass."""
