@@ -60,6 +60,7 @@ class Play:
     hosts: tuple[HostName, ...]
     matched: tuple[HostName, ...]
     order: str = "inventory"
+    seed: int = 0  # of `order: shuffle`
     serial: tuple[Share, ...]
     min_in_service: Share | None = None  # None: the default of semantics.md
     max_failures: Share = field(default_factory=lambda: Share(count=0))

@@ -1,0 +1,158 @@
+"""Every key of the language, and which of them are built.
+
+The one table: what it calls not built is refused as such, never ignored. ``*`` stands for the
+items of a list; a nested dict are the keys below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+BUILT: Final = True
+LATER: Final = False
+
+Keys = Mapping[str, "bool | Keys"]
+
+_HTTP: Keys = {
+    **dict.fromkeys(("port", "path", "status", "json", "scheme", "host", "headers"), BUILT),
+    **dict.fromkeys(("method", "body", "timeout", "from"), BUILT),
+    "tls": {"verify": BUILT},
+}
+
+PLAY: Keys = {
+    "name": BUILT,
+    "app": BUILT,
+    "hosts": BUILT,
+    "order": BUILT,
+    "serial": BUILT,
+    "min_in_service": BUILT,
+    "zones": LATER,
+    "max_failures": BUILT,
+    "max_fail_percentage": BUILT,
+    "unreachable": BUILT,
+    "allow_outage": BUILT,
+    "forks": BUILT,
+    "needs": LATER,
+    "when": LATER,
+    "vars": BUILT,
+    "vars_files": BUILT,
+    "connection": {
+        "transport": BUILT,
+        "user": BUILT,
+        "jump": LATER,
+        "become": {"method": BUILT, "user": BUILT},
+        "host_keys": BUILT,
+        "known_hosts": BUILT,
+        "connect_timeout": BUILT,
+    },
+    "release": {
+        "id": BUILT,
+        "artifact": {"path": BUILT, "strip": BUILT, "exclude": BUILT, "url": LATER, "headers": LATER}
+        | {"as": LATER, "mode": LATER},
+        "sha256": BUILT,
+        "signature": LATER,
+        "transfer": LATER,
+        "links": BUILT,
+        "allow_links": LATER,
+        "root": BUILT,
+        "shared": {
+            "dirs": BUILT,
+            "files": {"*": {"path": BUILT, "content": BUILT, "mode": BUILT}},
+            "add": LATER,
+        },
+        "templates": LATER,
+        "prepare": LATER,
+        "keep": LATER,
+        "keep_for": LATER,
+        "owner": LATER,
+    },
+    "service": {
+        "systemd": {"*": {"unit": BUILT, "action": BUILT, "timeout": BUILT, "hosts": BUILT}},
+        "commands": {"start": BUILT, "stop": BUILT, "restart": BUILT, "status": BUILT},
+        "process": {"command": BUILT, "stop_signal": BUILT, "stop_timeout": BUILT},
+    },
+    "load_balancers": {
+        "*": {
+            "haproxy": {"via": BUILT, "socket": BUILT, "tcp": BUILT, "backend": BUILT, "server": BUILT, "hosts": BUILT},
+            "nginx": LATER,
+            "caddy": LATER,
+            "traefik": LATER,
+            "envoy": LATER,
+            "elbv2": LATER,
+            "consul": LATER,
+            "command": LATER,
+            "http": LATER,
+        }
+    },
+    "drain": {"deadline": BUILT, "on_deadline": BUILT, "kill_rate": LATER, "start": LATER, "until": LATER},
+    "register": LATER,
+    "health": {
+        "checks": {
+            "*": {
+                "http": _HTTP,
+                "tcp": dict.fromkeys(("port", "host", "timeout", "from"), BUILT),
+                "command": {"run": BUILT, "timeout": BUILT},
+            }
+        },
+        "interval": BUILT,
+        "start_period": BUILT,
+        "healthy_for": BUILT,
+        "deadline": BUILT,
+        "fall": BUILT,
+        "watch_interval": BUILT,
+        "max_restarts": LATER,
+        "identity": BUILT,
+    },
+    "warmup": LATER,
+    "gates": LATER,
+    "hooks": LATER,
+    "migrations": LATER,
+    "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": LATER, "collect": BUILT},
+    "limits": {"step_timeout": BUILT, "progress_deadline": BUILT, "upload_rate": LATER},
+    "windows": LATER,
+    "notify": LATER,
+}
+
+TOP: Keys = {**PLAY, "defaults": LATER}
+
+# Words of other tools, and what they are called here.
+ELSEWHERE: Final = {
+    "environment": "Variables of processes are `env` of a task; the environment's name is given with --env.",
+    "become": "Write it under `connection`: `connection: { become: { method: sudo, user: root } }`.",
+    "remote_user": "Write `connection: { user: … }`.",
+    "tasks": "A play here says what is released; what else is to run goes into `hooks`.",
+    "roles": "A play here says what is released; what else is to run goes into `hooks`.",
+    "pre_tasks": "What is to run before a batch goes into `hooks`.",
+    "post_tasks": "What is to run after a batch goes into `hooks`.",
+    "gather_facts": "Leave it out: nothing is gathered that a play could use.",
+    "strategy": "Leave it out: `serial` and `min_in_service` say how many hosts are worked on.",
+    "any_errors_fatal": "Leave it out: any failure halts unless `max_failures` allows it.",
+    "environments": "It belongs into `defaults`, which is not built yet.",
+}
+
+
+def below(path: tuple[str | int, ...]) -> Keys | None:
+    """Return the keys that may stand under a path, or None where there are none."""
+    keys: bool | Keys = TOP
+    for step in path:
+        if not isinstance(keys, Mapping):
+            return None
+        if "*" in keys:
+            keys = keys["*"]
+            if isinstance(step, int) or not isinstance(keys, Mapping):
+                continue
+        if isinstance(step, int):
+            continue
+        keys = keys.get(step, LATER)
+    item = keys.get("*", keys) if isinstance(keys, Mapping) else None
+    return item if isinstance(item, Mapping) else None
+
+
+def homes(key: str, keys: Keys = PLAY, path: str = "") -> list[str]:
+    """Return the places under which a key may stand, the outermost first ("" is the play itself)."""
+    found = [path] if key in keys and key != "*" else []
+    for name, under in keys.items():
+        if isinstance(under, Mapping):
+            found += homes(key, under, path if name == "*" else f"{path}.{name}".lstrip("."))
+    return sorted(found, key=lambda p: p.count(".") + bool(p))

@@ -1,0 +1,354 @@
+"""From a playbook and an inventory to a play: everything that can be known without contacting anything."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rollout.errors import InputError, Problem
+from rollout.inventory import Inventory
+from rollout.model.check import Health
+from rollout.model.host import HostName
+from rollout.model.plan import OnFailure
+from rollout.model.play import ArtifactAsk, Play
+from rollout.model.pool import Drain
+from rollout.playbook.artifact import artifact_of
+from rollout.playbook.checking import check
+from rollout.playbook.hostparts import of_each_host, server_path
+from rollout.playbook.models import PlayModel
+from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, plain, templates
+from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, specs, twins
+from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
+from rollout.playbook.said import problem, quoted
+from rollout.playbook.source import Source, open_playbook, variable_files
+from rollout.playbook.templates import Renderer, readable_environ
+from rollout.playbook.vars import Said, Variables
+
+MAX_HOSTS = 20_000
+ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+TRIAL_ID = "0"  # stands for an id that is made later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What ``validate`` found: ``play`` is None where anything is wrong."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    play: Play | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says besides the playbook and the inventory.
+
+    ``user``, ``private_key`` and ``become`` count, as with Ansible, where play and inventory say
+    nothing; ``forks`` wins over the play's. ``seed`` is that of ``order: shuffle``: drawn when
+    it is not given. ``environ`` is the environment that ``env('NAME')`` reads (None: our own).
+    """
+
+    limit: str = ""
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = "default"
+    forks: int | None = None
+    user: str | None = None
+    private_key: str | None = None
+    become: bool | None = None
+    seed: int | None = None
+    environ: Mapping[str, str] | None = None
+
+
+def load(
+    path: str | os.PathLike[str],
+    inventory: Inventory,
+    *,
+    limit: str = "",
+    extra_vars: Mapping[str, Any] | None = None,
+    environment: str = "default",
+    forks: int | None = None,
+    user: str | None = None,
+    private_key: str | None = None,
+    become: bool | None = None,
+    seed: int | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Play:
+    """Return the play of a playbook; raise InputError with every problem. See Options for the arguments."""
+    options = Options(
+        limit=limit,
+        extra_vars=extra_vars or {},
+        environment=environment,
+        forks=forks,
+        user=user,
+        private_key=private_key,
+        become=become,
+        seed=seed,
+        environ=environ,
+    )
+    report = validate(path, inventory, options)
+    if report.play is None:
+        raise InputError(*report.problems)
+    return report.play
+
+
+def validate(path: str | os.PathLike[str], inventory: Inventory, options: Options | None = None) -> Report:
+    """Check a playbook without running or contacting anything; every problem at once."""
+    try:
+        source = open_playbook(os.fspath(path))
+    except InputError as error:
+        return Report(problems=error.problems)
+    loading = _Loading(source=source, inventory=inventory, options=options or Options())
+    play = None
+    try:
+        play = loading.play()
+    except InputError as error:
+        source.problems += error.problems
+    problems = InputError(*dict.fromkeys(source.problems)).problems
+    return Report(problems=problems, warnings=tuple(source.warnings), play=None if problems else play)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Loading:
+    """One load: the source, and what becomes known on the way."""
+
+    source: Source
+    inventory: Inventory
+    options: Options
+    said: Said = field(default_factory=Said)
+
+    def play(self) -> Play | None:
+        """Return the play, or None when something is wrong with it; problems gather in the source."""
+        self._check_environment()
+        environ = readable_environ(os.environ if self.options.environ is None else self.options.environ)
+        with Renderer(environ=environ) as renderer:
+            self._say_variables(renderer)
+            matched, hosts = self._hosts(renderer)
+            words = Words(
+                inventory=self.inventory,
+                said=self.said,
+                environ=environ,
+                groups={g: list(map(str, members)) for g, members in self.inventory.groups.items()},
+            )
+            model = self._model(renderer, words, matched)
+        return self._assembled(model, words, matched, hosts) if model else None
+
+    def _add(self, problems: Sequence[Problem]) -> None:
+        self.source.problems += problems
+
+    def _node(self, *path: str | int) -> tuple[Node, Place, bool]:
+        return descend(self.source.play, path)
+
+    def _check_environment(self) -> None:
+        name = self.options.environment
+        if not ENVIRONMENT.fullmatch(name):
+            what = f"The environment {quoted(name)} cannot be used."
+            instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most."
+            self._add([problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)])
+
+    def _say_variables(self, renderer: Renderer) -> None:
+        """Lay vars, vars_files and -e over each other."""
+        self.said.lay(self.source.play.get("vars"))
+        early = Said(values=dict(self.said.values), places=dict(self.said.places))
+        early.give(self.options.extra_vars)
+        node, place, there = self._node("vars_files")
+        if there:
+            value = self._rendered(renderer, node, Variables(common=early.values, places=early.places))
+            paths = value if isinstance(value, list) else [value]
+            for root in variable_files(self.source, [p for p in paths if isinstance(p, str)], place):
+                self.said.lay(root)
+        self.said.give(self.options.extra_vars)
+        self._add(self.said.problems)
+
+    def _rendered(self, renderer: Renderer, node: Node, variables: Variables) -> object:
+        """Return a node with its templates rendered; those that fail are left out as problems."""
+        wanted = dict(templates(node))
+        answers = renderer.render(list(wanted.values()), variables)
+        self._add([p for a in answers for p in a.problems])
+        values = {path: None if a.failed else a.of(0) for path, a in zip(wanted, answers, strict=True)}
+        return plain(node, values)
+
+    def _hosts(self, renderer: Renderer) -> tuple[tuple[HostName, ...], tuple[HostName, ...]]:
+        """Return the hosts of the pattern, and those that --limit leaves."""
+        node, place, there = self._node("hosts")
+        if not there:
+            return (), ()
+        pattern = self._rendered(renderer, node, Variables(common=self.said.values, places=self.said.places))
+        if not isinstance(pattern, str) or not pattern:
+            return (), ()
+        matched = self._match(pattern, place)
+        if len(matched) > MAX_HOSTS:
+            what = f"{quoted(pattern)} are {len(matched)} hosts; at most {MAX_HOSTS} can be rolled at once."
+            self._add([problem(place, "E_FLEET", what, instead="Split the fleet into plays.")])
+            return (), ()
+        return matched, self._limited(matched)
+
+    def _match(self, pattern: str, place: Place) -> tuple[HostName, ...]:
+        try:
+            matched = self.inventory.match(pattern)
+        except InputError as error:
+            self._add([at_place(p, place) for p in error.problems])
+            return ()
+        if not matched:
+            what = f"The pattern {quoted(pattern)} leaves no host."
+            self._add([problem(place, "E_GROUP", what, "Nothing rolled out is no success.")])
+        return matched
+
+    def _limited(self, matched: tuple[HostName, ...]) -> tuple[HostName, ...]:
+        """Return what --limit leaves of the hosts."""
+        limit, place = self.options.limit, Place(file="--limit")
+        if not limit or not matched:
+            return matched
+        try:
+            kept = set(self.inventory.match(limit))
+        except InputError as error:
+            self._add([replace(at_place(p, place), code="E_LIMIT") for p in error.problems])
+            return ()
+        left = tuple(h for h in matched if h in kept)
+        if not left:
+            what = f"{quoted(limit)} leaves none of the play's {len(matched)} hosts."
+            self._add([problem(place, "E_LIMIT", what, instead="Name hosts or groups of the play.")])
+        return left
+
+    def _model(self, renderer: Renderer, words: Words, matched: Sequence[HostName]) -> PlayModel | None:
+        """Render and check what is the same for all hosts."""
+        play = self.source.play
+        wanted = {
+            p: s for p, s in templates(play) if p[0] not in ("vars", "hosts", "vars_files") and not of_each_host(p)
+        }
+        values: dict[Path, object] = {}
+        if wanted:
+            node, _, there = self._node("release", "id")
+            release = {"id": str(node.value)} if there and isinstance(node, Scalar) else {}
+            variables = words.of_play(matched, release)
+            for path, answer in zip(wanted, renderer.render(list(wanted.values()), variables), strict=True):
+                self._add(answer.problems)
+                values[path] = _FAILED if answer.failed else answer.of(0)
+        for path in [p for p, _ in templates(play) if p[0] in ("hosts", "vars_files")]:
+            values[path] = "rendered"
+        broken = {p for p, v in values.items() if v is _FAILED}
+        found = check(PlayModel, plain(play, {p: v for p, v in values.items() if p not in broken}), play)
+        if not isinstance(found, list):
+            return None if broken else found
+        known = {(p.file, p.line, p.column) for p in self.source.problems}
+        known |= {(p.file, p.line, p.column) for p in (descend(play, b)[1] for b in broken)}
+        self._add([p for p in found if (p.file, p.line, p.column) not in known])
+        return None
+
+    def _assembled(
+        self, model: PlayModel, words: Words, matched: tuple[HostName, ...], hosts: tuple[HostName, ...]
+    ) -> Play | None:
+        """Return the play with its hosts in order, after everything about each host was tried."""
+        play, options = self.source.play, self.options
+        pools, problems = pools_of(model.load_balancers, matched, self.inventory.match, play)
+        self._add(problems)
+        artifact, problems = artifact_of(model.release, self.source.folder, play)
+        self._add(problems)
+        place = self._node("load_balancers")[1]
+        self._add(homeless(pools, matched, place))
+        floor_place = self._node("min_in_service")[1]
+        self._add(floor_problems(model.min_in_service, model.allow_outage, pools, matched, floor_place))
+        resolver = Resolver(
+            words=words,
+            parts=Parts.of(play, len(model.load_balancers)),
+            pools=pools,
+            folder=self.source.folder,
+            chosen={"user": options.user, "private_key": options.private_key, "become": options.become},
+        )
+        self._try(resolver, model, pools, matched)
+        self._warn(model, hosts, resolver)
+        return self._made(model, artifact, pools, resolver, matched, hosts)
+
+    def _try(self, resolver: Resolver, model: PlayModel, pools: Sequence[Pool], matched: Sequence[HostName]) -> None:
+        """Render everything for every host once, so that what is wrong is known now."""
+        ids = dict.fromkeys(matched, model.release.id or TRIAL_ID)
+        asks, problems = resolver.render(ids)
+        self._add(problems)
+        self._add(no_host_twice(asks, self.source.play))
+        for pool in pools:
+            members = {h: str(a.members[pool.spec.name]) for h, a in asks.items() if pool.spec.name in a.members}
+            self._add(twins(members, pool, self._node(*server_path(pool.entry))[1]))
+        if not problems and model.release.id:
+            resolver.kept |= {(h, ids[h]): a for h, a in asks.items()}
+
+    def _warn(self, model: PlayModel, hosts: Sequence[HostName], resolver: Resolver) -> None:
+        """Say what is weak but allowed."""
+        first = model.serial[0]
+        if len(model.serial) > 1 and (first.count or 0) >= len(hosts) > 1:
+            self.source.warnings.append(f"{self.source.path}: the first batch of `serial` holds the whole fleet.")
+        if resolver.parts.by_path["health", "checks"].node is None:
+            self.source.warnings.append(f"{self.source.path}: without `health.checks` nothing is asked of a release.")
+
+    def _made(
+        self,
+        model: PlayModel,
+        artifact: ArtifactAsk,
+        pools: Sequence[Pool],
+        resolver: Resolver,
+        matched: tuple[HostName, ...],
+        hosts: tuple[HostName, ...],
+    ) -> Play:
+        """Return the values of a model as a play."""
+        seed = self.options.seed if self.options.seed is not None else random.SystemRandom().getrandbits(32)
+        ordered = _ordered(matched, model.order, seed)
+        left = frozenset(hosts)
+        h, f = model.health, model.on_failure
+        identity = h.identity
+        if "identity" not in h.model_fields_set and self._no_service():
+            identity = "none"
+        return Play(
+            name=model.name or model.app,
+            app=model.app,
+            environment=self.options.environment,
+            hosts=tuple(x for x in ordered if x in left),
+            matched=ordered,
+            order=model.order,
+            seed=seed if model.order == "shuffle" else 0,
+            serial=model.serial,
+            min_in_service=model.min_in_service,
+            max_failures=model.max_failures,
+            max_fail_percentage_ppm=model.max_fail_percentage,
+            allow_outage=model.allow_outage,
+            unreachable=model.unreachable,
+            forks=self.options.forks or model.forks,
+            release_id=model.release.id or "",
+            artifact=artifact,
+            pools=specs(pools),
+            drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
+            health=Health(
+                interval_s=h.interval,
+                start_period_s=h.start_period,
+                healthy_for_s=h.healthy_for,
+                deadline_s=h.deadline,
+                fall=h.fall,
+                watch_interval_s=h.watch_interval,
+                identity=identity,
+            ),
+            on_failure=OnFailure(revert=f.revert, before_switch=f.before_switch),
+            step_timeout_s=model.limits.step_timeout,
+            progress_deadline_s=model.limits.progress_deadline,
+            collect=f.collect == "default",
+            resolve=resolver,
+            sources={**self.inventory.sources, **self.source.digests},
+            warnings=(*self.inventory.warnings, *self.source.warnings),
+        )
+
+    def _no_service(self) -> bool:
+        node = self.source.play.get("service")
+        return isinstance(node, Scalar) and node.value == "none"
+
+
+_FAILED = object()
+
+
+def _ordered(hosts: Sequence[HostName], order: str, seed: int) -> tuple[HostName, ...]:
+    """Return hosts in the play's order."""
+    if order == "shuffle":
+        shuffled = list(hosts)
+        random.Random(seed).shuffle(shuffled)  # noqa: S311  an order, not a secret
+        return tuple(shuffled)
+    if order in ("sorted", "reverse_sorted"):
+        return tuple(sorted(hosts, reverse=order.startswith("reverse")))
+    return tuple(reversed(hosts)) if order == "reverse_inventory" else tuple(hosts)

@@ -1,0 +1,187 @@
+"""The shape of a play, for pydantic: what may stand where.
+
+Two kinds: ``PlayModel`` is the same for all hosts and checked once; the others are rendered and
+checked for each host (``parts.py``), and are ``Any`` in it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from rollout.model.share import Share
+from rollout.playbook import words as w
+from rollout.playbook.words import refuse
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, nothing is converted in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def as_list(value: object) -> object:
+    """Let one thing stand for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def under(key: str) -> BeforeValidator:
+    """Let a scalar stand for a mapping with this one key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list) else value)
+
+
+class ArtifactModel(Strict):
+    """``release.artifact``: a path, or a mapping with one."""
+
+    path: w.Text
+    strip: Annotated[Literal["auto", "none"], w.Accepts(w.choice("auto", "none"))] = "auto"
+    exclude: Annotated[tuple[str, ...], w.Accepts(w.listed(w.text))] = ()
+
+
+class ReleaseModel(Strict):
+    """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
+
+    id: w.Id | None = None
+    artifact: Annotated[ArtifactModel, under("path")]
+    sha256: Annotated[str, w.Accepts(w.digest)] = ""
+    links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
+    root: Any
+    shared: Any = None
+
+
+class HaproxyModel(Strict):
+    """One HAProxy: where its runtime socket is, and which backends. ``server`` is each host's own."""
+
+    via: Annotated[Literal["local"], w.Accepts(w.text)]
+    socket: w.Absolute = ""
+    tcp: Annotated[str, w.Accepts(w.shaped("E_ADDRESS", r"[A-Za-z0-9._:\[\]-]+:[0-9]{1,5}", "HOST:PORT"))] = ""
+    backend: Annotated[tuple[w.LbName, ...], Field(strict=False, min_length=1), BeforeValidator(as_list)]
+    server: Any = "{{ inventory_hostname }}"
+    hosts: w.Text = "all"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> HaproxyModel:
+        if bool(self.socket) == bool(self.tcp):
+            refuse("E_LB", "One of `socket` and `tcp` is needed.", instead="Write where HAProxy's runtime socket is.")
+        if self.via != "local":
+            instead = "Write `via: local`: the socket is then reached from here."
+            refuse("E_NOT_BUILT", "Balancers behind a host are not built yet.", instead=instead, at="via")
+        return self
+
+
+class BalancerModel(Strict):
+    """One entry of ``load_balancers``."""
+
+    haproxy: HaproxyModel
+
+
+def _balancers(value: object) -> object:
+    """Read ``none`` as the empty list, which nobody may write."""
+    if value == "none":
+        return []
+    if not isinstance(value, list) or not value:
+        instead = "Write a list of balancers, or `none` for hosts that serve nobody through one."
+        refuse("E_TYPE", "The balancers are a list.", instead=instead)
+    return value
+
+
+class DrainModel(Strict):
+    """``drain``."""
+
+    deadline: Annotated[float, w.Accepts(w.drain_seconds)] = 60.0
+    on_deadline: Annotated[Literal["fail", "kill", "proceed"], w.Accepts(w.choice("fail", "kill", "proceed"))] = "fail"
+
+
+class HealthModel(Strict):
+    """``health``: when answers count. The checks are parts of each host."""
+
+    checks: Any = None
+    interval: w.PositiveSeconds = 1.0
+    start_period: w.Seconds = 0.0
+    healthy_for: w.Seconds = 20.0
+    deadline: w.PositiveSeconds = 300.0
+    fall: Annotated[int, w.Accepts(w.whole(1, 1000))] = 3
+    watch_interval: w.PositiveSeconds = 5.0
+    identity: Annotated[Literal["process", "checks", "none"], w.Accepts(w.choice("process", "checks", "none"))] = (
+        "process"
+    )
+
+    @model_validator(mode="after")
+    def _in_time(self) -> HealthModel:
+        if self.healthy_for >= self.deadline:
+            what = f"`healthy_for` ({self.healthy_for:g}s) is not shorter than `deadline` ({self.deadline:g}s)."
+            at = "healthy_for" if "healthy_for" in self.model_fields_set else "deadline"
+            refuse("E_DEADLINE", what, "No host could become healthy in time.", at=at)
+        return self
+
+
+class OnFailureModel(Strict):
+    """``on_failure``."""
+
+    revert: Annotated[
+        Literal["fleet", "batch", "host", "none"],
+        w.Accepts(w.choice("fleet", "batch", "host", "none", later=("zone",))),
+    ] = "fleet"
+    before_switch: Annotated[Literal["halt", "revert"], w.Accepts(w.choice("halt", "revert"))] = "halt"
+    collect: Annotated[str, w.Accepts(w.choice("default", "none"))] = "default"
+
+
+class LimitsModel(Strict):
+    """``limits``."""
+
+    step_timeout: w.PositiveSeconds = 300.0
+    progress_deadline: w.PositiveSeconds = 900.0
+
+
+ORDERS = ("inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle")
+
+
+class PlayModel(Strict):
+    """One play, but for what each host has of its own."""
+
+    name: w.Text = ""
+    app: w.App
+    hosts: w.Text
+    order: Annotated[str, w.Accepts(w.choice(*ORDERS))] = "inventory"
+    serial: Annotated[tuple[Share, ...], w.Accepts(w.batches)] = (
+        Share(count=1),
+        Share(ppm=100_000),
+        Share(ppm=250_000),
+    )
+    min_in_service: Annotated[Share | None, w.Accepts(w.share("E_FLOOR"))] = None
+    max_failures: Annotated[Share, w.Accepts(w.share("E_BUDGET"))] = Share(count=0)
+    max_fail_percentage: Annotated[int | None, w.Accepts(w.fail_percentage)] = None
+    unreachable: Annotated[Literal["refuse"], w.Accepts(w.choice("refuse", later=("skip",)))] = "refuse"
+    allow_outage: w.Flag = False
+    forks: Annotated[int, w.Accepts(w.whole(1, 1000))] = 20
+    vars: Any = None
+    vars_files: Annotated[tuple[str, ...], w.Accepts(w.listed(w.text))] = ()
+    connection: Any = None
+    release: ReleaseModel
+    service: Any
+    load_balancers: Annotated[list[BalancerModel], BeforeValidator(_balancers)]
+    drain: DrainModel = DrainModel()
+    health: HealthModel = HealthModel()
+    on_failure: OnFailureModel = OnFailureModel()
+    limits: LimitsModel = LimitsModel()
+
+    @model_validator(mode="after")
+    def _budget(self) -> PlayModel:
+        budget = bool(self.max_failures.count or self.max_failures.ppm or self.max_fail_percentage)
+        if "max_failures" in self.model_fields_set and self.max_fail_percentage is not None:
+            what = "`max_failures` and `max_fail_percentage` both say how much may fail."
+            refuse("E_BUDGET", what, instead="Keep one of them.", at="max_fail_percentage")
+        if self.on_failure.revert == "none" and budget:
+            why = "A host that failed within the budget would never be settled, and no batch would end."
+            refuse("E_BUDGET", "`revert: none` cannot stand with a budget above 0.", why, at="on_failure.revert")
+        return self
+
+    @model_validator(mode="after")
+    def _progress(self) -> PlayModel:
+        if self.health.deadline >= self.limits.progress_deadline:
+            what = f"`health.deadline` ({self.health.deadline:g}s) is not shorter than"
+            what += f" `limits.progress_deadline` ({self.limits.progress_deadline:g}s)."
+            at = "limits.progress_deadline" if "limits" in self.model_fields_set else "health.deadline"
+            refuse("E_DEADLINE", what, "The rollout would be halted before a slow host has had its time.", at=at)
+        return self

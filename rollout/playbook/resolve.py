@@ -1,0 +1,247 @@
+"""Rendering what a play says about its hosts, for a release id each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rollout.errors import InputError, Problem
+from rollout.inventory import Inventory, InventoryHost
+from rollout.inventory.connection import connection_for
+from rollout.inventory.fleet import Place as InventoryPlace
+from rollout.model.host import Connection, HostName
+from rollout.model.play import Ask
+from rollout.model.pool import Member, PoolName
+from rollout.model.release import NoService
+from rollout.playbook.hostmodels import ConnectionModel, SharedModel
+from rollout.playbook.hostparts import (
+    PATHS,
+    Part,
+    checks_of,
+    connection_defaults,
+    part,
+    server_part,
+    service_of,
+    shared_of,
+)
+from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template
+from rollout.playbook.pools import Pool
+from rollout.playbook.said import problem, quoted
+from rollout.playbook.templates import Rendered, Renderer
+from rollout.playbook.vars import Said, Variables, shared
+
+ANSIBLE = (
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_connection",
+    "ansible_ssh_private_key_file",
+    "ansible_private_key_file",
+    "ansible_become",
+    "ansible_become_method",
+    "ansible_become_user",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What templates are rendered from: the inventory, what was said, and the environment."""
+
+    inventory: Inventory
+    said: Said
+    environ: Mapping[str, str]
+    groups: Mapping[str, list[str]]
+
+    def of_play(self, hosts: Sequence[HostName], release: Mapping[str, str]) -> Variables:
+        """Return what is the same on all these hosts."""
+        layers = [self.inventory.hosts[h].variables for h in hosts]
+        common = shared(layers)
+        unequal = {name for layer in layers for name in layer} - common.keys() - self.said.values.keys()
+        return Variables(
+            common=common | self.said.values | {"groups": self.groups, "release": release},
+            places=self.said.places,
+            unequal=frozenset(unequal) | {"inventory_hostname"},
+        )
+
+    def of_hosts(self, ids: Mapping[HostName, str], root: str) -> Variables:
+        """Return what each host's templates see; ``root`` may itself be a template."""
+        layers = [self.inventory.hosts[h].variables for h in ids]
+        common = shared(layers) | self.said.values | {"groups": self.groups}
+        releases = [_release(id, root) for id in ids.values()]
+        one = len(set(ids.values())) == 1
+        if one:
+            common["release"] = releases[0]
+        own = []
+        for host, layer, release in zip(ids, layers, releases, strict=True):
+            variables = {k: v for k, v in layer.items() if k not in common}
+            variables["inventory_hostname"] = host
+            own.append(variables if one else variables | {"release": release})
+        return Variables(common=common, hosts=own, places=self.said.places)
+
+    def layer(self, host: HostName) -> Mapping[str, Any]:
+        """Return a host's own variables with what was said laid over them."""
+        return {**self.inventory.hosts[host].variables, **self.said.values}
+
+
+def _release(release_id: str, root: str) -> dict[str, str]:
+    """Return what ``release`` is in templates."""
+    return {"id": release_id, "path": f"{root}/releases/{release_id}"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """The subtrees of a play that each host has of its own."""
+
+    play: Node
+    by_path: dict[Path, Part]
+    servers: dict[int, Part]
+
+    @classmethod
+    def of(cls, play: Node, balancers: int) -> Parts:
+        """Find them in a play."""
+        return cls(
+            play=play,
+            by_path={path: part(play, path, model) for path, model in PATHS.items()},
+            servers={index: server_part(play, index) for index in range(balancers)},
+        )
+
+    def all(self) -> list[Part]:
+        """Return every part in which something is written."""
+        return [p for p in (*self.by_path.values(), *self.servers.values()) if p.node is not None]
+
+    @property
+    def root(self) -> str:
+        """Return the root as it is written."""
+        node = self.by_path["release", "root"].node
+        return str(node.value) if isinstance(node, Scalar) else ""
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Resolver:
+    """``Play.resolve``: what was rendered once for a host and a release id is kept."""
+
+    words: Words
+    parts: Parts
+    pools: Sequence[Pool]
+    folder: str
+    chosen: Mapping[str, Any]
+    kept: dict[tuple[HostName, str], Ask] = field(default_factory=dict)
+
+    def __call__(self, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
+        """Return the Ask of each host; raise InputError with every problem."""
+        wanted = {h: i for h, i in ids.items() if (h, i) not in self.kept}
+        if wanted:
+            asks, problems = self.render(wanted)
+            if problems:
+                raise InputError(*problems)
+            self.kept |= {(h, ids[h]): ask for h, ask in asks.items()}
+        return {h: self.kept[h, i] for h, i in ids.items()}
+
+    def render(self, ids: Mapping[HostName, str]) -> tuple[dict[HostName, Ask], list[Problem]]:
+        """Render and check everything for these hosts; a problem met on many hosts is told once."""
+        found: dict[Problem, None] = {}
+        parts = self.parts.all()
+        wanted = dict(pair for p in parts for pair in p.templates) | self._connection_templates(ids)
+        rendered: dict[Path, Rendered] = {}
+        if wanted:
+            variables = self.words.of_hosts(ids, self.parts.root)
+            with Renderer(environ=self.words.environ) as renderer:
+                answers = renderer.render(list(wanted.values()), variables)
+            rendered = dict(zip(wanted, answers, strict=True))
+            found |= dict.fromkeys(p for r in answers for p in r.problems)
+        asks = {}
+        for number, host in enumerate(ids):
+            ask, problems = self._ask(host, number, rendered)
+            found |= dict.fromkeys(problems)
+            if ask is not None:
+                asks[host] = ask
+        found |= dict.fromkeys(p for one in parts for p in one.problems)
+        return asks, list(found)
+
+    def _connection_templates(self, ids: Mapping[HostName, str]) -> dict[Path, Scalar]:
+        """Return a template for each of Ansible's connection variables that is one on some host."""
+        found: dict[Path, Scalar] = {}
+        for host in ids:
+            for name in ANSIBLE:
+                raw = self.words.layer(host).get(name) if ("", name) not in found else None
+                if isinstance(raw, str) and has_template(raw):
+                    place = self.words.inventory.hosts[host].places.get(name, InventoryPlace(f"the variable {name}"))
+                    found["", name] = Scalar(
+                        place=Place(file=place.file, line=place.line, column=place.column),
+                        value="{{ " + name + " | default(none) }}",
+                    )
+        return found
+
+    def _ask(self, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> tuple[Ask | None, list[Problem]]:
+        """Return one host's Ask, or None when something of it is wrong."""
+        values = {path: p.value(rendered, number) for path, p in self.parts.by_path.items() if p.node is not None}
+        connection, problems = self._connection(host, number, values.get(("connection",), ConnectionModel()), rendered)
+        members = {}
+        for pool in self.pools:
+            server = self._server(pool, host, number, rendered)
+            if server:
+                members[PoolName(pool.spec.name)] = Member(server)
+        if problems or None in values.values() or len(members) < sum(host in p.hosts for p in self.pools):
+            return None, problems
+        service = values[("service",)]
+        checks = values.get(("health", "checks"))
+        ask = Ask(
+            host=host,
+            connection=connection,
+            root=values["release", "root"].root,
+            service=service_of(service, self._groups_of(service, host)) if service.written else NoService(),
+            shared=shared_of(values.get(("release", "shared"), SharedModel())),
+            members=members,
+            checks=checks_of(checks.root) if checks else (),
+        )
+        return ask, []
+
+    def _groups_of(self, service: Any, host: HostName) -> dict[str, bool]:
+        """Return which of the patterns that units name this host is of."""
+        patterns = {u.hosts for u in service.systemd or ()}
+        return {p: p == "all" or host in self.words.inventory.match(p) for p in patterns}
+
+    def _server(self, pool: Pool, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> str:
+        """Return the host's member in a pool, or nothing where it has none."""
+        if host not in pool.hosts:
+            return ""
+        server = self.parts.servers[pool.entry]
+        if server.node is None:
+            return str(host)
+        found = server.value(rendered, number)
+        return str(found.root) if found else ""
+
+    def _connection(
+        self, host: HostName, number: int, model: ConnectionModel | None, rendered: Mapping[Path, Rendered]
+    ) -> tuple[Connection, list[Problem]]:
+        """Return how a host is reached."""
+        defaults = connection_defaults(model or ConnectionModel(), self.folder, self.chosen)
+        variables = {k: v for k, v in self.words.layer(host).items() if k.startswith("ansible_")}
+        for name in ANSIBLE:
+            if name in variables and ("", name) in rendered:
+                answer = rendered["", name]
+                variables[name] = "" if number in answer.failed else answer.of(number)
+        known = self.words.inventory.hosts[host]
+        said: InventoryHost = replace(known, variables=variables)
+        connection, problems = connection_for(said, defaults)
+        if any(("", n) in rendered and number in rendered["", n].failed for n in ANSIBLE):
+            return connection, []
+        return connection, list(problems)
+
+
+def no_host_twice(asks: Mapping[HostName, Ask], play: Node) -> list[Problem]:
+    """Return a problem for each host that is reached exactly as another one."""
+    place = descend(play, ("hosts",))[1]
+    first: dict[tuple[str, str, str], HostName] = {}
+    found = []
+    for host, ask in asks.items():
+        c = ask.connection
+        key = (c.transport, c.address.lower(), str(c.port)) if c.transport != "local" else ("local", ask.root, "")
+        other = first.setdefault(key, host)
+        if other != host:
+            where = f"port {c.port} of {c.address}" if c.transport != "local" else f"{ask.root} on this machine"
+            what = f"{quoted(host)} and {quoted(other)} are both {where}."
+            why = "Both would be taken out of rotation at once."
+            found.append(problem(place, "E_DUP_HOST", what, why, "Leave one of them out."))
+    return found

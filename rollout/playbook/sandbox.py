@@ -1,0 +1,171 @@
+"""The child process that renders templates: jinja2's immutable sandbox, strict, under resource limits.
+
+``python -I -m rollout.playbook.sandbox`` speaks frames on stdin and stdout: eight bytes of
+length, then JSON. The sandbox bounds neither memory nor time, so the kernel does: each request
+gets 256 MB above what the process has, and CPU seconds; what a value may be is bounded here.
+Nothing but the operator's own text comes in; there is no loader, so nothing can be included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NoReturn
+
+from jinja2 import Undefined
+from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
+
+from rollout.playbook.scope import Cycle, Jinja, Refused, Scope, Template
+
+MEMORY = 256 << 20
+VALUE_BYTES = 1 << 20
+INT_BITS = 63
+PROGRESS_FD_VARIABLE = "ROLLOUT_PROGRESS_FD"
+
+
+def main() -> None:
+    """Answer requests until the end of stdin."""
+    signal.signal(signal.SIGXCPU, _too_long)
+    progress = int(os.environ.get(PROGRESS_FD_VARIABLE, "-1"))
+    while (request := read_frame(sys.stdin.buffer)) is not None:
+        _limit(request["cpu_s"])
+        write_frame(sys.stdout.buffer, Request(request, progress).answer())
+        sys.stdout.buffer.flush()
+
+
+def read_frame(stream: BinaryIO) -> Any:
+    """Return the next frame's JSON, or None at the end."""
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    return json.loads(stream.read(int.from_bytes(head, "big")))
+
+
+def write_frame(stream: BinaryIO, value: object) -> None:
+    """Write one frame."""
+    data = json.dumps(value, separators=(",", ":")).encode()
+    stream.write(len(data).to_bytes(8, "big"))
+    stream.write(data)
+
+
+def _limit(cpu_s: int) -> None:
+    """Give this request memory and time above what was used so far."""
+    with contextlib.suppress(OSError, ValueError):
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            size = int(statm.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, resource.RLIM_INFINITY))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + cpu_s + 1
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
+
+
+def _too_long(*_: object) -> NoReturn:
+    """End the process from a signal handler that the interpreter may still reach."""
+    os._exit(128 + signal.SIGXCPU)
+
+
+class Request:
+    """One request: texts, variables that all share, and for each host what differs."""
+
+    def __init__(self, request: dict[str, Any], progress: int) -> None:
+        self.jinja = Jinja(request["environ"])
+        self.texts: list[str] = request["texts"]
+        self.common: dict[str, Any] = request["common"]
+        self.hosts: list[dict[str, Any]] = request["hosts"]
+        self.differs = frozenset(name for host in self.hosts for name in host)
+        self.progress = progress
+        self.shared = Scope(self.jinja, self.common, {})
+
+    def answer(self) -> dict[str, Any]:
+        """Return for each text its values: one for all hosts, or one for each; and the errors."""
+        scopes = [Scope(self.jinja, self.common, host) for host in self.hosts] or [self.shared]
+        return {"values": [self._text(index, text, scopes) for index, text in enumerate(self.texts)]}
+
+    def _text(self, index: int, text: str, scopes: list[Scope]) -> dict[str, Any]:
+        """Render one text for every host, or once when no host makes a difference."""
+        self._note(index)
+        try:
+            template = self.jinja.template(text)
+            constant = len(scopes) == 1 or not self.shared.names_behind(template) & self.differs
+        except Exception as error:
+            return {"errors": [fault(error, self.shared, 0)]}
+        values, errors = [], []
+        for host, scope in enumerate(scopes[:1] if constant else scopes):
+            try:
+                values.append(render(template, scope))
+            except Exception as error:
+                errors.append(fault(error, scope, host))
+                values.append(None)
+        return {"values": values, "errors": errors}
+
+    def _note(self, index: int) -> None:
+        """Tell the parent which text is being rendered, in case the kernel ends us here."""
+        if self.progress >= 0:
+            os.pwrite(self.progress, index.to_bytes(4, "big"), 0)
+
+
+def render(template: Template, scope: Scope) -> object:
+    """Return a template's value for one host, checked."""
+    value = scope.render(template)
+    check_value(value)
+    return value
+
+
+def check_value(value: object, depth: int = 0) -> None:
+    """Let only plain values of sensible size out."""
+    if isinstance(value, Undefined):
+        str(value)  # raises, with the name
+    if isinstance(value, str):
+        if len(value) > VALUE_BYTES:
+            raise Refused("E_TEMPLATE_LIMIT", "The value is larger than 1 MiB.")
+    elif isinstance(value, int):
+        if value.bit_length() > INT_BITS:
+            raise Refused("E_TEMPLATE_LIMIT", "The number has more than 64 bits.")
+    elif isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Refused("E_TEMPLATE", "The value is no finite number.")
+    elif isinstance(value, list | tuple | Mapping):
+        if depth > 64 or len(value) > 100_000:
+            raise Refused("E_TEMPLATE_LIMIT", "The value is too large.")
+        for item in value.values() if isinstance(value, Mapping) else value:
+            check_value(item, depth + 1)
+    elif value is not None:
+        raise Refused("E_TEMPLATE", f"The value is a {type(value).__name__}, which nothing here takes.")
+
+
+def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
+    """Return what went wrong as plain text: a code, a sentence, and the variables it went through."""
+    found: dict[str, Any] = {"host": host, "code": "E_TEMPLATE", "within": list(scope.within), "near": ""}
+    scope.within.clear()
+    if isinstance(error, Refused):
+        return found | {"code": error.code, "what": error.what}
+    if isinstance(error, Cycle):
+        return found | {"code": "E_VAR_CYCLE", "what": f"Variables refer to each other: {' > '.join(error.names)}."}
+    if isinstance(error, SecurityError):
+        return found | {"code": "E_TEMPLATE_UNSAFE", "what": f"The template may not do this: {error}."}
+    if isinstance(error, UndefinedError):
+        return found | {
+            "what": f"{_sentence(error)}.",
+            "near": scope.near(str(error)),
+            "name": scope.missing(str(error)),
+        }
+    if isinstance(error, TemplateError):
+        return found | {"what": f"The template cannot be read: {_sentence(error)}.", "near": scope.near(str(error))}
+    if isinstance(error, MemoryError | RecursionError | OverflowError):
+        return found | {"code": "E_TEMPLATE_LIMIT", "what": "Rendering needs more memory or depth than it may have."}
+    return found | {"what": f"The template fails: {type(error).__name__}: {str(error)[:300]}."}
+
+
+def _sentence(error: Exception) -> str:
+    """Return an error's text without its full stop, with names in backquotes."""
+    return str(error)[:300].rstrip(".").replace("'", "`")
+
+
+if __name__ == "__main__":
+    main()

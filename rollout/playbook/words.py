@@ -1,0 +1,311 @@
+"""The words of the language as types: each turns what was written into a value, or says what is wrong.
+
+Used as pydantic field types. A failure is a ``PydanticCustomError`` whose type is our code and
+whose context carries the three sentences; ``checking.py`` makes a Problem of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, NoReturn
+
+from pydantic import PlainValidator
+from pydantic_core import PydanticCustomError
+
+from rollout.model.release import APP_NAME, RELEASE_ID
+from rollout.model.share import Share
+from rollout.playbook.said import near, quoted
+
+DAY_S = 86_400.0
+MAX_DURATION_S = 400 * DAY_S
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+_PERCENT = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)[ ]?%")
+
+
+def refuse(code: str, what: str, why: str = "", instead: str = "", at: str = "") -> NoReturn:
+    """Raise what pydantic carries to us; ``at`` names the key to point at, in a check of a whole mapping."""
+    raise PydanticCustomError(code, "{what}", {"what": what, "why": why, "instead": instead, "at": at})
+
+
+def text(value: object) -> str:
+    """Accept a text that is not empty."""
+    if not isinstance(value, str):
+        refuse("E_TYPE", f"A text is expected, not {quoted(value)}.", instead="Put it in quotes.")
+    if not value:
+        refuse("E_TYPE", "A text is expected, and this one is empty.")
+    return value
+
+
+def flag(value: object) -> bool:
+    """Accept true or false."""
+    if not isinstance(value, bool):
+        refuse("E_TYPE", f"`true` or `false` is expected, not {quoted(value)}.")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    """Return a type for whole numbers within bounds."""
+
+    def accept(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            refuse("E_TYPE", f"A whole number is expected, not {quoted(value)}.")
+        if not low <= value <= high:
+            refuse("E_RANGE", f"{quoted(value)} is outside {low} to {high}.")
+        return value
+
+    return accept
+
+
+def port(value: object) -> int:
+    """Accept a TCP port."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        refuse("E_PORT", f"{quoted(value)} is no port.", instead="Write a whole number from 1 to 65535, unquoted.")
+    return value
+
+
+def shaped(code: str, shape: str, allowed: str) -> Callable[[object], str]:
+    """Return a type for texts that a regular expression lets through."""
+    expression = re.compile(shape)
+
+    def accept(value: object) -> str:
+        said = text(value)
+        if not expression.fullmatch(said):
+            refuse(code, f"{quoted(said)} cannot be used here.", f"Allowed: {allowed}.")
+        return said
+
+    return accept
+
+
+def choice(*words: str, later: tuple[str, ...] = ()) -> Callable[[object], str]:
+    """Return a type for one of a few words; those of ``later`` are known and not built yet."""
+
+    def accept(value: object) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        if isinstance(value, str) and value in later:
+            refuse("E_NOT_BUILT", f"{quoted(value)} is not built yet.", instead=f"Use {_listed(words)}.")
+        hint = near(value, words) if isinstance(value, str) else ""
+        refuse("E_CHOICE", f"{quoted(value)} is not one of the words that may stand here.", hint, _use(words))
+
+    return accept
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    """Return words for a sentence."""
+    return ", ".join(f"`{w}`" for w in words[:-1]) + (" or " if len(words) > 1 else "") + f"`{words[-1]}`"
+
+
+def _use(words: tuple[str, ...]) -> str:
+    """Return the sentence that names the words."""
+    return f"Write {_listed(words)}."
+
+
+def seconds(value: object) -> float:
+    """Read a duration; zero is one."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        hint = f"Write `{value}s`." if isinstance(value, int) and not isinstance(value, bool) and value > 0 else ""
+        refuse("E_DURATION", f"{quoted(value)} is no duration: it has no unit.", instead=hint or _UNITS)
+    found = _DURATION.fullmatch(value)
+    if not found:
+        refuse("E_DURATION", f"{quoted(value)} is no duration.", instead=_UNITS)
+    amount = float(found[1]) * UNITS[found[2]]
+    if amount > MAX_DURATION_S:
+        refuse("E_DURATION", f"{quoted(value)} is more than 400 days.", "A wait that long is a mistake.")
+    return amount
+
+
+_UNITS = "Write a number and a unit: ms, s, m, h or d, as in `30s`."
+
+
+def positive_seconds(value: object) -> float:
+    """Read a duration that is more than nothing."""
+    amount = seconds(value)
+    if not amount:
+        refuse("E_DURATION", f"{quoted(value)} would end before it begins.", instead="Write more than zero.")
+    return amount
+
+
+def drain_seconds(value: object) -> float:
+    """Read a drain deadline; ``auto`` is a minute."""
+    return 60.0 if value == "auto" else positive_seconds(value)
+
+
+def ppm(value: str) -> int | None:
+    """Return a percentage as parts per million, or None when it is none."""
+    found = _PERCENT.fullmatch(value)
+    return int(Decimal(found[1]) * 10_000) if found else None
+
+
+def share(code: str) -> Callable[[object], Share]:
+    """Return a type for a number of hosts or a percentage of them, from 0 to 100 %."""
+
+    def accept(value: object) -> Share:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 0:
+                refuse(code, f"{quoted(value)} is negative.", instead=_SHARE)
+            return Share(count=value)
+        parts = ppm(value) if isinstance(value, str) else None
+        if parts is None:
+            refuse(code, f"{quoted(value)} is neither a number of hosts nor a percentage.", instead=_SHARE)
+        if not 0 <= parts <= 1_000_000:
+            refuse(code, f"{quoted(value)} is not between 0% and 100%.", instead=_SHARE)
+        return Share(ppm=parts)
+
+    return accept
+
+
+_SHARE = 'Write a whole number, or a percentage in quotes such as `"25%"`.'
+
+
+def batch(value: object) -> Share:
+    """Read one size of ``serial``: at least one host."""
+    size = share("E_BATCH")(value)
+    if not (size.count or size.ppm):
+        why = "Ansible takes 0 for all hosts and 0% for one; here it is nobody."
+        refuse("E_BATCH", f"{quoted(value)} is a batch without hosts.", why, 'For all at once write `"100%"`.')
+    return size
+
+
+def each(item: Callable[[Any], Any], values: list[Any]) -> tuple[Any, ...]:
+    """Read every item of a list; what is wrong with one points at it."""
+    found = []
+    for index, value in enumerate(values):
+        try:
+            found.append(item(value))
+        except PydanticCustomError as error:
+            said = error.context or {}
+            at = f"{index}.{said['at']}".rstrip(".")
+            refuse(error.type, said["what"], said["why"], said["instead"], at)
+    return tuple(found)
+
+
+def batches(value: object) -> tuple[Share, ...]:
+    """Read ``serial``: one size, or a list of them."""
+    if not isinstance(value, list):
+        return (batch(value),)
+    if not value:
+        refuse("E_BATCH", "The list of batches is empty.", instead='Write `[1, "10%", "25%"]`.')
+    return each(batch, value)
+
+
+def fail_percentage(value: object) -> int:
+    """Read ``max_fail_percentage``, as parts per million."""
+    parts = ppm(value) if isinstance(value, str) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        parts = int(Decimal(repr(value)) * 10_000)
+    if parts is None or not 0 <= parts <= 1_000_000:
+        refuse("E_BUDGET", f"{quoted(value)} is no percentage.", instead="Write a number from 0 to 100.")
+    return parts
+
+
+def relative(value: object) -> str:
+    """Accept a path below a folder: relative, without ``..``."""
+    said = text(value)
+    parts = said.rstrip("/").split("/")
+    if said.startswith(("/", "~")) or any(p in ("", ".", "..") for p in parts) or len(said) > 1024 or "\n" in said:
+        refuse(
+            "E_PATH", f"{quoted(said)} is not a path inside the release.", instead="Write it as in `log` or `tmp/x`."
+        )
+    return said.rstrip("/")
+
+
+def absolute(value: object) -> str:
+    """Accept an absolute path without detours."""
+    said = text(value)
+    parts = said.rstrip("/").split("/")[1:]
+    if not said.startswith("/") or not parts or any(p in ("", ".", "..") for p in parts) or "\n" in said:
+        refuse("E_PATH", f"{quoted(said)} is not an absolute path.", instead="Write it as in `/srv/shop`.")
+    if len(said) > 1024:
+        refuse("E_PATH", f"{quoted(said)} has more than 1024 characters.")
+    return said.rstrip("/")
+
+
+def argv(value: object) -> tuple[str, ...]:
+    """Accept a command as a list of words; a string would need a shell to be read."""
+    if isinstance(value, str):
+        instead = "Write a list: `[" + ", ".join(value.split()[:6]) + "]`." if value.isprintable() else "Write a list."
+        refuse(
+            "E_COMMAND", f"A command is a list of words, not the text {quoted(value)}.", "No shell reads it.", instead
+        )
+    if not isinstance(value, list) or not value:
+        refuse(
+            "E_COMMAND", f"A command is a list of words, not {quoted(value)}.", instead="Write `[bin/tool, --flag]`."
+        )
+    words = each(_word, value)
+    if not words[0] or any("\0" in w for w in words):
+        refuse("E_COMMAND", "The first word of a command names a program.")
+    return words
+
+
+def _word(value: object) -> str:
+    """Accept a text, or a number as one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        refuse("E_COMMAND", f"{quoted(value)} is no word of a command.", instead="Put it in quotes.")
+    return str(value)
+
+
+def mode(value: object) -> str:
+    """Accept a file mode as text: four octal digits, nobody else's bits set."""
+    if not isinstance(value, str) or not re.fullmatch("0[0-7]{3}", value):
+        refuse("E_MODE", f"{quoted(value)} is no file mode.", "YAML reads 0755 as 493.", 'Write it as `"0640"`.')
+    return value
+
+
+def digest(value: object) -> str:
+    """Accept a SHA-256 in hex, or the name of a file of sums beside the artifact."""
+    said = text(value)
+    if re.fullmatch(r"[0-9a-f]{64}", said) or re.fullmatch(r"(?i)[a-z0-9._-]*sha256sums?(\.txt)?", said):
+        return said
+    why = f"It has {len(said)} characters." if len(said) != 64 else "Only the digits 0-9 and lower-case a-f count."
+    instead = "Write 64 lower-case hex digits, or the name of a `sha256sums` file beside the artifact."
+    refuse("E_DIGEST", f"{quoted(said)} is no SHA-256.", why, instead)
+
+
+def expected(value: object) -> str:
+    """Accept a scalar that a field of an answer is compared with, as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    refuse("E_TYPE", f"A text or a number is expected, not {quoted(value)}.")
+
+
+def statuses(value: object) -> tuple[int, ...]:
+    """Accept one HTTP status, or a list of them."""
+    found = value if isinstance(value, list) else [value]
+    if not found:
+        refuse("E_TYPE", "The list of statuses is empty.")
+    return each(whole(100, 599), found)
+
+
+Accepts = PlainValidator
+Text = Annotated[str, Accepts(text)]
+Flag = Annotated[bool, Accepts(flag)]
+Seconds = Annotated[float, Accepts(seconds)]
+PositiveSeconds = Annotated[float, Accepts(positive_seconds)]
+Argv = Annotated[tuple[str, ...], Accepts(argv)]
+Relative = Annotated[str, Accepts(relative)]
+Absolute = Annotated[str, Accepts(absolute)]
+Port = Annotated[int, Accepts(port)]
+App = Annotated[str, Accepts(shaped("E_NAME", APP_NAME, "a-z, 0-9, `_` and `-`, 63 characters at most"))]
+Id = Annotated[
+    str, Accepts(shaped("E_RELEASE_ID", RELEASE_ID, "letters, digits and `._+-`, 128 at most, a letter or digit first"))
+]
+User = Annotated[str, Accepts(shaped("E_USER", r"[a-z_][a-z0-9_.-]{0,31}", "a-z, 0-9 and `_.-`, 32 at most"))]
+LbName = Annotated[str, Accepts(shaped("E_LB_NAME", r"[A-Za-z0-9_.:-]{1,255}", "letters, digits and `_.:-`"))]
+Unit = Annotated[str, Accepts(shaped("E_UNIT", r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}", "a systemd unit's name"))]
+
+
+def listed(item: Callable[[Any], Any]) -> Callable[[object], tuple[Any, ...]]:
+    """Return a type for one value or a list of them."""
+
+    def accept(value: object) -> tuple[Any, ...]:
+        return each(item, value) if isinstance(value, list) else (item(value),)
+
+    return accept
