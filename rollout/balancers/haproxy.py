@@ -25,6 +25,7 @@ T = TypeVar("T")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,256}")  # nothing that could begin another command
 LINE_BYTES = 4000  # HAProxy takes as much as fits its buffer (16 KiB unless tuned down)
 TRIES = 3
+SHOWN = 20  # names in one message
 
 # `health down` is what makes CHECKING: a server that leaves maint is up at once, on no evidence at
 # all (seen on 2.6.12, also when it had been down before), until fresh checks say otherwise.
@@ -75,9 +76,11 @@ class Haproxy:
         for name in (self.backend, *wanted):
             _named("backend" if name == self.backend else "server", name)
         unchecked = self._unchecked(wanted) if Rotation.CHECKING in wanted.values() else frozenset()
-        refusals = list(self._say(_commands(self.backend, wanted, unchecked)))
+        refusals: dict[str, dict[Member, None]] = {}
+        for member, reply in self._say(_commands(self.backend, wanted, unchecked)):
+            refusals.setdefault(reply, {})[member] = None
         if refusals:
-            raise BalancerError("\n".join(self._refusal(member, reply) for member, reply in refusals))
+            raise BalancerError("\n".join(self._refusal(reply, *members) for reply, members in refusals.items()))
 
     def shut_sessions(self, member: Member, limit: int) -> None:
         """Cut at most ``limit`` sessions of a member, one by one (`shutdown sessions server` would cut all)."""
@@ -89,7 +92,7 @@ class Haproxy:
         replies = self._say([(member, f"shutdown session {session}") for session in ids])
         refusals = [reply for _, reply in replies if not reply.startswith("No such session")]
         if refusals:
-            raise BalancerError(self._refusal(member, refusals[0]))
+            raise BalancerError(self._refusal(refusals[0], member))
 
     @property
     def _socket(self) -> RuntimeSocket:
@@ -105,7 +108,7 @@ class Haproxy:
                 f"HAProxy at {self._socket.place} closed before `{command}` was answered. Is it being restarted?"
             )
         if table.startswith(("Can't find backend", "No such proxy", "No such backend")):
-            raise BalancerError(self._refusal(Member(""), "No such backend."))
+            raise BalancerError(self._refusal("No such backend."))
         return self._parsed(lambda: (tables.process(info), parse(table)))
 
     def _parsed(self, parse: Callable[[], T]) -> T:
@@ -134,7 +137,7 @@ class Haproxy:
         """Return a member's row of `show servers state`, or raise as HAProxy would."""
         row = (self._rows() if rows is None else rows).get(member)
         if row is None:
-            raise BalancerError(self._refusal(member, "No such server."))
+            raise BalancerError(self._refusal("No such server.", member))
         return row
 
     def _say(self, commands: Sequence[tuple[Member, str]]) -> Iterator[tuple[Member, str]]:
@@ -150,10 +153,11 @@ class Haproxy:
                 )
             yield from ((member, said) for (member, _), said in zip(line, replies, strict=True) if said)
 
-    def _refusal(self, member: Member, reply: str) -> str:
+    def _refusal(self, reply: str, *members: Member) -> str:
         """Say what was refused and what to do next."""
-        name = f"{self.backend}/{member}" if member else self.backend
-        return f"HAProxy at {self._socket.place} refused {name}: {_printable(reply)} {self._advice(reply)}"
+        names = [f"{self.backend}/{member}" for member in members] or [self.backend]
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        return f"HAProxy at {self._socket.place} refused {shown}: {_printable(reply)} {self._advice(reply)}"
 
     def _advice(self, reply: str) -> str:
         if reply.startswith("No such server"):

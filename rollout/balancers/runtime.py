@@ -23,7 +23,10 @@ CHUNK = 65536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSocket:
-    """Where HAProxy listens for commands: ``path`` of a unix socket, or ``tcp`` as HOST:PORT."""
+    """Where HAProxy listens for commands: ``path`` of a unix socket, or ``tcp`` as HOST:PORT.
+
+    ``deadline_s`` bounds everything but the resolver: name an address where names may be slow.
+    """
 
     path: str = ""
     tcp: str = ""
@@ -60,7 +63,7 @@ class RuntimeSocket:
                 f"HAProxy at {self.place} did not answer within {self.deadline_s:g} s. Is it alive, and is the"
                 " socket its own?"
             ) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name no resolver takes, a path with NUL
             raise BalancerError(f"HAProxy at {self.place} cannot be asked: {_advice(error)}") from error
 
     def _receive(self, sock: socket.socket, until: float) -> Iterator[bytes]:
@@ -128,7 +131,7 @@ def _left(until: float) -> float:
     return left
 
 
-def _advice(error: OSError) -> str:
+def _advice(error: OSError | ValueError) -> str:
     """Say what to do about a socket that cannot be opened."""
     match error:
         case FileNotFoundError():
@@ -138,4 +141,4 @@ def _advice(error: OSError) -> str:
         case ConnectionRefusedError():
             return "nobody listens there. Is HAProxy running?"
         case _:
-            return f"{error.strerror or error}. Is HAProxy running, and the address right?"
+            return f"{getattr(error, 'strerror', None) or error}. Is HAProxy running, and the address right?"

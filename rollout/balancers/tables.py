@@ -33,7 +33,6 @@ BIT_NOTES = (
 
 CHECK_RUNS = 2 | 4  # srv_check_state: configured and enabled; `disable health` clears the second
 RUNNING = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
-WIDEST_FIELD = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,6 @@ def stats(table: str, backend: str) -> dict[Member, Row]:
     """Read ``show stat BACKEND 4 -1``: one row per server."""
     if not table.startswith("# "):
         raise ValueError("no header in `show stat`")
-    csv.field_size_limit(WIDEST_FIELD)
     try:
         rows = list(csv.DictReader(io.StringIO(table[2:], newline=""), strict=True))
     except csv.Error as error:
@@ -94,14 +92,12 @@ def member_state(row: Row, stat: Row) -> MemberState:
 
 
 def _admin(bits: int, weightless: bool) -> Rotation | Literal["other"]:
-    """Decode srv_admin_state; maint outweighs drain, and weight 0 is a drain of another making."""
+    """Decode srv_admin_state; maint outweighs drain, and weight 0 is a drain by another name."""
     if bits & ~KNOWN_BITS:
         return "other"
     if bits & OUT_BY_MAINT:
         return Rotation.MAINT
-    if bits & OUT_BY_DRAIN:
-        return Rotation.DRAIN
-    return "other" if weightless else Rotation.READY
+    return Rotation.DRAIN if bits & OUT_BY_DRAIN or weightless else Rotation.READY
 
 
 def _sessions(stat: Row) -> int:

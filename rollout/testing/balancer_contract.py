@@ -165,7 +165,7 @@ def ready_is_a_trap(bench: Bench) -> None:
     for _ in range(50):  # a check may come in between
         put(bench, A, MAINT)
         if put(bench, A, READY).in_rotation:
-            return None
+            return
     raise AssertionError("the trap is gone: what CHECKING is for must be thought through again")
 
 
@@ -176,7 +176,8 @@ def drain_is_stale_too(bench: Bench) -> None:
     for _ in range(50):
         put(bench, A, MAINT)
         if put(bench, A, DRAIN).up:
-            return until(bench, "checks go on in drain", lambda s: not s.members[A].up) and None
+            until(bench, "checks go on in drain", lambda s: not s.members[A].up)
+            return
     raise AssertionError("the trap is gone: what CHECKING is for must be thought through again")
 
 
