@@ -49,9 +49,10 @@ def problems_of(error: ValidationError, play: Node, path: Path = (), *, written:
         where = (*path, *detail["loc"], *_at(detail))
         if written and _templated(descend(play, where)[0]):
             continue
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its items are wrong, and said to be
         found[_problem(detail, where, play)] = None
-    shapes = [p for p in found if p.code != "too_short"]
-    return shapes
+    return list(found)
 
 
 def _at(detail: ErrorDetails) -> Path:
@@ -86,7 +87,7 @@ def _problem(detail: ErrorDetails, where: Path, play: Node) -> Problem:
 
 def _instead(said: Mapping[str, Any], node: Node) -> str:
     """Return what to write instead; a number that should be a text is shown as it was written."""
-    if said["instead"] == "Put it in quotes." and isinstance(node, Scalar) and node.plain and node.text:
+    if said["instead"] == "Put it in quotes." and isinstance(node, Scalar) and node.plain and not node.templated:
         return f'Write `"{node.text[:40]}"`.'
     return str(said["instead"])
 

@@ -38,7 +38,7 @@ class Text:
 
 
 def read(path: str) -> Text:
-    """Read a file, or raise InputError; a FIFO, a device or a directory is refused without being opened for long."""
+    """Read a file, or raise InputError; a FIFO, a device or a directory is refused unopened."""
     data, warnings = _bytes(path)
     text = _decoded(path, data)
     lines = tuple(line.rstrip("\r") for line in text.split("\n"))
@@ -52,19 +52,23 @@ def read(path: str) -> Text:
 def _bytes(path: str) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of a regular file within the cap, and warnings about its mode."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        raise InputError(_file(path, "E_NOT_FILE", f"cannot be read: {said}.")) from None
-    with open(handle, "rb") as opened:
-        mode = os.fstat(handle).st_mode
+        mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
-            raise InputError(_file(path, "E_NOT_FILE", f"is {_kind(mode)}, not a file.", "Name a regular file."))
-        data = opened.read(MAX_BYTES + 1)
+            raise InputError(_file(path, "E_NOT_FILE", f"is {_kind(mode)}.", "Name a regular file."))
+        with open(path, "rb", buffering=0, opener=_at_once) as opened:
+            data = opened.read(MAX_BYTES + 1) or b""
+    except (OSError, ValueError) as error:
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(_file(path, "E_NOT_FILE", f"cannot be read: {said}.")) from None
     if len(data) > MAX_BYTES:
         raise InputError(_file(path, "E_SIZE", "is larger than 4 MiB.", "A playbook or a file of variables is small."))
     warning = f"{path}: anybody on this machine may write to it (mode {stat.S_IMODE(mode):04o})."
     return data, (warning,) if mode & stat.S_IWOTH else ()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting, should the file have become a FIFO meanwhile."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _kind(mode: int) -> str:

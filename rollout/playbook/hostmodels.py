@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from rollout.playbook import words as w
-from rollout.playbook.models import Strict, as_list, under
-from rollout.playbook.words import refuse
+from rollout.playbook.models import Strict, under
+from rollout.playbook.words import as_list, refuse
 
 
 class BecomeModel(Strict):
@@ -28,7 +28,7 @@ class ConnectionModel(Strict):
     user: w.User = ""
     become: BecomeModel | None = None
     host_keys: Annotated[Literal["strict", "accept-new"], w.Accepts(w.choice("strict", "accept-new"))] = "strict"
-    known_hosts: Annotated[tuple[str, ...], w.Accepts(w.listed(w.text))] = ()
+    known_hosts: w.Listed[w.Text] = ()
     connect_timeout: w.PositiveSeconds = 10.0
 
 
@@ -43,7 +43,7 @@ class SharedFileModel(Strict):
 class SharedModel(Strict):
     """``release.shared``."""
 
-    dirs: Annotated[tuple[str, ...], w.Accepts(w.listed(w.relative))] = ()
+    dirs: w.Listed[w.Relative] = ()
     files: list[Annotated[SharedFileModel, under("path")]] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -143,7 +143,7 @@ class HttpModel(Strict):
     host: Address = ""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     body: str = ""
-    status: Annotated[tuple[int, ...], w.Accepts(w.statuses)] = (200,)
+    status: w.Listed[w.Status] = (200,)
     json_fields: dict[str, Annotated[str, w.Accepts(w.expected)]] = Field(default_factory=dict, alias="json")
     timeout: w.PositiveSeconds = 5.0
     vantage: Vantage = Field(default="host", alias="from")

@@ -40,6 +40,7 @@ from rollout.playbook.hostmodels import (
 from rollout.playbook.nodes import Node, Path, Scalar, descend, plain, templates
 from rollout.playbook.templates import Rendered
 
+SAID_OF_ONE_PLACE = 3  # that values of many hosts are wrong in
 Chosen = Mapping[str, bool]  # patterns that `hosts` of a unit may name, and whether this host is of them
 
 
@@ -61,7 +62,7 @@ class Part:
 
     def value(self, rendered: Mapping[Path, Rendered], host: int) -> Any:
         """Return the validated model for the host of this number; None after noting problems."""
-        if any(host in rendered[path].failed for path, _ in self.templates):
+        if any(rendered[path].broken(host) for path, _ in self.templates):
             return None
         values = {path: rendered[path].of(host) for path, _ in self.templates}
         key = repr(list(values.values()))
@@ -73,7 +74,8 @@ class Part:
         written = plain(self.node, values, self.path) if self.node else None
         found = check(self.model, written, self.play, self.path)
         if isinstance(found, list):
-            self.problems += found
+            known = [(p.file, p.line, p.column, p.code) for p in self.problems]
+            self.problems += [p for p in found if known.count((p.file, p.line, p.column, p.code)) < SAID_OF_ONE_PLACE]
             return None
         return found
 

@@ -105,7 +105,7 @@ def validate(path: str | os.PathLike[str], inventory: Inventory, options: Option
     try:
         play = loading.play()
     except InputError as error:
-        source.problems += error.problems
+        source.say(error.problems)
     problems = InputError(*dict.fromkeys(source.problems)).problems
     return Report(problems=problems, warnings=tuple(source.warnings), play=None if problems else play)
 
@@ -133,10 +133,15 @@ class _Loading:
                 groups={g: list(map(str, members)) for g, members in self.inventory.groups.items()},
             )
             model = self._model(renderer, words, matched)
-        return self._assembled(model, words, matched, hosts) if model else None
+        if model is None:
+            parts = Parts.of(self.source.play, 0)
+            resolver = Resolver(words=words, parts=parts, pools=(), folder=self.source.folder, chosen={})
+            self._add(resolver.render(dict.fromkeys(matched, TRIAL_ID))[1])
+            return None
+        return self._assembled(model, words, matched, hosts)
 
     def _add(self, problems: Sequence[Problem]) -> None:
-        self.source.problems += problems
+        self.source.say(problems)
 
     def _node(self, *path: str | int) -> tuple[Node, Place, bool]:
         return descend(self.source.play, path)
@@ -157,7 +162,7 @@ class _Loading:
         if there:
             value = self._rendered(renderer, node, Variables(common=early.values, places=early.places))
             paths = value if isinstance(value, list) else [value]
-            for root in variable_files(self.source, [p for p in paths if isinstance(p, str)], place):
+            for root in variable_files(self.source, [p for p in paths if isinstance(p, str) and p], place):
                 self.said.lay(root)
         self.said.give(self.options.extra_vars)
         self._add(self.said.problems)

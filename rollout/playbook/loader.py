@@ -227,10 +227,10 @@ class _Builder:
         except Ambiguous as error:
             value, made = None, error.made
         else:
-            made = "something that is no text"
+            made = "a number, a boolean or nothing"
         if isinstance(value, str):
             return value
-        what = f"The key {quoted(event.value)} is no text: YAML makes {made} of it."
+        what = f"The key {quoted(event.value)} is no text: YAML reads {made}."
         self._say(place, "E_KEY", what, instead=_QUOTE)
         return None
 
@@ -243,9 +243,9 @@ class _Builder:
         try:
             value = resolve(text)
         except Ambiguous as error:
-            what = f"{quoted(text)} is ambiguous: YAML makes {error.made} of it."
-            instead = f'Write `"{text}"` for the text, or a plain number, `true` or `false`.'
-            self._say(place, error.code, what, instead=instead if len(text) <= 40 else _QUOTE)
+            what = f"{quoted(text)} is ambiguous: YAML reads {error.made}."
+            plainly = f", or `{error.instead}`" if error.instead else ""
+            self._say(place, error.code, what, instead=f'Write `"{text[:40]}"` for the text{plainly}.')
             value = text
         return Scalar(place=place, value=value, text=text, plain=True)
 

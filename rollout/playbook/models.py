@@ -21,11 +21,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def as_list(value: object) -> object:
-    """Let one thing stand for a list of one."""
-    return value if isinstance(value, list) else [value]
-
-
 def under(key: str) -> BeforeValidator:
     """Let a scalar stand for a mapping with this one key."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list) else value)
@@ -34,9 +29,15 @@ def under(key: str) -> BeforeValidator:
 class ArtifactModel(Strict):
     """``release.artifact``: a path, or a mapping with one."""
 
-    path: w.Text
+    path: w.Text = ""
     strip: Annotated[Literal["auto", "none"], w.Accepts(w.choice("auto", "none"))] = "auto"
-    exclude: Annotated[tuple[str, ...], w.Accepts(w.listed(w.text))] = ()
+    exclude: w.Listed[w.Text] = ()
+
+    @model_validator(mode="after")
+    def _named(self) -> ArtifactModel:
+        if not self.path:
+            refuse("E_MISSING", "`path` is missing.", instead="Write where the artifact is.")
+        return self
 
 
 class ReleaseModel(Strict):
@@ -53,10 +54,10 @@ class ReleaseModel(Strict):
 class HaproxyModel(Strict):
     """One HAProxy: where its runtime socket is, and which backends. ``server`` is each host's own."""
 
-    via: Annotated[Literal["local"], w.Accepts(w.text)]
+    via: Annotated[Literal["local"], w.Accepts(w.via)]
     socket: w.Absolute = ""
     tcp: Annotated[str, w.Accepts(w.shaped("E_ADDRESS", r"[A-Za-z0-9._:\[\]-]+:[0-9]{1,5}", "HOST:PORT"))] = ""
-    backend: Annotated[tuple[w.LbName, ...], Field(strict=False, min_length=1), BeforeValidator(as_list)]
+    backend: Annotated[w.Listed[w.LbName], Field(min_length=1)]
     server: Any = "{{ inventory_hostname }}"
     hosts: w.Text = "all"
 
@@ -64,16 +65,22 @@ class HaproxyModel(Strict):
     def _one_way(self) -> HaproxyModel:
         if bool(self.socket) == bool(self.tcp):
             refuse("E_LB", "One of `socket` and `tcp` is needed.", instead="Write where HAProxy's runtime socket is.")
-        if self.via != "local":
-            instead = "Write `via: local`: the socket is then reached from here."
-            refuse("E_NOT_BUILT", "Balancers behind a host are not built yet.", instead=instead, at="via")
         return self
+
+
+_NO_BALANCER = HaproxyModel.model_construct(via="local", socket="", tcp="", backend=(), hosts="all")
 
 
 class BalancerModel(Strict):
     """One entry of ``load_balancers``."""
 
-    haproxy: HaproxyModel
+    haproxy: HaproxyModel = _NO_BALANCER
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> BalancerModel:
+        if not self.haproxy.backend:
+            refuse("E_LB", "An entry names one balancer.", instead="Write `haproxy: { … }`.")
+        return self
 
 
 def _balancers(value: object) -> object:
@@ -124,7 +131,7 @@ class OnFailureModel(Strict):
         w.Accepts(w.choice("fleet", "batch", "host", "none", later=("zone",))),
     ] = "fleet"
     before_switch: Annotated[Literal["halt", "revert"], w.Accepts(w.choice("halt", "revert"))] = "halt"
-    collect: Annotated[str, w.Accepts(w.choice("default", "none"))] = "default"
+    collect: Annotated[str, w.Accepts(w.evidence)] = "default"
 
 
 class LimitsModel(Strict):
@@ -144,7 +151,7 @@ class PlayModel(Strict):
     app: w.App
     hosts: w.Text
     order: Annotated[str, w.Accepts(w.choice(*ORDERS))] = "inventory"
-    serial: Annotated[tuple[Share, ...], w.Accepts(w.batches)] = (
+    serial: w.Serial = (
         Share(count=1),
         Share(ppm=100_000),
         Share(ppm=250_000),
@@ -156,7 +163,7 @@ class PlayModel(Strict):
     allow_outage: w.Flag = False
     forks: Annotated[int, w.Accepts(w.whole(1, 1000))] = 20
     vars: Any = None
-    vars_files: Annotated[tuple[str, ...], w.Accepts(w.listed(w.text))] = ()
+    vars_files: w.Listed[w.Text] = ()
     connection: Any = None
     release: ReleaseModel
     service: Any

@@ -55,7 +55,7 @@ def pools_of(
 
 def at_place(found: Problem, place: Place) -> Problem:
     """Return a problem that others found, at a place of the playbook."""
-    return problem(place, found.code, found.what, found.why, found.instead)
+    return problem(place, found.code, found.what[:1].upper() + found.what[1:], found.why, found.instead)
 
 
 def specs(pools: Sequence[Pool]) -> tuple[PoolSpec, ...]:
@@ -84,17 +84,16 @@ def homeless(pools: Sequence[Pool], matched: Sequence[HostName], place: Place) -
 
 def twins(members: Mapping[HostName, str], pool: Pool, place: Place) -> list[Problem]:
     """Return a problem for hosts that would be one member of a pool."""
-    first: dict[str, str] = {}
-    found = []
+    hosts: dict[str, list[str]] = {}
     for host, member in members.items():
-        other = first.setdefault(member, host)
-        if other != host:
-            what = (
-                f"{quoted(host)} and {quoted(other)} are both the server {quoted(member)} of {quoted(pool.spec.name)}."
-            )
-            why = "One would be taken out of rotation and the other switched."
+        hosts.setdefault(member, []).append(host)
+    found = []
+    for member, several in hosts.items():
+        if len(several) > 1:
+            what = f"The server {quoted(member)} of {quoted(pool.spec.name)} is several hosts: {named_hosts(several)}."
+            why = "One would be taken out of rotation and another switched."
             found.append(problem(place, "E_LB_MEMBER", what, why, "Give each its own in `server`."))
-    return found
+    return found[:SHOWN]
 
 
 def floor_problems(

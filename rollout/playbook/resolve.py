@@ -221,11 +221,11 @@ class Resolver:
         for name in ANSIBLE:
             if name in variables and ("", name) in rendered:
                 answer = rendered["", name]
-                variables[name] = "" if number in answer.failed else answer.of(number)
+                variables[name] = "" if answer.broken(number) else answer.of(number)
         known = self.words.inventory.hosts[host]
         said: InventoryHost = replace(known, variables=variables)
         connection, problems = connection_for(said, defaults)
-        if any(("", n) in rendered and number in rendered["", n].failed for n in ANSIBLE):
+        if any(("", n) in rendered and rendered["", n].broken(number) for n in ANSIBLE):
             return connection, []
         return connection, list(problems)
 

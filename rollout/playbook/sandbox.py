@@ -148,7 +148,7 @@ def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
     if isinstance(error, Cycle):
         return found | {"code": "E_VAR_CYCLE", "what": f"Variables refer to each other: {' > '.join(error.names)}."}
     if isinstance(error, SecurityError):
-        return found | {"code": "E_TEMPLATE_UNSAFE", "what": f"The template may not do this: {error}."}
+        return found | {"code": "E_TEMPLATE_UNSAFE", "what": f"This is not allowed in a template: {_sentence(error)}."}
     if isinstance(error, UndefinedError):
         return found | {
             "what": f"{_sentence(error)}.",
@@ -163,8 +163,9 @@ def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
 
 
 def _sentence(error: Exception) -> str:
-    """Return an error's text without its full stop, with names in backquotes."""
-    return str(error)[:300].rstrip(".").replace("'", "`")
+    """Return an error's text as a sentence without its full stop, with names in backquotes."""
+    said = str(getattr(error, "message", None) or error)[:300].rstrip(".").replace("'", "`")
+    return said[:1].upper() + said[1:]
 
 
 if __name__ == "__main__":

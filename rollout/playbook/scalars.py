@@ -16,6 +16,7 @@ _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
 _PREFIX = re.compile(r"^[-+]?0[xob]?")
 _SPECIAL: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
+_PLAIN = dict.fromkeys(("yes", "on", "true"), "true") | dict.fromkeys(("no", "off", "false"), "false")
 _FALSE_WORDS = frozenset({"no", "off", "false"})
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
 
@@ -23,8 +24,9 @@ _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
 class Ambiguous(Exception):
     """A scalar that two readers take for two things; ``made`` says what YAML 1.1 would make of it."""
 
-    def __init__(self, made: str, code: str = "E_TYPE") -> None:
-        """Keep what it would have become."""
+    def __init__(self, made: str, instead: str = "", code: str = "E_TYPE") -> None:
+        """Keep what it would have become, and what to write for that."""
+        self.instead = instead
         self.made = made
         self.code = code
         super().__init__(made)
@@ -40,14 +42,14 @@ def resolve(text: str) -> str | int | float | bool | None:
         return _decimal(text)
     for shape, made in _AMBIGUOUS:
         if shape.fullmatch(text):
-            raise Ambiguous(made(text))
+            raise Ambiguous(made(text), _PLAIN.get(text.lower(), ""))
     return text
 
 
 def _integer(text: str) -> int:
     """Return a whole number of sensible length."""
     if len(text) > INT_DIGITS:
-        raise Ambiguous(f"a number of {len(text)} digits", "E_RANGE")
+        raise Ambiguous(f"a number of {len(text)} digits", code="E_RANGE")
     return int(text)
 
 
@@ -87,14 +89,14 @@ def _underscored(text: str) -> str:
 _AMBIGUOUS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
     (re.compile("|".join(sorted(_WORDS)), re.IGNORECASE), _word),
     (re.compile(r"[-+]?0[0-7_]{1,64}"), _based(8)),
-    (re.compile(r"[-+]?0o[0-7_]{1,64}"), lambda _: "a string here and a number elsewhere"),
-    (re.compile(r"[-+]?0[0-9]+"), lambda _: "a string here and a number elsewhere"),
+    (re.compile(r"[-+]?0o[0-7_]{1,64}"), lambda _: "a text or a number, as the reader likes"),
+    (re.compile(r"[-+]?0[0-9]+"), lambda _: "a text or a number, as the reader likes"),
     (re.compile(r"[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]{0,63}"), _based(16)),
     (re.compile(r"[-+]?0b_*[01][01_]{0,63}"), _based(2)),
     (re.compile(r"[-+]?[0-9][0-9_]{0,20}(:[0-5]?[0-9]){1,8}(\.[0-9_]*)?"), _sexagesimal),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), lambda _: "a date"),
     (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda _: "infinity"),
-    (re.compile(r"\.(nan|NaN|NAN)"), lambda _: "not a number"),
+    (re.compile(r"\.(nan|NaN|NAN)"), lambda _: "a value that is no number"),
     (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), _underscored),
     (re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?"), lambda _: "a number"),
 )

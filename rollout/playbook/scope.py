@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, meta, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.runtime import Context
-from jinja2.utils import missing
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from rollout.playbook.nodes import has_template
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rollout.errors import InputError, Problem
@@ -12,10 +12,11 @@ from rollout.playbook.checking import check_written
 from rollout.playbook.hostparts import PATHS, part, server_part
 from rollout.playbook.loader import read
 from rollout.playbook.models import PlayModel
-from rollout.playbook.nodes import Listing, Node, Place, Table, descend, plain
+from rollout.playbook.nodes import Listing, Node, Place, Table, descend, plain, templates
 from rollout.playbook.said import problem, quoted
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_RELEASE = re.compile(r"\brelease\s*[.\[]")
 _MARKS = (".git", "rollout.toml")  # what the folder of a project has in it
 
 
@@ -29,6 +30,12 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
+    unread: frozenset[tuple[str, int, int]] = frozenset()  # places whose value is unknown: nothing more is said of them
+
+    def say(self, problems: Iterable[Problem]) -> None:
+        """Add problems, each once, and none about what could not be read."""
+        known = set(self.problems)
+        self.problems += [p for p in problems if (p.file, p.line, p.column) not in self.unread and p not in known]
 
 
 def open_playbook(path: str) -> Source:
@@ -37,16 +44,17 @@ def open_playbook(path: str) -> Source:
     play, problems = _the_play(document.root)
     if play is None:
         raise InputError(*document.problems, *problems)
-    taken = {(p.line, p.column) for p in document.problems}
-    written = [p for p in written_problems(play) if (p.line, p.column) not in taken]
-    return Source(
+    source = Source(
         path=path,
         folder=os.path.dirname(os.path.abspath(path)),
         play=play,
-        problems=[*document.problems, *problems, *written],
+        problems=[*document.problems, *problems],
+        unread=frozenset((p.file, p.line, p.column) for p in document.problems),
         warnings=list(document.text.warnings),
         digests={path: document.text.digest},
     )
+    source.say(written_problems(play))
+    return source
 
 
 def _the_play(root: Node) -> tuple[Table | None, list[Problem]]:
@@ -104,10 +112,8 @@ def _identity_problems(play: Table) -> list[Problem]:
 
 def mentions_release(found: tuple[Node, Place, bool]) -> bool:
     """Whether a subtree that was looked for is there and says ``release.id`` in a template."""
-    from rollout.playbook.nodes import templates
-
     node, _, there = found
-    return there and any("release" in str(scalar.value) for _, scalar in templates(node))
+    return there and any(_RELEASE.search(str(scalar.value)) for _, scalar in templates(node))
 
 
 def _reloads(play: Table) -> list[Problem]:

@@ -52,6 +52,10 @@ class Rendered:
     problems: tuple[Problem, ...] = ()
     failed: frozenset[int] = frozenset()
 
+    def broken(self, host: int) -> bool:
+        """Whether there is no value for the host of this number."""
+        return host in self.failed if len(self.values) > 1 else bool(self.failed)
+
     def of(self, host: int) -> object:
         """Return the value for the host of this number."""
         return self.values[host if len(self.values) > 1 else 0]

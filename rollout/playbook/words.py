@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from rollout.model.release import APP_NAME, RELEASE_ID
@@ -20,6 +20,7 @@ from rollout.playbook.said import near, quoted
 
 DAY_S = 86_400.0
 MAX_DURATION_S = 400 * DAY_S
+Item = TypeVar("Item")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
@@ -72,10 +73,11 @@ def shaped(code: str, shape: str, allowed: str) -> Callable[[object], str]:
     expression = re.compile(shape)
 
     def accept(value: object) -> str:
-        said = text(value)
-        if not expression.fullmatch(said):
-            refuse(code, f"{quoted(said)} cannot be used here.", f"Allowed: {allowed}.")
-        return said
+        if not isinstance(value, str):
+            refuse("E_TYPE", f"A text is expected, not {quoted(value)}.", instead="Put it in quotes.")
+        if not expression.fullmatch(value):
+            refuse(code, f"{quoted(value)} cannot be used here.", f"Allowed: {allowed}.")
+        return value
 
     return accept
 
@@ -102,6 +104,21 @@ def _listed(words: tuple[str, ...]) -> str:
 def _use(words: tuple[str, ...]) -> str:
     """Return the sentence that names the words."""
     return f"Write {_listed(words)}."
+
+
+def via(value: object) -> str:
+    """Accept where a balancer is reached from; only from here, as yet."""
+    if text(value) != "local":
+        instead = "Write `via: local`: the socket is then reached from here."
+        refuse("E_NOT_BUILT", f"Balancers behind a host ({quoted(value)}) are not built yet.", instead=instead)
+    return "local"
+
+
+def evidence(value: object) -> str:
+    """Accept what is collected from a failed host; tasks are not built yet."""
+    if isinstance(value, list | dict):
+        refuse("E_NOT_BUILT", "Tasks that collect evidence are not built yet.", instead="Write `default`.")
+    return choice("default")(value)
 
 
 def seconds(value: object) -> float:
@@ -170,26 +187,16 @@ def batch(value: object) -> Share:
     return size
 
 
-def each(item: Callable[[Any], Any], values: list[Any]) -> tuple[Any, ...]:
-    """Read every item of a list; what is wrong with one points at it."""
-    found = []
-    for index, value in enumerate(values):
-        try:
-            found.append(item(value))
-        except PydanticCustomError as error:
-            said = error.context or {}
-            at = f"{index}.{said['at']}".rstrip(".")
-            refuse(error.type, said["what"], said["why"], said["instead"], at)
-    return tuple(found)
-
-
-def batches(value: object) -> tuple[Share, ...]:
-    """Read ``serial``: one size, or a list of them."""
-    if not isinstance(value, list):
-        return (batch(value),)
-    if not value:
+def sizes(value: object) -> object:
+    """Read ``serial``: one size, or a list of at least one."""
+    if isinstance(value, list) and not value:
         refuse("E_BATCH", "The list of batches is empty.", instead='Write `[1, "10%", "25%"]`.')
-    return each(batch, value)
+    return as_list(value)
+
+
+def as_list(value: object) -> object:
+    """Let one thing stand for a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 def fail_percentage(value: object) -> int:
@@ -224,7 +231,7 @@ def absolute(value: object) -> str:
     return said.rstrip("/")
 
 
-def argv(value: object) -> tuple[str, ...]:
+def command(value: object) -> object:
     """Accept a command as a list of words; a string would need a shell to be read."""
     if isinstance(value, str):
         instead = "Write a list: `[" + ", ".join(value.split()[:6]) + "]`." if value.isprintable() else "Write a list."
@@ -235,18 +242,17 @@ def argv(value: object) -> tuple[str, ...]:
         refuse(
             "E_COMMAND", f"A command is a list of words, not {quoted(value)}.", instead="Write `[bin/tool, --flag]`."
         )
-    words = each(_word, value)
-    if not words[0] or any("\0" in w for w in words):
-        refuse("E_COMMAND", "The first word of a command names a program.")
-    return words
+    if value[0] == "":
+        refuse("E_COMMAND", "The first word of a command names a program, and this one is empty.", at="0")
+    return value
 
 
-def _word(value: object) -> str:
+def word(value: object) -> str:
     """Accept a text, or a number as one."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         refuse("E_COMMAND", f"{quoted(value)} is no word of a command.", instead="Put it in quotes.")
+    if "\0" in str(value):
+        refuse("E_COMMAND", f"{quoted(value)} holds a NUL, which no command can be given.")
     return str(value)
 
 
@@ -276,20 +282,15 @@ def expected(value: object) -> str:
     refuse("E_TYPE", f"A text or a number is expected, not {quoted(value)}.")
 
 
-def statuses(value: object) -> tuple[int, ...]:
-    """Accept one HTTP status, or a list of them."""
-    found = value if isinstance(value, list) else [value]
-    if not found:
-        refuse("E_TYPE", "The list of statuses is empty.")
-    return each(whole(100, 599), found)
-
-
 Accepts = PlainValidator
 Text = Annotated[str, Accepts(text)]
 Flag = Annotated[bool, Accepts(flag)]
 Seconds = Annotated[float, Accepts(seconds)]
 PositiveSeconds = Annotated[float, Accepts(positive_seconds)]
-Argv = Annotated[tuple[str, ...], Accepts(argv)]
+Listed = Annotated[tuple[Item, ...], Field(strict=False), BeforeValidator(as_list)]
+Argv = Annotated[tuple[Annotated[str, Accepts(word)], ...], Field(strict=False), BeforeValidator(command)]
+Serial = Annotated[tuple[Annotated[Share, Accepts(batch)], ...], Field(strict=False), BeforeValidator(sizes)]
+Status = Annotated[int, Accepts(whole(100, 599))]
 Relative = Annotated[str, Accepts(relative)]
 Absolute = Annotated[str, Accepts(absolute)]
 Port = Annotated[int, Accepts(port)]
@@ -300,12 +301,3 @@ Id = Annotated[
 User = Annotated[str, Accepts(shaped("E_USER", r"[a-z_][a-z0-9_.-]{0,31}", "a-z, 0-9 and `_.-`, 32 at most"))]
 LbName = Annotated[str, Accepts(shaped("E_LB_NAME", r"[A-Za-z0-9_.:-]{1,255}", "letters, digits and `_.:-`"))]
 Unit = Annotated[str, Accepts(shaped("E_UNIT", r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}", "a systemd unit's name"))]
-
-
-def listed(item: Callable[[Any], Any]) -> Callable[[object], tuple[Any, ...]]:
-    """Return a type for one value or a list of them."""
-
-    def accept(value: object) -> tuple[Any, ...]:
-        return each(item, value) if isinstance(value, list) else (item(value),)
-
-    return accept
