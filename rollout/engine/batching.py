@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rollout.model.host import HostName
 from rollout.model.share import Share
@@ -61,16 +61,22 @@ def waves(hosts: Sequence[HostName], serving: frozenset[HostName], width: int) -
 
 
 def ordered(
-    hosts: Sequence[HostName], proven: frozenset[HostName], rank: dict[HostName, int], serial: Sequence[Share]
+    hosts: Sequence[HostName],
+    proven: frozenset[HostName],
+    rank: Mapping[HostName, int],
+    serial: Sequence[Share],
+    total: int,
 ) -> tuple[tuple[HostName, ...], ...]:
     """Cut hosts into batches: the first of healthy ones, from the second on worst first.
 
-    ``proven``: in rotation and healthy (a sick host proves nothing as a canary); ``rank``: the
-    lower the worse. When nobody is proven the worst come first throughout.
+    Shares are of ``total``, the hosts that the play matched; ``hosts`` may be fewer, since those
+    that are on the release already stand in no batch. ``proven``: in rotation and healthy (a sick
+    host proves nothing as a canary); ``rank``: the lower the worse. When nobody is proven the
+    worst come first throughout.
     """
-    cut = sizes(serial, len(hosts))
-    if not cut:
+    if not hosts:
         return ()
+    cut = sizes(serial, total)
     first = [h for h in hosts if h in proven][: cut[0]]
     chosen = set(first)
     rest = sorted((h for h in hosts if h not in chosen), key=lambda h: rank[h])
@@ -79,4 +85,4 @@ def ordered(
     for size in cut:
         found.append(tuple(line[at : at + size]))
         at += size
-    return tuple(found)
+    return tuple(batch for batch in found if batch)

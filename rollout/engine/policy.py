@@ -92,16 +92,15 @@ def turn_back_failed(state: State) -> Event | None:
     """A host that failed heals itself."""
     if state.play.on_failure.revert == "none":
         return None
-    for host in state.sick:
-        return HostRevertStarted(host=host)
-    return None
+    host = min(state.sick, key=state.place.__getitem__, default=None)
+    return None if host is None else HostRevertStarted(host=host)
 
 
 def turn_back_midway(state: State) -> Event | None:
     """In a halt, hosts that are out go back the way they came, unless they are proven healthy."""
     if state.phase is not Phase.HALTING or state.halt is None:
         return None
-    for host in state.active:
+    for host in sorted(state.active, key=state.place.__getitem__):
         now = state.hosts[host]
         if now.phase is At.READY and (state.halt.revert or not state.past_verify(host)):
             return HostRevertStarted(host=host)

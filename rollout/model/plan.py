@@ -100,6 +100,7 @@ class HostPlan:
 
     host: HostName
     connection: Connection
+    root: str = ""
     steps: tuple[Step, ...] = ()
     staging: int = 0
     previous: str = ""

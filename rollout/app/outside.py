@@ -1,0 +1,78 @@
+"""Open the outside of one play: sessions, balancers, probes, and the payload of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from rollout.balancers.haproxy import Haproxy
+from rollout.checks import open_probe
+from rollout.errors import InputError, Problem
+from rollout.model.host import Connection, HostName
+from rollout.model.pool import HaproxyPool, PoolName, PoolSpec
+from rollout.perform.outside import Outside, Sessions
+from rollout.ports import Balancer, Transport
+from rollout.posix.op import Install, Op
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
+
+PROBES = 32  # probes of one ``Together`` that run at once
+
+
+@cache
+def transport(name: str) -> Transport:
+    """Load a transport by its name, from the same entry points as anybody's."""
+    for point in entry_points(group="rollout.transports", name=name):
+        made: Transport = point.load()()
+        return made
+    what = f"there is no transport {name!r}."
+    raise InputError(Problem(file="connection.transport", code="E_TRANSPORT", what=what))
+
+
+def balancers_of(pools: Iterable[PoolSpec]) -> dict[PoolName, Balancer]:
+    """Make the adapter of every pool that has a balancer."""
+    return {pool.name: Haproxy.of(pool) for pool in pools if isinstance(pool, HaproxyPool)}
+
+
+@contextmanager
+def opened(
+    connections: Mapping[HostName, Connection], pools: Iterable[PoolSpec], package: Package | None
+) -> Iterator[Outside]:
+    """Keep the outside open for a rollout; every session is closed at its end."""
+    threads = ThreadPoolExecutor(max_workers=PROBES, thread_name_prefix="probe")
+    sessions = Sessions(transports=transport, connections=connections)
+    try:
+        yield Outside(
+            sessions=sessions,
+            balancers=balancers_of(pools),
+            probe=open_probe,
+            payload=_payload(package),
+            threads=threads,
+        )
+    finally:
+        sessions.close()
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _payload(package: Package | None) -> Callable[[Op], tuple[BinaryIO, int] | None]:
+    """Return what finds the bytes that follow an Op: the artifact and its manifest follow an Install."""
+
+    def payload(op: Op) -> tuple[BinaryIO, int] | None:
+        if not isinstance(op.do, Install) or op.do.present or package is None:
+            return None
+        return package.open(), op.do.release.size + op.do.release.manifest_size
+
+    return payload
+
+
+def each(outside: Outside, work: Iterable[Any], at_once: int) -> list[Any]:
+    """Drive several coroutines to their ends, so many at once, and return their results in order."""
+    from rollout.perform.drive import drive
+
+    with ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix="preflight") as threads:
+        return list(threads.map(lambda one: drive(one, outside.perform), work))

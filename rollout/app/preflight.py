@@ -1,0 +1,172 @@
+"""Preflight: observe the fleet, its pools and its checks, and make the question that the planner answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rollout.app.outside import each
+from rollout.balancers.missing import explain_missing
+from rollout.engine.planner import plan, previous_of
+from rollout.engine.question import Question
+from rollout.errors import BalancerError, Reason, Refused
+from rollout.model.event import RolloutStarted
+from rollout.model.host import HostName
+from rollout.model.observation import Observation
+from rollout.model.plan import Plan
+from rollout.model.play import Ask, Play
+from rollout.model.pool import PoolName, PoolState, WorkersPool
+from rollout.model.release import Release, ReleaseId
+from rollout.perform.observe import Glance, observe, try_checks, with_members
+from rollout.perform.outside import Outside
+from rollout.store.codec import canonical, plain
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
+    from rollout.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """What one look at the fleet is made of. ``say``: tells a person what is being done."""
+
+    play: Play
+    release: Release
+    rollout: str
+    outside: Outside
+    store: Store
+    allow_bad: bool = False
+    say: Callable[[str], None] = lambda _: None
+
+
+def release_of(play: Play, package: Package, store: Store) -> Release:
+    """Name the release: as the play says, as the store knows this content, or by time and digest."""
+    from rollout.artifacts.package import default_id
+
+    known = [r.id for r in store.releases_by_digest(play.environment, play.app, package.sha256)]
+    name = play.release_id or (known[-1] if known else default_id(datetime.now(UTC), package.sha256))
+    return Release(
+        id=ReleaseId(name),
+        artifact=package.sha256,
+        manifest=package.manifest_sha256,
+        size=package.size,
+        manifest_size=len(package.manifest_text.encode()),
+        unpacked=package.unpacked,
+        files=package.files,
+        compression=package.compression,
+        strip=package.strip,
+    )
+
+
+def planned(preflight: Preflight, epoch: int = 0) -> Plan:
+    """Look at everything, and return the plan; raise Refused with every reason."""
+    play = preflight.play
+    asks = play.resolve(dict.fromkeys(play.matched, preflight.release.id))
+    preflight.say(f"looking at {len(play.hosts)} hosts")
+    seen = _observed(preflight, asks)
+    pools = _pools(preflight)
+    seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
+    question = _question(preflight, asks, seen, pools, epoch)
+    made = plan(question)
+    return replace(made, digest=digest(made))
+
+
+def digest(made: Plan) -> str:
+    """Return the digest of what was decided: not of the rollout's id, nor of its time or epoch."""
+    decided = RolloutStarted(plan=replace(made, id="", epoch=0, digest=""))
+    return hashlib.sha256(canonical(plain(decided)).encode()).hexdigest()
+
+
+def _looked_at(play: Play) -> tuple[HostName, ...]:
+    """Return the hosts to observe: where no balancer says who serves, those outside --limit too."""
+    return play.matched if any(isinstance(p, WorkersPool) for p in play.pools) else play.hosts
+
+
+def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostName, Observation]:
+    play, outside = preflight.play, preflight.outside
+    hosts = _looked_at(play)
+    glances = {
+        h: Glance(rollout=preflight.rollout, ask=asks[h], app=play.app, environment=play.environment) for h in hosts
+    }
+    seen = dict(zip(hosts, each(outside, (observe(g) for g in glances.values()), play.forks), strict=True))
+    now = play.resolve({h: s.current or preflight.release.id for h, s in seen.items()})
+    tried = [try_checks(replace(glances[h], ask=now[h]), seen[h]) for h in hosts]
+    return dict(zip(hosts, each(outside, tried, play.forks), strict=True))
+
+
+def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:
+    """Read every pool; one that cannot be read is a reason not to begin (I10)."""
+    found, reasons = {}, []
+    for pool, balancer in preflight.outside.balancers.items():
+        try:
+            found[pool] = balancer.read()
+        except BalancerError as error:
+            reasons.append(Reason(code="E_LB", what=f"pool {pool}: {error}"))
+    if reasons:
+        raise Refused(*reasons)
+    return found
+
+
+def _explained(seen: Observation, ask: Ask, pools: Mapping[PoolName, PoolState]) -> Observation:
+    """Say where a missing member's address is known under another name (F92)."""
+    hints = [
+        explain_missing(pools[pool], ask.members[pool], [ask.connection.address])
+        for pool, state in seen.members.items()
+        if state is None
+    ]
+    return replace(seen, why=" ".join(hints)) if hints else seen
+
+
+def _in_service(
+    play: Play, asks: Mapping[HostName, Ask], seen: Mapping[HostName, Observation], pools: Mapping[PoolName, PoolState]
+) -> dict[PoolName, frozenset[HostName]]:
+    """Return who is in service in each pool: by its balancer, or by the checks where there is none."""
+    found = {}
+    for spec in play.pools:
+        members = {h: a.members[spec.name] for h, a in asks.items() if spec.name in a.members}
+        if isinstance(spec, WorkersPool):
+            found[spec.name] = frozenset(h for h in members if h in seen and seen[h].healthy and seen[h].current)
+            continue
+        states = {h: pools[spec.name].members.get(m) for h, m in members.items()}
+        found[spec.name] = frozenset(
+            h
+            for h, state in states.items()
+            if state is not None and state.in_rotation and (state.checked or h not in seen or seen[h].healthy)
+        )
+    return found
+
+
+def _question(
+    preflight: Preflight,
+    asks: Mapping[HostName, Ask],
+    seen: Mapping[HostName, Observation],
+    pools: Mapping[PoolName, PoolState],
+    epoch: int,
+) -> Question:
+    play, store, release = preflight.play, preflight.store, preflight.release
+    recorded = _recorded(preflight, seen)
+    back = {h: previous_of(recorded, s, release.id) for h, s in seen.items()}
+    return Question(
+        rollout=preflight.rollout,
+        play=play,
+        release=release,
+        seen=seen,
+        asks=asks,
+        asks_back=play.resolve({h: p for h, p in back.items() if p}),
+        recorded=recorded,
+        condemned=store.condemned(play.environment, play.app),
+        allow_bad=preflight.allow_bad,
+        in_service=_in_service(play, asks, seen, pools),
+        epoch=epoch,
+    )
+
+
+def _recorded(preflight: Preflight, seen: Mapping[HostName, Observation]) -> dict[str, str]:
+    """Return the manifests that the store recorded: only these are a way back, whatever hosts say."""
+    play = preflight.play
+    names = {i for s in seen.values() for i in s.ledger} | {preflight.release.id}
+    found = {i: preflight.store.release_named(play.environment, play.app, i) for i in sorted(names)}
+    return {i: r.manifest for i, r in found.items() if r is not None}

@@ -1,0 +1,114 @@
+"""Who, from where, why, and with what (semantics.md, Evidence). What the environment says is a claim."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rollout import __version__
+from rollout.model.event import Provenance
+
+CLAIMS = (
+    "CI",
+    "GITHUB_ACTOR",
+    "GITHUB_RUN_ID",
+    "GITHUB_REPOSITORY",
+    "GITHUB_SHA",
+    "GITLAB_USER_LOGIN",
+    "CI_JOB_ID",
+    "CI_PIPELINE_ID",
+    "CI_PROJECT_PATH",
+    "CI_COMMIT_SHA",
+    "BUILD_NUMBER",
+    "JOB_NAME",
+)
+GIT_S = 5.0
+HIDDEN = "***"
+
+
+def provenance(playbook: Path, argv: Sequence[str], message: str) -> Provenance:
+    """Return what is known of how this rollout came to be."""
+    commit, dirty = _commit(playbook.parent)
+    return Provenance(
+        user=_user(),
+        uid=os.getuid(),
+        controller=socket.gethostname(),
+        message=message,
+        playbook=str(playbook),
+        argv=tuple(without_values(argv)),
+        commit=commit,
+        dirty=dirty,
+        ci={name: os.environ[name] for name in CLAIMS if os.environ.get(name)},
+        versions=_versions(),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def without_values(argv: Sequence[str]) -> list[str]:
+    """Return the arguments with the values of extra variables left out: they may be secrets."""
+    shown: list[str] = []
+    hide = False
+    for word in argv:
+        if hide:
+            shown.append(_names_only(word))
+        elif word.startswith("--extra-vars="):
+            shown.append("--extra-vars=" + _names_only(word.partition("=")[2]))
+        elif word.startswith("-e") and len(word) > 2:
+            shown.append("-e" + _names_only(word[2:]))
+        else:
+            shown.append(word)
+        hide = not hide and word in ("-e", "--extra-vars")
+    return shown
+
+
+def _names_only(word: str) -> str:
+    if word.startswith("@"):
+        return word
+    if word.lstrip().startswith("{"):
+        return HIDDEN
+    return " ".join(f"{pair.partition('=')[0]}={HIDDEN}" if "=" in pair else HIDDEN for pair in word.split())
+
+
+def _commit(folder: Path) -> tuple[str, bool]:
+    """Return the checkout's commit and whether it has changes; nothing where there is no git."""
+    head = _git(folder, "rev-parse", "HEAD")
+    return head, bool(head and _git(folder, "status", "--porcelain"))
+
+
+def _git(folder: Path, *words: str) -> str:
+    env: Mapping[str, str] = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command, no shell
+            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's git
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+
+
+def _versions() -> dict[str, str]:
+    found = {"rollout": __version__, "python": platform.python_version(), "platform": sys.platform}
+    for name in ("paramiko", "fabric", "sqlalchemy", "pydantic", "jinja2"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,84 @@
+"""What the command line asked for, and the play that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout.errors import Reason, Refused
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
+    from rollout.model.play import Play
+    from rollout.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One command's words. ``state``: a path or URL, "" for the default."""
+
+    playbook: Path
+    inventory: Sequence[str] = ()
+    limit: str = ""
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = "default"
+    forks: int | None = None
+    user: str | None = None
+    private_key: str | None = None
+    become: bool | None = None
+    state: str = ""
+    message: str = ""
+    yes: bool = False
+    allow_bad: bool = False
+    output: str = "auto"
+    argv: Sequence[str] = ()
+    confirm: Callable[[str], bool] | None = None
+
+
+def play_of(request: Request) -> Play:
+    """Load the playbook and its inventory; raise InputError with everything that is wrong."""
+    from rollout.inventory import load_inventory
+    from rollout.playbook.load import load
+
+    folder = request.playbook.resolve().parent
+    inventory = load_inventory([Path(i) for i in request.inventory], folder)
+    return load(
+        request.playbook,
+        inventory,
+        limit=request.limit,
+        extra_vars=dict(request.extra_vars),
+        environment=request.environment,
+        forks=request.forks,
+        user=request.user,
+        private_key=request.private_key,
+        become=request.become,
+    )
+
+
+def store_of(request: Request, *, writing: bool) -> Store:
+    """Open the state. In CI the default one is refused for writing: it dies with the runner and protects nobody."""
+    import os
+
+    from rollout.store.place import state_url
+    from rollout.store.store import open_store
+
+    place, is_default = state_url(request.state or None)
+    if writing and is_default and os.environ.get("CI"):
+        what = "CI is set and the state would lie in the default place, which dies with the runner."
+        raise Refused(
+            Reason(code="E_STATE_CI", what=what, instead="Name one that lasts: --state PATH or ROLLOUT_STATE.")
+        )
+    return open_store(place)
+
+
+def package_of(play: Play) -> Package:
+    """Read, hash and check the artifact."""
+    from platformdirs import user_cache_path
+
+    from rollout.artifacts.package import prepare
+
+    cache = user_cache_path("rollout", appauthor=False)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return prepare(play.artifact, cache)

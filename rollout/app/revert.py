@@ -1,0 +1,80 @@
+"""``rollout revert ID``: bring back what an unfinished rollout changed, from its journal alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rollout.app.apply import Run, Showing, holder, perform
+from rollout.app.outside import each, opened
+from rollout.engine.machine import fold, initial
+from rollout.engine.state import State
+from rollout.errors import StoreError
+from rollout.model.event import HaltOrdered, Recovered
+from rollout.model.host import HostName
+from rollout.model.plan import HostPlan
+from rollout.model.play import Ask
+from rollout.model.verdict import Cause
+from rollout.perform.observe import Glance, observe
+from rollout.perform.outside import Outside
+from rollout.store.place import state_url
+from rollout.store.store import open_store
+
+
+def revert(rollout: str, state: str, showing: Showing) -> int:
+    """Take an unfinished rollout over, and bring its hosts back; 0 when they are."""
+    place, _ = state_url(state or None)
+    store = open_store(place, create=False)
+    try:
+        found = store.find(rollout)
+        if found.finished:
+            raise StoreError(
+                f"E_FINISHED: rollout {found.id} has ended ({found.end}). "
+                "To go back from a finished rollout, apply the earlier release."
+            )
+        epoch = store.retake(found.id, holder())
+        records = store.journal(found.id).read()
+        before = fold(initial(), (r.event for r in records))
+        connections = {h: p.connection for h, p in before.play.hosts.items()}
+        pools = [p.spec for p in before.play.pools]
+        try:
+            with opened(connections, pools, None) as outside:
+                run = Run(store=store, rollout=found.id, outside=outside, showing=showing, state=before)
+                return _reverted(run, epoch)
+        finally:
+            store.release(found.id)
+    finally:
+        store.close()
+
+
+def _reverted(run: Run, epoch: int) -> int:
+    run.showing.say("looking at the hosts that were touched")
+    recovered = Recovered(epoch=epoch, stranded=strangers(run.state, run.outside))
+    order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
+    code = perform(run, recovered, order)
+    return 0 if code == 4 else code
+
+
+def strangers(state: State, outside: Outside) -> dict[HostName, str]:
+    """Look at every touched host; return those in a state that nobody planned, and why."""
+    touched = [h for h in state.order if state.hosts[h].begun > state.program(h).staging]
+    glances = [_glance(state, host) for host in touched]
+    seen = each(outside, (observe(g) for g in glances), state.play.forks)
+    return {s.host: why for s in seen if s.reachable and (why := stranger(state, s.host, s.current, s.current_kind))}
+
+
+def _glance(state: State, host: HostName) -> Glance:
+    plan: HostPlan = state.program(host)
+    ask = Ask(host=host, connection=plan.connection, root=plan.root, service=plan.service, shared=plan.shared)
+    return Glance(rollout=state.plan.id, ask=ask, app=state.play.app, environment=state.plan.environment)
+
+
+def stranger(state: State, host: HostName, current: str, kind: str) -> str:
+    """Return why a host is in no state that this rollout can have left, or ""."""
+    plan = state.program(host)
+    found = {step.do.expect for step in plan.steps if step.do.kind == "switch"}
+    known: Mapping[str, object] = dict.fromkeys({state.play.release.id, plan.previous, *found})
+    if current not in known:
+        return f"it is on {current}, which this rollout never put there"
+    if not current and kind != "none":
+        return f"its current is no link into releases any more ({kind})"
+    return ""

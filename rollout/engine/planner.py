@@ -1,0 +1,229 @@
+"""The planner: what was asked and what was observed become a plan with its way back, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rollout.engine import batching
+from rollout.engine.question import Question, serves
+from rollout.engine.refusals import refusals
+from rollout.errors import Refused
+from rollout.model.check import CheckSpec
+from rollout.model.host import HostName
+from rollout.model.observation import Observation
+from rollout.model.plan import (
+    Action,
+    Batch,
+    Deregister,
+    Discard,
+    HostPlan,
+    Keep,
+    Plan,
+    PlayPlan,
+    PoolPlan,
+    Register,
+    Stage,
+    Step,
+    Switch,
+    Verify,
+    Withdraw,
+)
+from rollout.model.play import Ask
+from rollout.model.pool import Member, PoolName, Rotation
+from rollout.model.release import Release, ReleaseId, Site
+
+
+def plan(question: Question) -> Plan:
+    """Return the plan; raise Refused with every reason when there is one not to begin."""
+    play = question.play
+    hosts = {h: _host_plan(question, h) for h, seen in question.seen.items() if seen.reachable}
+    pools = tuple(_pool_plan(question, hosts, spec.name) for spec in play.pools)
+    reasons = refusals(question, hosts, pools)
+    if reasons:
+        raise Refused(*reasons)
+    made = PlayPlan(
+        name=play.name,
+        app=play.app,
+        release=question.release,
+        site=Site(root="", app=play.app, environment=play.environment),
+        batches=_batches(question, hosts, pools),
+        hosts=hosts,
+        pools=pools,
+        width=width(pools, len(hosts)),
+        forks=play.forks,
+        max_failures=play.max_failures.floor_of(len(play.hosts)),
+        max_fail_percentage_ppm=play.max_fail_percentage_ppm,
+        off_target=tuple(h for h in play.hosts if h not in hosts),
+        failures_at_start=sum(1 for h in play.hosts if h not in hosts),
+        drain=play.drain,
+        health=play.health,
+        on_failure=play.on_failure,
+        step_timeout_s=play.step_timeout_s,
+        progress_deadline_s=play.progress_deadline_s,
+        collect=play.collect,
+    )
+    return Plan(
+        id=question.rollout,
+        environment=play.environment,
+        plays=(made,),
+        epoch=question.epoch,
+        sources=dict(play.sources),
+    )
+
+
+def previous_of(question_recorded: Mapping[str, str], seen: Observation, new: str) -> str:
+    """Return the release of the way back: the last one whose rollout succeeded here, or "".
+
+    Never a condemned one, and only to a manifest that the store recorded: what a host says about
+    itself cannot name a way back.
+    """
+    good = [i for i in seen.ledger if _may_return(question_recorded, seen, i) and i != new]
+    if seen.current in good:
+        return seen.current
+    return good[-1] if good else ""
+
+
+def _may_return(recorded: Mapping[str, str], seen: Observation, release: str) -> bool:
+    marks = seen.ledger.get(release, frozenset())
+    return (
+        bool(marks & {"kept", "adopted"})
+        and "bad" not in marks
+        and release in recorded
+        and seen.releases.get(release) == recorded[release]
+    )
+
+
+def _host_plan(question: Question, host: HostName) -> HostPlan:
+    ask, seen = question.asks[host], question.seen[host]
+    members = _moved(ask, seen)
+    back = question.asks_back.get(host)
+    previous = previous_of(question.recorded, seen, question.release.id)
+    settled = host not in question.play.hosts or _on_target(question, host)
+    return HostPlan(
+        host=host,
+        connection=ask.connection,
+        root=ask.root,
+        steps=() if settled else _steps(question, seen, previous, bool(members)),
+        staging=0 if settled else 1,
+        previous=previous,
+        members=members,
+        shared=ask.shared,
+        service=ask.service,
+        checks=ask.checks,
+        checks_back=_demanded(back, seen, previous) if back else (),
+        identity_back=seen.identity_proof or seen.current != previous,
+        serving=serves(question, host),
+        note=_note(settled, ask, members),
+    )
+
+
+def _moved(ask: Ask, seen: Observation) -> Mapping[PoolName, Member]:
+    """Return the pools that this run takes the host out of: what an operator drained stays drained (I7)."""
+    moved = {}
+    for pool, member in ask.members.items():
+        state = seen.members.get(pool)
+        if state is not None and state.admin == Rotation.READY:
+            moved[pool] = member
+    return moved
+
+
+def _on_target(question: Question, host: HostName) -> bool:
+    """Whether the host is on the release, runs it, and is in rotation as it was found."""
+    seen = question.seen[host]
+    drained = not _moved(question.asks[host], seen)
+    return (
+        seen.current == question.release.id
+        and seen.running == question.release.id
+        and seen.releases.get(question.release.id) == question.release.manifest
+        and "kept" in seen.ledger.get(question.release.id, frozenset())
+        and seen.healthy
+        and (drained or serves(question, host))
+    )
+
+
+def _steps(question: Question, seen: Observation, previous: str, in_pools: bool) -> tuple[Step, ...]:
+    release, timeout_s = question.release, question.play.step_timeout_s
+    forward: list[Step] = [_stage(release, seen, timeout_s)]
+    if in_pools:
+        forward.append(Step(do=Deregister(), undo=(Register(),), timeout_s=timeout_s))
+    switch = Switch(release=release.id, manifest=release.manifest, expect=seen.current)
+    undo = _switch_back(question, previous)
+    forward.append(Step(do=switch, undo=undo, timeout_s=timeout_s))
+    forward.append(Step(do=Verify(release=release.id), timeout_s=question.play.health.deadline_s))
+    if in_pools:
+        forward.append(Step(do=Register(), undo=(Deregister(),), timeout_s=timeout_s))
+    forward.append(Step(do=Keep(release=release.id), timeout_s=timeout_s))
+    return tuple(forward)
+
+
+def _stage(release: Release, seen: Observation, timeout_s: float) -> Step:
+    present = seen.releases.get(release.id) == release.manifest
+    return Step(do=Stage(present=present), undo=(Discard(),), timeout_s=timeout_s)
+
+
+def _switch_back(question: Question, previous: str) -> tuple[Action, ...]:
+    release = question.release.id
+    if not previous:
+        return (Withdraw(release=release),)
+    back = ReleaseId(previous)
+    return (
+        Switch(release=back, manifest=question.recorded[previous], expect=release),
+        Verify(release=back, way_back=True),
+    )
+
+
+def _demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, ...]:
+    """Return the checks that the way back must pass: those that the running release passes now."""
+    if seen.current != previous or len(seen.checks) != len(back.checks):
+        return back.checks
+    return tuple(c for c, tried in zip(back.checks, seen.checks, strict=True) if tried.ok)
+
+
+def _note(settled: bool, ask: Ask, members: Mapping[PoolName, Member]) -> str:
+    if settled:
+        return "already on the release"
+    left = sorted(set(ask.members) - set(members))
+    return f"left as found in {', '.join(left)}" if left else ""
+
+
+def _pool_plan(question: Question, hosts: Mapping[HostName, HostPlan], pool: PoolName) -> PoolPlan:
+    play = question.play
+    ours = {h: question.asks[h].members[pool] for h in play.matched if pool in question.asks[h].members}
+    moved = {h for h, p in hosts.items() if pool in p.members and p.steps}
+    allowed = play.max_failures.floor_of(len(play.hosts))
+    return PoolPlan(
+        spec=next(spec for spec in play.pools if spec.name == pool),
+        floor=batching.floor_of(play.min_in_service, len(ours), allowed, allow_outage=play.allow_outage),
+        written=play.min_in_service is not None,
+        size=len(ours),
+        serving=len(question.in_service.get(pool, frozenset())),
+        others={m: h for h, m in ours.items() if h not in moved},
+    )
+
+
+def width(pools: tuple[PoolPlan, ...], total: int) -> int:
+    """Return how many serving hosts may be worked on at once, by every pool's floor at the start."""
+    rooms = [pool.serving - pool.floor for pool in pools if pool.size]
+    return max(1, min(rooms, default=total))
+
+
+def _batches(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> tuple[Batch, ...]:
+    play = question.play
+    moving = [h for h in play.hosts if h in hosts and hosts[h].steps]
+    serving = frozenset(h for h in moving if hosts[h].serving and hosts[h].members)
+    starved = any(pool.serving <= pool.floor for pool in pools if pool.size)
+    proven = frozenset() if starved else serving
+    rank = {h: _rank(question, h) for h in moving}
+    cut = batching.ordered(moving, proven, rank, play.serial, len(play.hosts))
+    room = width(pools, len(hosts))
+    return tuple(Batch(waves=batching.waves(batch, serving, room)) for batch in cut)
+
+
+def _rank(question: Question, host: HostName) -> int:
+    """Worst first: unhealthy, unknown release, old, current."""
+    seen = question.seen[host]
+    if not serves(question, host):
+        return 0
+    if seen.current == question.release.id:
+        return 3
+    return 2 if seen.current in question.recorded else 1

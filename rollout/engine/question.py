@@ -1,0 +1,41 @@
+"""What a plan is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rollout.model.host import HostName
+from rollout.model.observation import Observation
+from rollout.model.play import Ask, Play
+from rollout.model.pool import PoolName
+from rollout.model.release import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """All that a plan is made from.
+
+    ``seen``: observations of the play's hosts; ``asks``: what the play says for the new release, for
+    every matched host; ``asks_back``: the same rendered for each host's previous release;
+    ``recorded``: manifest digests of the releases that the store knows as good; ``condemned``: releases
+    reverted for a cause of their own; ``pools``: every pool's members of ours, with the host of each,
+    and which of them are in service now.
+    """
+
+    rollout: str
+    play: Play
+    release: Release
+    seen: Mapping[HostName, Observation]
+    asks: Mapping[HostName, Ask]
+    asks_back: Mapping[HostName, Ask] = field(default_factory=dict)
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    condemned: frozenset[str] = frozenset()
+    allow_bad: bool = False
+    in_service: Mapping[PoolName, frozenset[HostName]] = field(default_factory=dict)
+    epoch: int = 0
+
+
+def serves(question: Question, host: HostName) -> bool:
+    """Whether some pool counts the host as in service now."""
+    return any(host in members for members in question.in_service.values())

@@ -1,0 +1,249 @@
+"""Reasons not to begin: each a small rule over the question and the plan that would come of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from rollout.engine.batching import largest_floor
+from rollout.engine.question import Question, serves
+from rollout.errors import Reason
+from rollout.model.host import HostName
+from rollout.model.observation import Observation
+from rollout.model.plan import HostPlan, PoolPlan
+from rollout.model.pool import HaproxyPool
+
+Rule = Callable[[Question, Mapping[HostName, HostPlan], tuple[PoolPlan, ...]], Iterable[Reason]]
+
+ROOM = 1.5  # of what a release needs: upload, unpacked copy, and something to breathe
+SPARE_INODES = 16
+
+
+def refusals(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> tuple[Reason, ...]:
+    """Return every reason, in the order in which a person would mend them."""
+    return tuple(reason for rule in _RULES for reason in rule(question, hosts, pools))
+
+
+def _named(code: str, what: str, instead: str, hosts: Iterable[str]) -> Iterator[Reason]:
+    """Make one reason of all the hosts that share it."""
+    names = tuple(hosts)
+    if names:
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        yield Reason(code=code, what=f"{what}: {shown}.", instead=instead, hosts=names)
+
+
+def _reachable(question: Question) -> dict[HostName, Observation]:
+    return {h: s for h, s in question.seen.items() if s.reachable}
+
+
+def unreachable(question: Question, *_: object) -> Iterator[Reason]:
+    """Hosts that no connection could be made to."""
+    if question.play.unreachable == "skip":
+        return
+    for host, seen in question.seen.items():
+        if not seen.reachable:
+            what = f"host {host} cannot be reached: {seen.why}."
+            yield Reason(
+                code="E_UNREACHABLE", what=what, instead="Mend it, or leave it out with --limit.", hosts=(host,)
+            )
+
+
+def roots(question: Question, *_: object) -> Iterator[Reason]:
+    """The app's folder is there, ours, and this app's."""
+    for host, seen in _reachable(question).items():
+        site = question.asks[host].root
+        if seen.root == "missing":
+            what = f"host {host}: {site} does not exist."
+            how = f"Make it once, as a user who may: install -d -o USER -m 0755 {site}"
+            yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
+        elif seen.root != "ok" or not seen.writable:
+            what = f"host {host}: {site} or a folder above it may be written by others, or not by us ({seen.root})."
+            how = "It must belong to the SSH user or root, and be writable by no one else."
+            yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
+
+
+def identities(question: Question, *_: object) -> Iterator[Reason]:
+    """The folder belongs to this (environment, app)."""
+    ours = f"{question.play.environment}/{question.play.app}"
+    for host, seen in _reachable(question).items():
+        if seen.identity and seen.identity != ours:
+            what = f"host {host}: {question.asks[host].root} belongs to {seen.identity}, not to {ours}."
+            how = "Give this app a root of its own, or name the environment with --env."
+            yield Reason(code="E_IDENTITY", what=what, instead=how, hosts=(host,))
+
+
+def links(question: Question, *_: object) -> Iterator[Reason]:
+    """``current`` is a link into releases/, or not there yet."""
+    for host, seen in _reachable(question).items():
+        if seen.current_kind not in ("link", "none"):
+            root = question.asks[host].root
+            what = f"host {host}: {root}/current is not a link into {root}/releases ({seen.current_kind})."
+            how = f"Move it into {root}/releases/ and link it: ln -s releases/NAME {root}/current"
+            yield Reason(code="E_CURRENT_NOT_LINK", what=what, instead=how, hosts=(host,))
+
+
+def tools(question: Question, *_: object) -> Iterator[Reason]:
+    """The few commands that the steps need."""
+    by_tools = defaultdict(list)
+    for host, seen in _reachable(question).items():
+        if seen.missing_tools:
+            by_tools[" ".join(seen.missing_tools)].append(host)
+    for missing, hosts in by_tools.items():
+        yield from _named("E_TOOLS", f"{missing} missing on", "Install it there.", hosts)
+
+
+def sudo(question: Question, *_: object) -> Iterator[Reason]:
+    """Service control works without a password."""
+    hosts = [h for h, s in _reachable(question).items() if s.sudo == "refused"]
+    how = "Allow it with NOPASSWD for the one command, or drop connection.become."
+    yield from _named("E_SUDO", "sudo asks for a password or refuses on", how, hosts)
+
+
+def units(question: Question, *_: object) -> Iterator[Reason]:
+    """The systemd units are known there."""
+    for host, seen in _reachable(question).items():
+        for unit in seen.units:
+            what = f"host {host}: systemd does not know the unit {unit}."
+            yield Reason(code="E_UNIT", what=what, instead="Install the unit file first.", hosts=(host,))
+
+
+def shared(question: Question, *_: object) -> Iterator[Reason]:
+    """Shared files without content exist already: they are never created empty."""
+    for host, seen in _reachable(question).items():
+        for path in seen.shared_missing:
+            where = f"{question.asks[host].root}/shared/{path}"
+            what = f"host {host}: the shared file {where} does not exist."
+            yield Reason(code="E_SHARED", what=what, instead="Put it there, or give it content.", hosts=(host,))
+
+
+def disks(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> Iterator[Reason]:
+    """Room for the upload and the unpacked release, in bytes and inodes."""
+    release = question.release
+    bytes_needed = int(ROOM * (release.size + release.manifest_size + release.unpacked))
+    inodes_needed = int(ROOM * release.files) + SPARE_INODES
+    for host, seen in _reachable(question).items():
+        if not hosts[host].steps or seen.releases.get(release.id) == release.manifest:
+            continue
+        if seen.free_bytes < bytes_needed:
+            what = f"host {host}: {seen.free_bytes} bytes free, {bytes_needed} needed under {question.asks[host].root}."
+            yield Reason(code="E_DISK", what=what, instead="Free some space.", hosts=(host,))
+        if seen.free_inodes < inodes_needed:
+            what = f"host {host}: {seen.free_inodes} inodes free, {inodes_needed} needed."
+            yield Reason(code="E_DISK", what=what, instead="Remove files that nobody needs.", hosts=(host,))
+
+
+def condemned(question: Question, *_: object) -> Iterator[Reason]:
+    """A release that was reverted for a cause of its own is not tried again by itself."""
+    release = question.release.id
+    on_hosts = any("bad" in s.ledger.get(release, frozenset()) for s in question.seen.values())
+    if (release in question.condemned or on_hosts) and not question.allow_bad:
+        what = f"release {release} was reverted before because it failed."
+        yield Reason(code="E_BAD_RELEASE", what=what, instead="Build a new one, or say --allow-bad.")
+
+
+def conflicts(question: Question, *_: object) -> Iterator[Reason]:
+    """The same id with other content is never overwritten."""
+    release = question.release
+    hosts = [
+        h for h, s in _reachable(question).items() if s.releases.get(release.id, release.manifest) != release.manifest
+    ]
+    if release.id in question.recorded and question.recorded[release.id] != release.manifest:
+        what = f"release {release.id} is known with other content."
+        yield Reason(code="E_RELEASE_CONFLICT", what=what, instead="Give this build an id of its own.")
+        return
+    what = f"release {release.id} is there with other content on"
+    yield from _named("E_RELEASE_CONFLICT", what, "Give this build an id of its own.", hosts)
+
+
+def members(question: Question, *_: object) -> Iterator[Reason]:
+    """Every pool knows its members."""
+    for host, seen in _reachable(question).items():
+        for pool, state in seen.members.items():
+            if state is None:
+                member = question.asks[host].members[pool]
+                what = f"host {host}: pool {pool} has no server {member}. {seen.why}".rstrip()
+                yield Reason(code="E_LB_MEMBER", what=what, instead="Name it with `server:`.", hosts=(host,))
+            elif state.admin == "other":
+                what = f"host {host}: pool {pool} reports a state we do not know: {state.note}."
+                yield Reason(code="E_LB_STATE", what=what, instead="Bring it to ready or maint by hand.", hosts=(host,))
+
+
+def checks(question: Question, *_: object) -> Iterator[Reason]:
+    """What cannot be asked at all is found out before the first drain."""
+    for host, seen in _reachable(question).items():
+        for tried in seen.checks:
+            if not tried.reachable:
+                what = f"host {host}: a check cannot be tried: {tried.summary}."
+                yield Reason(code="E_CHECK", what=what, instead="Try `from: controller`.", hosts=(host,))
+
+
+def ways_back(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> Iterator[Reason]:
+    """No host that serves users leaves rotation without a way back (I10)."""
+    stuck = [h for h, p in hosts.items() if p.steps and not p.previous and serves(question, h)]
+    unknown = [h for h in stuck if question.seen[h].current]
+    bare = [h for h in stuck if not question.seen[h].current]
+    what = "no way back: the running release was not put there by a rollout that succeeded, on"
+    yield from _named("E_NO_WAY_BACK", what, "Take such a fleet over before the first apply.", unknown)
+    what = "no way back: something answers the checks, and there is no release, on"
+    yield from _named("E_NO_WAY_BACK", what, "Stop what serves there, or drain it first.", bare)
+
+
+def twins(question: Question, *_: object) -> Iterator[Reason]:
+    """One machine under two names would be drained twice."""
+    seen_at: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for host, seen in _reachable(question).items():
+        if seen.machine_id:
+            seen_at[seen.machine_id, question.asks[host].root].append(host)
+    for (_machine, root), hosts in seen_at.items():
+        if len(hosts) > 1:
+            what = f"the same machine and root {root} under several names"
+            yield from _named("E_DUP_HOST", what, "Keep one.", hosts)
+
+
+def floors(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> Iterator[Reason]:
+    """A floor that can never allow one drain (I1)."""
+    for pool in pools:
+        moved = any(p.steps and pool.spec.name in p.members for p in hosts.values())
+        if not moved or not pool.size:
+            continue
+        if pool.floor >= pool.size and (pool.written or pool.serving == pool.size):
+            yield _arithmetic(pool)
+        elif pool.floor < 1 and not question.play.allow_outage:
+            what = f"pool {pool.spec.name}: a floor of 0 lets every host leave at once."
+            yield Reason(code="E_FLOOR", what=what, instead="Say allow_outage: true when that is meant.")
+
+
+def _arithmetic(pool: PoolPlan) -> Reason:
+    name = f"pool {pool.spec.name}" if isinstance(pool.spec, HaproxyPool) else "the fleet"
+    left = pool.serving - 1
+    what = (
+        f"{name}: {pool.size} hosts, {pool.serving} in service; taking one out leaves {left}, "
+        f"and min_in_service is {pool.floor}: no host could ever leave."
+    )
+    best = largest_floor(pool.size)
+    how = (
+        f"The largest floor that works is {best}."
+        if best > 0
+        else "A fleet of one needs allow_outage: true and min_in_service: 0."
+    )
+    return Reason(code="E_FLOOR", what=what, instead=how)
+
+
+_RULES: tuple[Rule, ...] = (
+    unreachable,
+    twins,
+    roots,
+    identities,
+    links,
+    tools,
+    sudo,
+    units,
+    shared,
+    conflicts,
+    condemned,
+    disks,
+    members,
+    checks,
+    ways_back,
+    floors,
+)

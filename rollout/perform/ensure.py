@@ -1,0 +1,125 @@
+"""Say an Op to a host until it is known what became of it (facts.md, 0.1).
+
+A remote step is done, not done, or unknown. Only the trailer proves an outcome; without it the
+host is asked, under its own lock, what it has on record. What is not on record was not done and,
+being an ensure-action, is said again under a newer sequence number: a late delivery of the older one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollout.errors import OutcomeUnknown, Unreachable
+from rollout.model.event import Note
+from rollout.model.host import HostName
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Sleep, Tell
+from rollout.perform.retries import reconnecting
+from rollout.posix.op import Deed, Epoch, Op, Reply, Settle
+
+ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The host could not be asked in time. ``sent``: something may have been done there."""
+
+    why: str
+    sent: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Wording:
+    """Makes the Ops of one step: every one under a sequence number of its own."""
+
+    desk: Desk
+    host: HostName
+    step: int
+    said: int = 0
+
+    def op(self, deed: Deed, timeout_s: float) -> Op:
+        """Return the next Op of the step."""
+        self.said += 1
+        plan = self.desk.plan
+        become = self.desk.host(self.host).connection.become
+        return Op(
+            id=f"{plan.id}.{self.step}.{self.said}",
+            epoch=Epoch(number=plan.epoch, rollout=plan.id, sequence=self.step * ATTEMPTS + self.said),
+            site=self.desk.site(self.host),
+            do=deed,
+            become=become.user if become else "",
+            timeout_s=timeout_s,
+        )
+
+
+async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost:
+    """Return the proven reply, or Lost when the host could not be asked within the time."""
+    desk = wording.desk
+    deadline = desk.now() + timeout_s
+    sent = False
+    while True:
+        op = wording.op(deed, max(1.0, deadline - desk.now()))
+        try:
+            return await _tell(wording, op, deadline)
+        except Unreachable as error:
+            return Lost(why=str(error), sent=sent)
+        except OutcomeUnknown as error:
+            sent = True
+            desk.note(Note(about="retry", host=wording.host, text=f"outcome unknown: {error}; asking the host"))
+        answer = await _settle(wording, op, deadline + desk.pace.settle_s)
+        if isinstance(answer, Lost) or answer.status != "done":
+            return answer
+        recorded = _recorded(answer)
+        if recorded is not None:
+            return recorded
+        if desk.now() >= deadline:
+            return Lost(why="the step did not end in time, and the host has no record of it", sent=True)
+
+
+async def _tell(wording: Wording, op: Op, deadline: float) -> Reply:
+    desk = wording.desk
+    async for attempt in reconnecting(desk.now, deadline, desk.pace.retry_s):
+        with attempt:
+            return await Tell(host=wording.host, op=op)  # type: ignore[no-any-return]
+    raise AssertionError("tenacity reraises")
+
+
+async def ask(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost:
+    """Say a read-only Op once: where nothing is changed, nothing has to be settled."""
+    try:
+        return await Tell(host=wording.host, op=wording.op(deed, timeout_s))  # type: ignore[no-any-return]
+    except (Unreachable, OutcomeUnknown) as error:
+        return Lost(why=str(error), sent=False)
+
+
+async def _settle(wording: Wording, doubtful: Op, deadline: float) -> Reply | Lost:
+    """Ask for the record of an Op in doubt until the host answers. Settling is settled by itself."""
+    desk = wording.desk
+    pause = desk.pace.retry_s
+    while True:
+        op = wording.op(Settle(op=doubtful.id), max(1.0, deadline - desk.now()))
+        try:
+            return await _tell(wording, op, deadline)
+        except Unreachable as error:
+            return Lost(why=str(error), sent=True)
+        except OutcomeUnknown as error:
+            if desk.now() + pause >= deadline:
+                return Lost(why=str(error), sent=True)
+            await Sleep(seconds=pause)
+            pause = min(8.0, 2 * pause)
+
+
+def _recorded(answer: Reply) -> Reply | None:
+    """Return the reply that the host has on record, if it has one."""
+    fields: Mapping[str, str] = answer.fields
+    if fields.get("recorded") != "1":
+        return None
+    was = {name[4:]: value for name, value in fields.items() if name.startswith("was.")}
+    status = was.pop("status", "")
+    code = was.pop("code", "")
+    if status == "refused":
+        return Reply(status="refused", code=code, fields=was, tail=answer.tail)
+    if status == "failed":
+        return Reply(status="failed", code=code, fields=was, tail=answer.tail)
+    return Reply(status="done", fields=was, tail=answer.tail)

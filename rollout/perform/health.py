@@ -1,0 +1,146 @@
+"""Prove a release on one host: identity of what runs, and checks that pass for long enough (I8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollout.model.check import CheckSpec, CommandCheck, Health, Probed
+from rollout.model.host import HostName
+from rollout.model.release import NoService, Process, ReleaseId, Service
+from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Effect, Probe, Sleep, Tell, Together
+from rollout.perform.ensure import Lost, Wording, ask
+from rollout.posix.op import Identify, Reply, RunCheck
+
+IDENTIFY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What has to be proven about one host, and how fast it is looked at."""
+
+    release: ReleaseId
+    service: Service
+    checks: tuple[CheckSpec, ...]
+    health: Health
+    identity: bool
+
+
+async def prove(desk: Desk, wording: Wording, proof: Proof) -> Outcome:
+    """Return passed once the host was healthy for ``healthy_for`` without a break, or why it was not."""
+    started = desk.now()
+    deadline = started + proof.health.deadline_s
+    pause = min(desk.pace.first_probe_s, proof.health.interval_s)
+    healthy_since: float | None = None
+    restarts = ""
+    while True:
+        seen = await look(wording, proof)
+        if not seen.ok or (restarts and seen.restarts != restarts):
+            healthy_since = None
+            pause = min(proof.health.interval_s, 2 * pause)
+        elif healthy_since is None:
+            healthy_since, pause = desk.now(), proof.health.interval_s
+        restarts = seen.restarts
+        if healthy_since is not None and desk.now() - healthy_since >= proof.health.healthy_for_s:
+            return Outcome(summary=f"healthy for {proof.health.healthy_for_s:g} s")
+        if seen.dead and desk.now() - started >= proof.health.start_period_s:
+            return _failed(seen)
+        if desk.now() + pause > deadline:
+            return _failed(seen)
+        await Sleep(seconds=_until_counted(desk, proof, healthy_since, pause))
+
+
+def _until_counted(desk: Desk, proof: Proof, healthy_since: float | None, pause: float) -> float:
+    """Return the pause, cut short where the last probe of the window is due sooner."""
+    if healthy_since is None:
+        return pause
+    return max(0.001, min(pause, healthy_since + proof.health.healthy_for_s - desk.now()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One look: whether all passed, whether the host could be asked, and what was wrong."""
+
+    ok: bool
+    reachable: bool = True
+    summary: str = ""
+    restarts: str = ""
+    dead: bool = False  # there is no process, and nobody who would start one
+
+
+async def look(wording: Wording, proof: Proof) -> Seen:
+    """Ask every check, and when they pass, what runs: a 200 from the old process never counts."""
+    for answer in await checked(wording, proof):
+        if not answer.ok:
+            dead = await _identity(wording, proof) if answer.reachable and isinstance(proof.service, Process) else None
+            if dead is not None and dead.dead:
+                return dead
+            return Seen(ok=False, reachable=answer.reachable, summary=answer.summary)
+    if not proof.identity:
+        return Seen(ok=True)
+    return await _identity(wording, proof)
+
+
+async def checked(wording: Wording, proof: Proof) -> tuple[Probed, ...]:
+    """Run every check at once."""
+    if not proof.checks:
+        return ()
+    effects = tuple(_effect(wording, proof.release, check) for check in proof.checks)
+    answers = await Together(effects=effects)
+    return tuple(map(_probed, answers))
+
+
+def _effect(wording: Wording, release: ReleaseId, check: CheckSpec) -> Effect:
+    if isinstance(check, CommandCheck):
+        deed = RunCheck(release=release, argv=check.argv, timeout_s=check.timeout_s)
+        return Tell(host=wording.host, op=wording.op(deed, check.timeout_s))
+    return Probe(host=wording.host, check=check)
+
+
+def _probed(answer: object) -> Probed:
+    """Read one answer, whichever way the check was asked."""
+    if isinstance(answer, Probed):
+        return answer
+    if isinstance(answer, Reply):
+        status = answer.fields.get("status", "")
+        said = f": {answer.tail[-1]}" if answer.tail else ""
+        return Probed(ok=answer.status == "done" and status == "0", summary=f"the check command ended {status}{said}")
+    return Probed(ok=False, reachable=False, summary=str(answer))
+
+
+async def _identity(wording: Wording, proof: Proof) -> Seen:
+    reply = await ask(wording, Identify(release=proof.release, service=proof.service), IDENTIFY_S)
+    if isinstance(reply, Lost):
+        return Seen(ok=False, reachable=False, summary=reply.why)
+    running, fresh = reply.fields.get("running", ""), reply.fields.get("fresh", "")
+    restarts = f"{reply.fields.get('restarts', '')}/{reply.fields.get('pid', '')}"
+    if isinstance(proof.service, Process) and not reply.fields.get("pid"):
+        return Seen(ok=False, summary="the process has ended", dead=True)
+    if not proof.identity:
+        return Seen(ok=True, restarts=restarts)
+    if running != proof.release:
+        what = f"the running process is of {running or 'no release we know'}, not of {proof.release}"
+        return Seen(ok=False, summary=what, restarts=restarts)
+    if fresh != "1":
+        return Seen(ok=False, summary="the running process is older than the switch", restarts=restarts)
+    return Seen(ok=True, restarts=restarts)
+
+
+def _failed(seen: Seen) -> Outcome:
+    """Blame the release only when the host could be asked."""
+    cause = Cause.RELEASE if seen.reachable else Cause.CONNECTION
+    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=seen.summary or "not healthy long enough")
+
+
+def proof_of(desk: Desk, host: HostName, release: ReleaseId, *, way_back: bool) -> Proof:
+    """Return what must be proven on a host for a release, on the way there or back."""
+    plan = desk.host(host)
+    demanded = desk.play.health.identity == "process" and not isinstance(plan.service, NoService)
+    return Proof(
+        release=release,
+        service=plan.service,
+        checks=plan.checks_back if way_back else plan.checks,
+        health=desk.play.health,
+        identity=demanded and (plan.identity_back or not way_back),
+    )

@@ -1,0 +1,164 @@
+"""The real outside: effects performed with blocking calls through the ports."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from rollout.errors import OutcomeUnknown, RolloutError, Unreachable
+from rollout.model.check import CheckSpec, Probed
+from rollout.model.host import Connection, HostName
+from rollout.model.pool import PoolName
+from rollout.perform.effects import (
+    Effect,
+    Mailbox,
+    Probe,
+    ReadPool,
+    Receive,
+    SetPool,
+    ShutSessions,
+    Sleep,
+    Tell,
+    Together,
+)
+from rollout.ports import Balancer, Check, Session, Transport
+from rollout.posix import frame
+from rollout.posix.op import Op, Reply
+
+GRACE_S = 5.0  # over a step's own time, for its lock and its trailer to come through
+
+
+class Closed(RolloutError):
+    """The sessions were closed: nothing more is said to anybody."""
+
+    exit_code = 130
+
+
+@dataclass(slots=True, kw_only=True)
+class Sessions:
+    """One connection per host for the whole rollout, opened when first needed and again when lost."""
+
+    transports: Callable[[str], Transport]
+    connections: Mapping[HostName, Connection]
+    live: dict[HostName, Session] = field(default_factory=dict)
+    locks: dict[HostName, threading.Lock] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    closed: bool = False
+
+    def get(self, host: HostName) -> Session:
+        """Return the host's session; raise Unreachable when there is none to be had."""
+        with self.guard:
+            lock = self.locks.setdefault(host, threading.Lock())
+        with lock:
+            if self.closed:
+                raise Closed("sessions are closed")
+            if host not in self.live:
+                connection = self.connections[host]
+                self.live[host] = self.transports(connection.transport).open(host, connection)
+            return self.live[host]
+
+    def drop(self, host: HostName, session: Session) -> None:
+        """Forget a session that is of no more use."""
+        if self.live.get(host) is session:
+            del self.live[host]
+        session.close()
+
+    def close(self) -> None:
+        """Close every session, and open none any more."""
+        self.closed = True
+        for host, session in list(self.live.items()):
+            self.drop(host, session)
+
+
+@dataclass(slots=True, kw_only=True)
+class Outside:
+    """Performs one effect at a time for whichever thread calls; knows sessions, balancers and probes."""
+
+    sessions: Sessions
+    balancers: Mapping[PoolName, Balancer]
+    probe: Callable[[CheckSpec, Session | None, Connection], Check]
+    payload: Callable[[Op], tuple[BinaryIO, int] | None]
+    threads: Executor
+
+    def perform(self, effect: Effect) -> Any:
+        """Perform an effect and return its answer, or raise."""
+        if self.sessions.closed:
+            raise Closed("sessions are closed")
+        match effect:
+            case Tell(host=host, op=op):
+                return self.tell(host, op)
+            case Probe(host=host, check=check):
+                return self.ask(host, check)
+            case ReadPool(pool=pool):
+                return self.balancers[pool].read()
+            case SetPool(pool=pool, wanted=wanted):
+                return self.balancers[pool].set(wanted)
+            case ShutSessions(pool=pool, member=member, limit=limit):
+                return self.balancers[pool].shut_sessions(member, limit)
+            case Sleep(seconds=seconds):
+                return time.sleep(seconds)
+            case Receive(mailbox=mailbox, timeout_s=timeout_s):
+                return receive(mailbox, timeout_s)
+            case Together(effects=effects):
+                return self.together(effects)
+        raise TypeError(f"no such effect: {effect}")
+
+    def tell(self, host: HostName, op: Op) -> Reply:
+        """Say an Op over the host's session; what did not reach it is Unreachable, what may have is unknown."""
+        session = self.sessions.get(host)
+        nonce = secrets.token_hex(16)
+        payload = self.payload(op)
+        stream, size = payload if payload is not None else (None, 0)
+        script = frame.render(op, nonce, size)
+        try:
+            raw = session.run(script, stream, deadline_s=op.timeout_s + GRACE_S)
+        except (Unreachable, OutcomeUnknown):
+            self.sessions.drop(host, session)
+            raise
+        finally:
+            if stream is not None:
+                stream.close()
+        reply = frame.parse(nonce, raw.stdout)
+        if reply is None:
+            raise OutcomeUnknown(f"the step ended without its trailer (exit status {raw.exit_status})")
+        return reply
+
+    def ask(self, host: HostName, check: CheckSpec) -> Probed:
+        """Probe a host from where the check says."""
+        connection = self.sessions.connections[host]
+        try:
+            session = self.sessions.get(host) if getattr(check, "vantage", "host") == "host" else None
+            timeout_s = getattr(check, "timeout_s", 5.0)
+            return self.probe(check, session, connection).probe(timeout_s)
+        except Unreachable as error:
+            return Probed(ok=False, reachable=False, summary=str(error))
+
+    def together(self, effects: tuple[Effect, ...]) -> tuple[Any, ...]:
+        """Perform several at once; what one raises is its answer."""
+        if len(effects) == 1:
+            return (self.caught(effects[0]),)
+        return tuple(self.threads.map(self.caught, effects))
+
+    def caught(self, effect: Effect) -> Any:
+        """Perform one; return what it raises."""
+        try:
+            return self.perform(effect)
+        except Exception as error:
+            return error
+
+
+def receive(mailbox: Mailbox, timeout_s: float) -> tuple[Any, ...]:
+    """Wait for messages; return all that are there, or nothing when the time is over."""
+    here = threading.Event()
+    mailbox.wake = here.set
+    if not mailbox.waiting:
+        here.wait(min(timeout_s, threading.TIMEOUT_MAX))
+    found = []
+    while mailbox.waiting:
+        found.append(mailbox.waiting.popleft())
+    return tuple(found)

@@ -1,0 +1,365 @@
+"""The pure half of a pool's worker: what each member of ours needs next, from one reading.
+
+A member that leaves walks waiting → draining → parked; one that comes back entering → checking →
+readying → gone from the books. ``Books`` knows who is where; ``turn`` looks at one reading of the pool and
+says what to write and whom to answer. A host counts as out from the moment its deregister may
+have been applied until it is seen in rotation again (I1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rollout.model.host import HostName
+from rollout.model.plan import PoolPlan
+from rollout.model.pool import Drain, Member, MemberState, PoolState, Rotation
+from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.effects import Mailbox
+
+
+class Stand(StrEnum):
+    """Where a member of ours stands."""
+
+    WAITING = "waiting"  # asked to leave; the floor has not let it yet
+    DRAINING = "draining"  # drain was written
+    PARKING = "parking"  # maint was written, not read back yet
+    PARKED = "parked"  # seen in maint: the host may be changed
+    ENTERING = "entering"  # asked to come back; the pool was not read since
+    CHECKING = "checking"  # drain with health forced down: only fresh checks bring it up
+    READYING = "readying"  # ready was written
+
+
+WANTED: Mapping[Stand, Rotation] = {
+    Stand.DRAINING: Rotation.DRAIN,
+    Stand.PARKING: Rotation.MAINT,
+    Stand.PARKED: Rotation.MAINT,
+    Stand.CHECKING: Rotation.CHECKING,
+    Stand.READYING: Rotation.READY,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Seat:
+    """One member of ours, and who waits for it. Times are seconds of the desk's clock."""
+
+    host: HostName
+    member: Member
+    stand: Stand
+    way_back: bool = False
+    reply: Mailbox | None = None
+    drain_by: float = 0.0
+    give_up_at: float = 0.0
+    forced: str = ""  # what the drain's deadline did
+    killed_at: float = 0.0
+    acknowledged: bool = False  # the balancer took our last write without an error
+    stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """Take a member out: answered once it is parked, or withdrawn, or it failed."""
+
+    host: HostName
+    member: Member
+    way_back: bool
+    reply: Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """Put a member in: answered once it is seen in rotation."""
+
+    host: HostName
+    member: Member
+    timeout_s: float
+    way_back: bool
+    reply: Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Read the pool now, and answer once the member is seen parked (I21)."""
+
+    member: Member
+    host: HostName
+    timeout_s: float
+    reply: Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Answer the last reading, without asking the balancer for it."""
+
+    reply: Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Whoever waits to leave on the way forward stays in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the worker."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """What one reading leads to: writes, answers, members that had been forgotten, sessions to cut."""
+
+    write: dict[Member, Rotation] = field(default_factory=dict)
+    answers: list[tuple[Mailbox, Outcome]] = field(default_factory=list)
+    forgotten: list[Seat] = field(default_factory=list)
+    cut: list[Member] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """A pool's members of ours that are not simply in rotation, and its floors."""
+
+    plan: PoolPlan
+    drain: Drain
+    patience_s: float  # progress_deadline: how long the fleet may wait for capacity
+    seats: dict[Member, Seat] = field(default_factory=dict)
+    ours: frozenset[Member] = frozenset()  # every member that counts for the floor
+    halted: bool = False
+    floor_back: int | None = None  # fixed when the first host asks to leave on the way back
+    progressed_at: float = 0.0
+    generation: str = ""
+
+    def in_service(self, seen: PoolState) -> int:
+        """Count the members that get traffic and that we have not touched."""
+        return sum(
+            1
+            for member in self.ours
+            if member not in self.out() and (state := seen.members.get(member)) is not None and state.in_rotation
+        )
+
+    def out(self) -> frozenset[Member]:
+        """Members that our deregister may have been applied to."""
+        return frozenset(m for m, seat in self.seats.items() if seat.stand is not Stand.WAITING)
+
+    def floor(self, seat: Seat, serving: int) -> int:
+        """Return the floor for a host that asks to leave.
+
+        On the way back a default floor is one under what is in service when it begins, at least
+        1: one dead host must not freeze the revert of a bad release. A written floor holds both ways.
+        """
+        if not seat.way_back or self.plan.written:
+            return self.plan.floor
+        if self.floor_back is None:
+            self.floor_back = min(self.plan.floor, max(1, serving - 1))
+        return self.floor_back
+
+
+def turn(books: Books, seen: PoolState, now: float) -> Turn:
+    """Say what follows from one reading of the pool."""
+    found = Turn()
+    for seat in list(books.seats.values()):
+        state = seen.members.get(seat.member)
+        if state is None:
+            _lost_member(books, seat, found)
+        else:
+            _NEXT[seat.stand](books, seat, state, now, found)
+    _admit(books, seen, now, found)
+    books.generation = seen.generation
+    return found
+
+
+def _answer(seat: Seat, outcome: Outcome, found: Turn) -> None:
+    """Answer whoever waits for a member, once."""
+    if seat.reply is not None:
+        found.answers.append((seat.reply, outcome))
+        seat.reply = None
+
+
+def _lost_member(books: Books, seat: Seat, found: Turn) -> None:
+    summary = f"pool {books.plan.spec.name} no longer has a server {seat.member}"
+    untouched = seat.stand is Stand.WAITING
+    _answer(seat, _failed(Cause.BALANCER, summary, untouched=untouched), found)
+    if untouched:
+        del books.seats[seat.member]
+
+
+def _failed(cause: Cause, summary: str, *, untouched: bool = False) -> Outcome:
+    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=summary, untouched=untouched)
+
+
+WITHDRAWN = Outcome(verdict=Verdict.INCONCLUSIVE, cause=Cause.NONE, summary="halted before it left", untouched=True)
+
+
+def _admit(books: Books, seen: PoolState, now: float, found: Turn) -> None:
+    """Let as many leave as the live floor allows; the rest wait, untouched."""
+    serving = books.in_service(seen)
+    waiting = [s for s in books.seats.values() if s.stand is Stand.WAITING]
+    for seat in waiting:
+        state = seen.members.get(seat.member)
+        if state is None:
+            continue
+        counts = state.in_rotation
+        if books.halted and not seat.way_back:
+            del books.seats[seat.member]
+            _answer(seat, WITHDRAWN, found)
+        elif not counts or serving - 1 >= books.floor(seat, serving):
+            serving -= 1 if counts else 0
+            books.progressed_at = now
+            _to(seat, Stand.DRAINING, found)
+            seat.drain_by = now + books.drain.deadline_s
+        elif now - max(books.progressed_at, seat.drain_by) >= books.patience_s:
+            del books.seats[seat.member]
+            _answer(seat, _no_room(books, seat, serving), found)
+
+
+def _no_room(books: Books, seat: Seat, serving: int) -> Outcome:
+    floor = books.floor(seat, serving)
+    summary = f"pool {books.plan.spec.name}: {serving} in service, {floor} must stay: no host became free in time"
+    return _failed(Cause.CAPACITY, summary, untouched=True)
+
+
+def _to(seat: Seat, stand: Stand, found: Turn) -> None:
+    seat.stand = stand
+    seat.stood = False
+    _write(seat, found)
+
+
+def _write(seat: Seat, found: Turn) -> None:
+    """Write what is wanted; remember when it had been so before and is not any more."""
+    if seat.stood:
+        found.forgotten.append(seat)
+        seat.stood = False
+    seat.acknowledged = False
+    found.write[seat.member] = WANTED[seat.stand]
+
+
+def _waiting(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Nothing yet: ``_admit`` looks at all that wait together."""
+
+
+def _draining(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    if state.admin not in (Rotation.DRAIN, Rotation.MAINT):
+        _write(seat, found)
+        return
+    seat.stood = True
+    if state.sessions == 0:
+        _to(seat, Stand.PARKING, found)
+    elif now >= seat.drain_by:
+        _overdue(books, seat, state, now, found)
+
+
+def _overdue(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """The drain's deadline has passed with sessions left: fail, cut them, or go on."""
+    left = f"{state.sessions} sessions left after {books.drain.deadline_s:g} s"
+    if books.drain.on_deadline == "proceed" or (seat.killed_at and now >= seat.killed_at + _KILL_S):
+        seat.forced = seat.forced or f"{left}: went on"
+        _to(seat, Stand.PARKING, found)
+    elif books.drain.on_deadline == "kill":
+        seat.killed_at = seat.killed_at or now
+        seat.forced = f"{left}: cut"
+        found.cut.append(seat.member)
+    else:
+        seat.stand = Stand.PARKED  # out, and given back by its own way back
+        _answer(seat, _failed(Cause.HOST, f"drain: {left}"), found)
+
+
+_KILL_S = 30.0  # how long sessions are cut before maint ends them all
+
+
+def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    if state.admin is not Rotation.MAINT:
+        _write(seat, found)
+        return
+    seat.stand = Stand.PARKED
+    seat.stood = True
+    _answer(seat, Outcome(summary=seat.forced), found)
+
+
+def _parked(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """A reload or a restart put it back: out again, at once, whatever sessions it has (I21)."""
+    if state.admin is Rotation.READY:
+        _write(seat, found)
+    else:
+        seat.stood = True
+
+
+def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Begin to bring it back, from how it stands.
+
+    Never straight from maint to ready: that puts a dead application into rotation at once. Where
+    the balancer has no check of its own nothing would bring it up again, so there ready is all.
+    """
+    if state.in_rotation:
+        _readying(books, seat, state, now, found)
+    else:
+        _to(seat, Stand.CHECKING if state.checked else Stand.READYING, found)
+
+
+def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Wait for fresh checks. An unacknowledged write may have left yesterday's opinion standing."""
+    if state.admin is not Rotation.DRAIN or not seat.acknowledged:
+        _write(seat, found)
+        return
+    seat.stood = True
+    if state.up:
+        _to(seat, Stand.READYING, found)
+    elif now >= seat.give_up_at:
+        _refused(books, seat, found)
+
+
+def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    if state.in_rotation:
+        del books.seats[seat.member]
+        books.progressed_at = now
+        _answer(seat, Outcome(), found)
+    elif now >= seat.give_up_at:
+        _refused(books, seat, found)
+    elif state.admin is not Rotation.READY:
+        _write(seat, found)
+
+
+def _refused(books: Books, seat: Seat, found: Turn) -> None:
+    """The balancer's own check disagrees: the member goes out again, for its way back to deal with."""
+    pool = books.plan.spec.name
+    _to(seat, Stand.PARKING, found)
+    summary = f"pool {pool}: its own check does not bring {seat.member} up, though ours pass"
+    _answer(seat, _failed(Cause.BALANCER, summary), found)
+
+
+_NEXT = {
+    Stand.WAITING: _waiting,
+    Stand.DRAINING: _draining,
+    Stand.PARKING: _parking,
+    Stand.PARKED: _parked,
+    Stand.ENTERING: _entering,
+    Stand.CHECKING: _checking,
+    Stand.READYING: _readying,
+}
+
+
+def leave(books: Books, ask: Leave, now: float) -> None:
+    """Note that a member is to leave. One that stands outside already has only to be seen there."""
+    old = books.seats.get(ask.member)
+    stand = Stand.WAITING if old is None or old.stand is Stand.WAITING else Stand.PARKING
+    books.seats[ask.member] = Seat(
+        host=ask.host, member=ask.member, stand=stand, way_back=ask.way_back, reply=ask.reply, drain_by=now
+    )
+
+
+def enter(books: Books, ask: Enter, now: float) -> None:
+    """Note that a member is to come back; the next reading says from where."""
+    books.seats[ask.member] = Seat(
+        host=ask.host,
+        member=ask.member,
+        stand=Stand.ENTERING,
+        way_back=ask.way_back,
+        reply=ask.reply,
+        give_up_at=now + ask.timeout_s,
+    )
+
+
+def acknowledge(books: Books, written: Mapping[Member, Rotation]) -> None:
+    """Note that the balancer took these writes without an error."""
+    for member in written:
+        if member in books.seats:
+            books.seats[member].acknowledged = True

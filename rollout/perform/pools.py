@@ -1,0 +1,225 @@
+"""A pool's worker: the only one that talks to its balancer (design.md, section 5).
+
+One turn: take what was asked, read the pool once, write once, read back once. While something of
+ours moves it turns quickly; while a host of ours is out, once an interval, so that a reload
+which put it back is noticed and undone at once (I21).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.errors import BalancerError
+from rollout.model.event import Note, PoolReasserted
+from rollout.model.pool import Member, PoolName, PoolState, Rotation, WorkersPool
+from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Effect, Mailbox, ReadPool, Receive, SetPool, ShutSessions
+from rollout.perform.pool import (
+    Books,
+    Confirm,
+    Enter,
+    Halt,
+    Leave,
+    Look,
+    Seat,
+    Stand,
+    Stop,
+    Turn,
+    acknowledge,
+    enter,
+    leave,
+    turn,
+)
+from rollout.perform.workers_pool import WorkersReading
+
+IDLE_S = 3600.0
+
+
+class PoolWorker:
+    """One pool: its books, its mailbox, and the loop between them."""
+
+    def __init__(self, desk: Desk, books: Books, mailbox: Mailbox) -> None:
+        """Know the pool's members; nothing is read yet."""
+        self.desk = desk
+        self.books = books
+        self.mailbox = mailbox
+        self.confirming: list[tuple[Confirm, float]] = []
+        self.last: PoolState | None = None
+        self.troubled_at: float | None = None  # since when the balancer cannot be read
+        self.stopped = False
+        spec = books.plan.spec
+        self.workers = WorkersReading(desk=desk, books=books) if isinstance(spec, WorkersPool) else None
+
+    async def run(self) -> None:
+        """Serve the mailbox until Stop."""
+        while not self.stopped:
+            for message in await Receive(mailbox=self.mailbox, timeout_s=self.pause_s()):
+                await self.take(message)
+            if self.books.seats or self.confirming:
+                await self.turn()
+
+    def pause_s(self) -> float:
+        """Return how long to wait for messages before looking again."""
+        if not self.books.seats and not self.confirming:
+            return IDLE_S
+        moving = any(seat.stand is not Stand.PARKED for seat in self.books.seats.values())
+        quick = (moving or self.confirming) and self.workers is None
+        return self.desk.pace.poll_s if quick else self.desk.pace.watch_s
+
+    async def take(self, message: Any) -> None:
+        """Note one request."""
+        match message:
+            case Leave():
+                leave(self.books, message, self.desk.now())
+            case Enter():
+                enter(self.books, message, self.desk.now())
+                if self.workers is not None:
+                    self.workers.side[message.member] = message.way_back
+            case Confirm():
+                self.confirming.append((message, self.desk.now() + message.timeout_s))
+            case Look():
+                message.reply.put(await self.look())
+            case Halt():
+                self.books.halted = True
+            case Stop():
+                self.stopped = True
+
+    async def look(self) -> PoolState | None:
+        """Return a reading that is fresh, or None when there is none to be had."""
+        try:
+            self.last = await self.read()
+        except BalancerError:
+            return None
+        return self.last
+
+    async def turn(self) -> None:
+        """Read once, write once, read back once; answer who can be answered."""
+        try:
+            seen = await self.read()
+        except BalancerError as error:
+            self.trouble(error)
+            return
+        self.troubled_at = None
+        self.last = seen
+        found = turn(self.books, seen, self.desk.now())
+        await self.carry_out(found)
+        self.record(found, seen)
+        self.confirm(seen, found)
+        if found.write:
+            await self.read_back()
+
+    async def carry_out(self, found: Turn) -> None:
+        """Write what the turn found, then answer."""
+        if found.write:
+            await self.write(found.write)
+        for member in found.cut:
+            await self.cut(member)
+        for reply, outcome in found.answers:
+            reply.put(outcome)
+
+    async def read_back(self) -> None:
+        """See what was written, so that belief does not outrun evidence."""
+        try:
+            self.last = await self.read()
+        except BalancerError as error:
+            self.trouble(error)
+            return
+        found = turn(self.books, self.last, self.desk.now())
+        await self.carry_out(found)
+        self.record(found, self.last)
+
+    async def read(self) -> PoolState:
+        """Read the pool."""
+        if self.workers is not None:
+            return await self.workers.read()
+        return await ReadPool(pool=self.books.plan.spec.name)  # type: ignore[no-any-return]
+
+    async def write(self, wanted: dict[Member, Rotation]) -> None:
+        """Write; what came of it is seen by the next reading, whatever is answered here."""
+        if self.workers is not None:
+            self.workers.set(wanted)
+            acknowledge(self.books, wanted)
+        elif await self.attempt(SetPool(pool=self.books.plan.spec.name, wanted=dict(wanted))):
+            acknowledge(self.books, wanted)
+
+    async def cut(self, member: Member) -> None:
+        """Cut a turn's share of a member's sessions."""
+        limit = max(1, int(self.books.drain.kill_rate * self.desk.pace.poll_s))
+        await self.attempt(ShutSessions(pool=self.books.plan.spec.name, member=member, limit=limit))
+
+    async def attempt(self, effect: Effect) -> bool:
+        """Write to the balancer, and say whether it took it; the readings decide what is so."""
+        try:
+            await effect
+        except BalancerError as error:
+            self.trouble(error)
+            return False
+        return True
+
+    def record(self, found: Turn, seen: PoolState) -> None:
+        """Journal that a balancer had forgotten what it was told, and was told again."""
+        if not found.forgotten:
+            return
+        hosts = tuple(seat.host for seat in found.forgotten)
+        pool = self.books.plan.spec.name
+        self.desk.post(PoolReasserted(pool=pool, hosts=hosts, generation=seen.generation))
+
+    def confirm(self, seen: PoolState, found: Turn) -> None:
+        """Answer who asked whether a member is really out."""
+        for ask, by in list(self.confirming):
+            state = seen.members.get(ask.member)
+            if state is not None and state.admin is Rotation.MAINT and ask.member not in found.write:
+                self.settle(ask, Outcome())
+            elif self.desk.now() >= by:
+                self.settle(ask, self.balancer(f"{ask.member} does not stay out"))
+
+    def settle(self, ask: Confirm, outcome: Outcome) -> None:
+        """Answer one question."""
+        self.confirming = [pair for pair in self.confirming if pair[0] is not ask]
+        ask.reply.put(outcome)
+
+    def balancer(self, summary: str, *, untouched: bool = False) -> Outcome:
+        """Return an outcome that the balancer is to blame for."""
+        text = f"pool {self.books.plan.spec.name}: {summary}"
+        return Outcome(verdict=Verdict.FAILED, cause=Cause.BALANCER, summary=text, untouched=untouched)
+
+    def trouble(self, error: BalancerError) -> None:
+        """Bear with a balancer that cannot be talked to, for a while; then tell whoever waits."""
+        now = self.desk.now()
+        self.troubled_at = now if self.troubled_at is None else self.troubled_at
+        self.desk.note(Note(about="retry", text=f"pool {self.books.plan.spec.name}: {error}"))
+        if now - self.troubled_at < self.desk.pace.patience_s:
+            return
+        for seat in list(self.books.seats.values()):
+            self.give_up(seat, str(error))
+        for ask, _ in list(self.confirming):
+            self.settle(ask, self.balancer(str(error)))
+
+    def give_up(self, seat: Seat, why: str) -> None:
+        """Tell whoever waits for a member that the balancer does not answer."""
+        if seat.reply is None:
+            return
+        untouched = seat.stand is Stand.WAITING
+        seat.reply.put(self.balancer(why, untouched=untouched))
+        seat.reply = None
+        if untouched:
+            del self.books.seats[seat.member]
+        elif seat.stand in (Stand.ENTERING, Stand.CHECKING, Stand.READYING, Stand.DRAINING):
+            seat.stand = Stand.PARKED
+
+
+def open_books(desk: Desk) -> dict[PoolName, Books]:
+    """Return the books of every pool of the play: whom it counts, and under which floor."""
+    books = {}
+    for pool in desk.play.pools:
+        name = pool.spec.name
+        mine = {p.members[name] for p in desk.play.hosts.values() if name in p.members}
+        books[name] = Books(
+            plan=pool,
+            drain=desk.play.drain,
+            patience_s=desk.play.progress_deadline_s,
+            ours=frozenset(mine | set(pool.others)),
+            progressed_at=desk.now(),
+        )
+    return books

@@ -1,0 +1,209 @@
+"""Carry out one step: what each Action of the plan does to the world, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rollout.model.event import StepStarted
+from rollout.model.plan import Deregister, Discard, Keep, Register, Stage, Switch, Verify, Withdraw
+from rollout.model.release import ReleaseId
+from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Mailbox, Receive
+from rollout.perform.ensure import Lost, Wording, ask, ensure
+from rollout.perform.health import proof_of, prove
+from rollout.perform.pool import Confirm, Enter, Leave
+from rollout.posix import op
+from rollout.posix.op import Reply
+from rollout.posix.sanitise import line as inert
+
+FOREVER_S = 30 * 86_400.0  # the pool's worker bounds every wait itself
+COLLECT_S = 10.0
+MARK_S = 30.0
+TAIL_LINES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One step to carry out. ``condemned``: the release itself is at fault, as far as is known."""
+
+    desk: Desk
+    step: StepStarted
+    condemned: bool = False
+
+    @property
+    def wording(self) -> Wording:
+        """Return a maker of this step's Ops."""
+        return Wording(desk=self.desk, host=self.step.host, step=self.step.op)
+
+
+async def carry_out(job: Job) -> Outcome:
+    """Carry out the step. Whatever happens ends as an Outcome."""
+    return await _DO[type(job.step.action)](job)
+
+
+def _outcome(reply: Reply | Lost, *, begun: bool = True) -> Outcome:
+    """Read what a host said about a step that changes it."""
+    if isinstance(reply, Lost):
+        untouched = not reply.sent
+        return Outcome(verdict=Verdict.FAILED, cause=Cause.CONNECTION, summary=inert(reply.why), untouched=untouched)
+    if reply.status == "done":
+        return Outcome(summary="", data=_small(reply.fields))
+    fenced = {"fenced": "1"} if reply.code in ("E_FENCED", "E_STALE") else {}
+    said = f"{reply.code}: {reply.summary}" if reply.summary else reply.code
+    return Outcome(
+        verdict=Verdict.FAILED,
+        cause=Cause.CONTROLLER if fenced else Cause.HOST,
+        summary=inert(said),
+        tail=_tail(reply),
+        data=fenced,
+        untouched=reply.status == "refused" and begun,
+    )
+
+
+def _tail(reply: Reply) -> tuple[str, ...]:
+    return tuple(inert(line) for line in reply.tail[-TAIL_LINES:])
+
+
+def _small(fields: Mapping[str, str]) -> dict[str, str]:
+    return {inert(k): inert(v)[:200] for k, v in list(fields.items())[:16]}
+
+
+async def _stage(job: Job) -> Outcome:
+    action = job.step.action
+    assert isinstance(action, Stage)  # noqa: S101 - the table below pairs them
+    plan = job.desk.host(job.step.host)
+    deed = op.Install(release=job.desk.play.release, shared=plan.shared, present=action.present)
+    return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+
+
+async def _deregister(job: Job) -> Outcome:
+    """Out of every pool in turn; when one refuses, back into those it had left."""
+    left: list[str] = []
+    summary = ""
+    members = job.desk.host(job.step.host).members
+    for pool in sorted(members):
+        outcome = await _ask_pool(job, pool, Leave, way_back=job.step.undo)
+        if not outcome.passed:
+            return await _undo_leave(job, left, outcome)
+        left.append(pool)
+        summary = summary or outcome.summary
+    return Outcome(summary=summary)
+
+
+async def _undo_leave(job: Job, left: list[str], outcome: Outcome) -> Outcome:
+    for pool in reversed(left):
+        back = await _ask_pool(job, pool, Enter, timeout_s=job.desk.play.step_timeout_s, way_back=job.step.undo)
+        if not back.passed:
+            return replace(outcome, untouched=False)
+    return outcome
+
+
+async def _register(job: Job) -> Outcome:
+    members = job.desk.host(job.step.host).members
+    for pool in sorted(members):
+        outcome = await _ask_pool(job, pool, Enter, timeout_s=job.desk.play.step_timeout_s, way_back=job.step.undo)
+        if not outcome.passed:
+            return outcome
+    return Outcome() if job.step.undo else _noted(await _mark(job, "verified"))
+
+
+async def _ask_pool(job: Job, pool: Any, message: Callable[..., Any], **more: Any) -> Outcome:
+    """Leave a request with a pool's worker, and wait for its answer."""
+    reply = Mailbox(name=f"{job.step.host}.{job.step.op}")
+    member = job.desk.host(job.step.host).members[pool]
+    job.desk.pools[pool].put(message(host=job.step.host, member=member, reply=reply, **more))
+    answers = await Receive(mailbox=reply, timeout_s=FOREVER_S)
+    if not answers:
+        return Outcome(verdict=Verdict.FAILED, cause=Cause.CONTROLLER, summary=f"pool {pool} never answered")
+    return answers[0]  # type: ignore[no-any-return]
+
+
+async def _confirm_out(job: Job) -> Outcome | None:
+    """See with our own eyes that the host is out of every pool, right before it is changed (I2, I21)."""
+    for pool in sorted(job.desk.host(job.step.host).members):
+        outcome = await _ask_pool(job, pool, Confirm, timeout_s=job.desk.pace.patience_s)
+        if not outcome.passed:
+            return replace(outcome, untouched=True)
+    return None
+
+
+async def _switch(job: Job) -> Outcome:
+    action = job.step.action
+    assert isinstance(action, Switch)  # noqa: S101
+    if (still_in := await _confirm_out(job)) is not None:
+        return still_in
+    plan = job.desk.host(job.step.host)
+    deed = op.Activate(
+        release=action.release, manifest=action.manifest, expect=ReleaseId(action.expect), service=plan.service
+    )
+    outcome = _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+    return outcome if outcome.passed else await _with_evidence(job, outcome)
+
+
+async def _verify(job: Job) -> Outcome:
+    action = job.step.action
+    assert isinstance(action, Verify)  # noqa: S101
+    proof = proof_of(job.desk, job.step.host, action.release, way_back=action.way_back)
+    outcome = await prove(job.desk, job.wording, proof)
+    if not outcome.passed:
+        return await _with_evidence(job, replace(outcome, summary=inert(outcome.summary)))
+    return outcome
+
+
+async def _with_evidence(job: Job, outcome: Outcome) -> Outcome:
+    """Collect what a person will want to see, before the way back wipes it out."""
+    if not job.desk.play.collect or job.step.undo or outcome.cause is Cause.CONNECTION:
+        return outcome
+    service = job.desk.host(job.step.host).service
+    reply = await ask(job.wording, op.Collect(service=service), COLLECT_S)
+    if isinstance(reply, Lost):
+        return outcome
+    return replace(outcome, tail=(*outcome.tail, *_tail(reply))[-TAIL_LINES:])
+
+
+async def _withdraw(job: Job) -> Outcome:
+    action = job.step.action
+    assert isinstance(action, Withdraw)  # noqa: S101
+    if (still_in := await _confirm_out(job)) is not None:
+        return still_in
+    service = job.desk.host(job.step.host).service
+    deed = op.Withdraw(release=action.release, service=service)
+    return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+
+
+async def _discard(job: Job) -> Outcome:
+    """Note in the host's ledger that the release is not to be trusted: the store knows it too."""
+    mark = "bad" if job.condemned else "unverified"
+    return _noted(await _mark(job, mark))
+
+
+async def _keep(job: Job) -> Outcome:
+    return _noted(await _mark(job, "kept"))
+
+
+async def _mark(job: Job, mark: Any) -> Reply | Lost:
+    deed = op.Mark(release=job.desk.play.release.id, mark=mark)
+    return await ensure(job.wording, deed, MARK_S)
+
+
+def _noted(reply: Reply | Lost) -> Outcome:
+    """A mark that could not be written changes nothing for users: said, and passed, unless we are fenced."""
+    outcome = _outcome(reply)
+    if outcome.passed or outcome.data:
+        return outcome
+    return Outcome(summary=f"the ledger could not be written: {outcome.summary}")
+
+
+_DO: Mapping[type[Any], Callable[[Job], Awaitable[Outcome]]] = {
+    Stage: _stage,
+    Deregister: _deregister,
+    Switch: _switch,
+    Verify: _verify,
+    Register: _register,
+    Withdraw: _withdraw,
+    Discard: _discard,
+    Keep: _keep,
+}

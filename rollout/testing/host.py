@@ -1,0 +1,274 @@
+"""A host in memory that executes the same Ops as a real one (``contracts`` holds the two together).
+
+Nothing is random and nothing runs by itself: a process that is to crash does so when the clock
+that was handed in says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rollout.model.release import NoService
+from rollout.posix.op import (
+    READ_ONLY,
+    Activate,
+    Collect,
+    Identify,
+    Install,
+    Mark,
+    Observe,
+    Op,
+    Reply,
+    RunCheck,
+    Settle,
+    Withdraw,
+)
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How a release behaves once it runs. ``sick_after_s``: healthy at first, and then not any more."""
+
+    healthy: bool = True
+    starts: bool = True
+    sick_after_s: float | None = None
+    crashes_after_s: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedHost:
+    """One host. ``clock`` is the virtual time in seconds; ``builds`` how releases behave."""
+
+    clock: Callable[[], float] = lambda: 0.0
+    builds: dict[str, Build] = field(default_factory=dict)
+    identity: str = ""
+    current: str = ""
+    current_kind: str = "none"
+    releases: dict[str, str] = field(default_factory=dict)
+    ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    epoch: tuple[int, str, int] = (0, "", 0)
+    records: dict[str, Reply] = field(default_factory=dict)
+    running: str = ""
+    pid: int = 0
+    started_at: float = 0.0
+    linked_at: float | None = None
+    free_bytes: int = 1 << 40
+    free_inodes: int = 1 << 30
+    root: str = "ok"
+    full: bool = False  # the disk: an Install fails
+    restarts: int = 0
+    switches: int = 0  # for oracles: effects that moved the link or touched the process
+
+    # -- the world around it
+
+    @property
+    def alive(self) -> bool:
+        """Whether the service's process runs."""
+        if not self.running:
+            return False
+        after = self._build(self.running).crashes_after_s
+        return after is None or self.clock() - self.started_at < after
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the application answers its checks."""
+        if not self.alive:
+            return False
+        build = self._build(self.running)
+        sick = build.sick_after_s is not None and self.clock() - self.started_at >= build.sick_after_s
+        return build.healthy and not sick
+
+    def _build(self, release: str) -> Build:
+        return self.builds.get(release, Build())
+
+    def provide(self, release: str, manifest: str, *, kept: bool = True) -> None:
+        """Have a release installed, current and running, as an earlier rollout left it."""
+        self.releases[release] = manifest
+        self.ledger[release] = ("installed", "activated", "verified", "kept") if kept else ("installed",)
+        self.current, self.current_kind = release, "link"
+        self._start(release)
+
+    def reboot(self) -> None:
+        """Restart the host: the process is gone, files stay."""
+        self.running, self.pid = "", 0
+        self.linked_at = None
+
+    def copy(self, clock: Callable[[], float]) -> SimulatedHost:
+        """Copy it into another world."""
+        return replace(
+            self,
+            clock=clock,
+            builds=dict(self.builds),
+            releases=dict(self.releases),
+            ledger=dict(self.ledger),
+            records=dict(self.records),
+        )
+
+    # -- what is said to it
+
+    def execute(self, op: Op, payload_ok: bool = True) -> Reply:
+        """Do what an Op says, once, under its epoch; return what a real host would print."""
+        if isinstance(op.do, READ_ONLY):
+            return self._read(op)
+        if self.root != "ok":
+            return _refused("E_ROOT")
+        ours = f"{op.site.environment}/{op.site.app}"
+        if self.identity and self.identity != ours:
+            return _refused("E_IDENTITY")
+        fenced = self._fenced(op)
+        if fenced is not None:
+            return fenced
+        self.identity = ours
+        self.epoch = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
+        if isinstance(op.do, Settle):
+            return self._settle(op.do)
+        if op.id in self.records:
+            return self.records[op.id]
+        reply = self._change(op, payload_ok)
+        self.records[op.id] = reply
+        return reply
+
+    def _fenced(self, op: Op) -> Reply | None:
+        """Compare the epoch: only a greater number takes over, and only a newer word is heard."""
+        number, rollout, sequence = self.epoch
+        if op.epoch.number < number or (op.epoch.number == number and rollout not in ("", op.epoch.rollout)):
+            return _refused("E_FENCED", {"epoch": f"{number} {rollout}"})
+        if op.epoch.number == number and op.epoch.sequence < sequence:
+            return _refused("E_STALE", {"epoch": f"{number} {rollout}"})
+        return None
+
+    def _change(self, op: Op, payload_ok: bool) -> Reply:
+        match op.do:
+            case Install():
+                return self._install(op.do, payload_ok)
+            case Activate():
+                return self._activate(op.do)
+            case Withdraw():
+                return self._withdraw(op.do)
+            case Mark():
+                self._mark(op.do.release, op.do.mark)
+                return Reply(status="done")
+        raise TypeError(f"no such deed: {op.do}")
+
+    def _install(self, do: Install, payload_ok: bool) -> Reply:
+        release = do.release
+        have = self.releases.get(release.id)
+        if have is not None and have != release.manifest:
+            return _refused("E_RELEASE_CONFLICT")
+        if have is None:
+            if do.present:
+                return _refused("E_NO_RELEASE")
+            if self.full:
+                return Reply(status="failed", code="E_DISK")
+            if not payload_ok:
+                return Reply(status="failed", code="E_DIGEST")
+            self.releases[release.id] = release.manifest
+            self._mark(release.id, "installed")
+        return Reply(status="done", fields={"installed": "present" if have else "new"})
+
+    def _activate(self, do: Activate) -> Reply:
+        if self.current_kind not in ("link", "none"):
+            return _refused("E_CURRENT_NOT_LINK")
+        if self.current not in (do.expect, do.release):
+            return _refused("E_DRIFT", {"current": self.current})
+        if self.releases.get(do.release) != do.manifest:
+            return _refused("E_NO_RELEASE")
+        switched = self.current != do.release
+        previous = self.current
+        if switched:
+            self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
+            self.switches += 1
+        restarted = False
+        if not isinstance(do.service, NoService) and not (self.alive and self.running == do.release):
+            restarted = True
+            self.switches += 1
+            self._stop()
+            if not self._build(do.release).starts:
+                return Reply(status="failed", code="E_SERVICE")
+            self._start(do.release)
+        self._mark(do.release, "activated")
+        fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": previous}
+        return Reply(status="done", fields=fields)
+
+    def _withdraw(self, do: Withdraw) -> Reply:
+        if self.current not in ("", do.release):
+            return _refused("E_DRIFT", {"current": self.current})
+        self._stop()
+        self.switches += 1
+        self.current, self.current_kind = "", "none"
+        return Reply(status="done")
+
+    def _start(self, release: str) -> None:
+        self.running, self.started_at = release, self.clock()
+        self.pid += 1
+
+    def _stop(self) -> None:
+        self.running = ""
+
+    def _mark(self, release: str, mark: str) -> None:
+        marks = self.ledger.pop(release, ())  # the newest word comes last
+        if mark == "unverified":
+            marks = tuple(m for m in marks if m not in ("verified", "kept"))
+        elif mark not in marks:
+            marks = (*marks, mark)
+        self.ledger[release] = marks
+
+    def _settle(self, do: Settle) -> Reply:
+        recorded = self.records.get(do.op)
+        if recorded is None:
+            return Reply(status="done", fields={"recorded": "0", "current": self.current})
+        was = {f"was.{name}": value for name, value in recorded.fields.items()}
+        known = {"recorded": "1", "current": self.current, "was.status": recorded.status, "was.code": recorded.code}
+        return Reply(status="done", fields={**known, **was}, tail=recorded.tail)
+
+    def _read(self, op: Op) -> Reply:
+        match op.do:
+            case Observe():
+                return Reply(status="done", fields=self._observed())
+            case Identify():
+                return Reply(status="done", fields=self._identified())
+            case RunCheck():
+                return Reply(status="done", fields={"status": "0" if self.healthy else "1"})
+            case Collect():
+                return Reply(status="done", tail=("simulated evidence",))
+        raise TypeError(f"no such deed: {op.do}")
+
+    def _observed(self) -> Fields:
+        return {
+            "root": self.root,
+            "writable": "1",
+            "identity": self.identity,
+            "current": self.current,
+            "current_kind": self.current_kind,
+            "running": self.running if self.alive else "",
+            "releases": " ".join(f"{i}:{m}" for i, m in self.releases.items()),
+            "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
+            "epoch": f"{self.epoch[0]} {self.epoch[1]}",
+            "free_bytes": str(self.free_bytes),
+            "free_inodes": str(self.free_inodes),
+            "sudo": "unneeded",
+        }
+
+    def _identified(self) -> Fields:
+        if not self.alive:
+            return {"running": "", "pid": "", "started": "", "linked": "", "fresh": "0", "restarts": "0"}
+        fresh = self.linked_at is None or self.started_at >= self.linked_at
+        return {
+            "running": self.running,
+            "pid": str(self.pid),
+            "started": f"{self.started_at:.2f}",
+            "linked": "" if self.linked_at is None else f"{self.linked_at:.2f}",
+            "fresh": _flag(fresh),
+            "restarts": str(self.restarts),
+        }
+
+
+def _flag(said: bool) -> str:
+    return "1" if said else "0"
+
+
+def _refused(code: str, fields: Fields | None = None) -> Reply:
+    return Reply(status="refused", code=code, fields=fields or {})

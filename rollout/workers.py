@@ -1,0 +1,65 @@
+"""Threads that drive steps, and the inbox that they leave their facts in."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout.perform.drive import drive
+from rollout.perform.effects import Effect
+
+
+@dataclass(slots=True, kw_only=True)
+class ThreadWorkers:
+    """One daemon thread per coroutine: steps wait far more than they work."""
+
+    perform: Callable[[Effect], Any]
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None]) -> None:
+        """Begin a coroutine; ``done`` gets its result, or the exception that ended it."""
+        self.threads = [t for t in self.threads if t.is_alive()]
+        thread = threading.Thread(target=self._run, args=(work, done), name=name, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def _run(self, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None]) -> None:
+        try:
+            result: Any = drive(work, self.perform)
+        except Exception as error:
+            result = error
+        done(result)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for all of them, each for so long at the most."""
+        for thread in self.threads:
+            thread.join(timeout_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class ThreadInbox:
+    """A queue of facts; one ``get`` returns everything that has arrived."""
+
+    queue: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+
+    def put(self, fact: Any) -> None:
+        """Leave a fact; safe from any thread and from a signal handler."""
+        self.queue.put(fact)
+
+    def get(self) -> Sequence[Any]:
+        """Wait for facts."""
+        found = [self._wait()]
+        while not self.queue.empty():
+            found.append(self.queue.get())
+        return found
+
+    def _wait(self) -> Any:
+        """Wait in short turns, so that signals are handled between them on every platform."""
+        while True:
+            try:
+                return self.queue.get(timeout=1.0)
+            except queue.Empty:
+                continue

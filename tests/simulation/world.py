@@ -1,0 +1,271 @@
+"""One rollout of a simulated fleet, planned, run, crashed and brought back by the real code."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout.engine.machine import evolve, fold, initial
+from rollout.engine.planner import plan, previous_of
+from rollout.engine.policy import RULES, Rule
+from rollout.engine.question import Question
+from rollout.engine.state import State
+from rollout.model.check import Health, HttpCheck
+from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
+from rollout.model.host import Connection, HostName
+from rollout.model.observation import Observation
+from rollout.model.plan import OnFailure, Plan
+from rollout.model.play import ArtifactAsk, Ask, Play
+from rollout.model.pool import Drain, HaproxyPool, Member, PoolName, WorkersPool
+from rollout.model.release import Process, Release, ReleaseId
+from rollout.model.share import Share
+from rollout.model.verdict import Cause
+from rollout.perform.desk import Pace
+from rollout.perform.observe import Glance, observe, try_checks, with_members
+from rollout.runner import Runner
+from rollout.testing.fleet import Script, SimulatedFleet
+from rollout.testing.host import Build
+from rollout.testing.journal import SimulatedJournal
+from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
+
+POOL = PoolName("shop")
+SERVICE = Process(command=("./serve",))
+PACE = Pace(poll_s=0.3, watch_s=1.0, first_probe_s=0.2, retry_s=0.5, patience_s=10.0, settle_s=60.0)
+OLD, NEW = "v1", "v2"
+
+
+def manifest(release: str) -> str:
+    return (release.encode().hex() * 32)[:64]
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """A fleet and a play, small enough to reason about."""
+
+    hosts: int = 3
+    balanced: bool = True
+    serial: tuple[Share, ...] = (Share(count=1), Share(ppm=250_000), Share(ppm=1_000_000))
+    floor: Share | None = None
+    max_failures: int = 0
+    revert: str = "fleet"
+    before_switch: str = "halt"
+    allow_outage: bool = False
+    fresh: bool = False  # a first deploy: nothing is installed
+    build: Build = field(default_factory=Build)
+    sick: frozenset[int] = frozenset()  # hosts whose old release does not answer
+    drained: frozenset[int] = frozenset()  # by an operator, before
+    healthy_for_s: float = 2.0
+    unchecked: bool = False
+
+
+@dataclass(slots=True)
+class Stream:
+    """The stream without its threads: journal, then state."""
+
+    journal: SimulatedJournal
+    state: State
+    seen: list[Callable[[Event, State], None]] = field(default_factory=list)
+
+    def record(self, events: Any) -> State:
+        for record in self.journal.append(events):
+            self.state = evolve(self.state, record.event)
+            for look in self.seen:
+                look(record.event, self.state)
+        return self.state
+
+    def note(self, note: Any) -> None:
+        pass
+
+
+class World:
+    """A fleet, and what is needed to roll out to it."""
+
+    def __init__(self, shape: Shape, script: Script | None = None) -> None:
+        self.shape = shape
+        self.time = VirtualTime(limit_s=40_000.0)
+        self.names = tuple(HostName(f"h{n}") for n in range(shape.hosts))
+        pools = {POOL: {h: Member(h) for h in self.names}} if shape.balanced else {}
+        unchecked = [Member(h) for h in self.names] if shape.unchecked else []
+        self.fleet = SimulatedFleet.of(self.time, self.names, pools, unchecked=unchecked)
+        self.epoch = 1
+        self.journal = SimulatedJournal(clock=self.time.now)
+        self.rules: tuple[Rule, ...] = RULES
+        self.observers: list[Callable[[Event, State], None]] = []
+        for number, host in enumerate(self.names):
+            self._prepare(number, host)
+        self.settle(10.0)
+        self.fleet.script = script or Script()
+
+    def _prepare(self, number: int, host: HostName) -> None:
+        simulated = self.fleet.hosts[host]
+        simulated.builds[NEW] = self.shape.build
+        if number in self.shape.sick:
+            simulated.builds[OLD] = Build(healthy=False)
+        if not self.shape.fresh:
+            simulated.provide(OLD, manifest(OLD))
+        if number in self.shape.drained and self.shape.balanced:
+            from rollout.model.pool import Rotation
+
+            self.fleet.balancers[POOL].operator(Member(host), Rotation.MAINT)
+
+    def settle(self, seconds: float) -> None:
+        """Let time pass with nothing going on."""
+        done = []
+        self.time.after(seconds, lambda: done.append(1))
+        while not done:
+            self.time.step()
+
+    # -- planning, through the real preflight
+
+    def workers(self) -> VirtualWorkers:
+        return VirtualWorkers(time=self.time, outside=self.fleet.outside)
+
+    def drive(self, work: Any) -> Any:
+        """Run one coroutine to its end."""
+        results: list[Any] = []
+        self.workers().start("preflight", work, results.append)
+        while not results:
+            self.time.step()
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
+
+    def play(self) -> Play:
+        pool = HaproxyPool(name=POOL, backend="shop") if self.shape.balanced else WorkersPool(name=POOL)
+        return Play(
+            name="shop",
+            app="shop",
+            environment="default",
+            hosts=self.names,
+            matched=self.names,
+            serial=self.shape.serial,
+            min_in_service=self.shape.floor,
+            max_failures=Share(count=self.shape.max_failures),
+            allow_outage=self.shape.allow_outage,
+            release_id=NEW,
+            artifact=ArtifactAsk(path="x"),
+            pools=(pool,),
+            drain=Drain(deadline_s=20.0),
+            health=Health(
+                interval_s=0.5, healthy_for_s=self.shape.healthy_for_s, deadline_s=30.0, watch_interval_s=2.0
+            ),
+            on_failure=OnFailure(revert=self.shape.revert, before_switch=self.shape.before_switch),  # type: ignore[arg-type]
+            step_timeout_s=60.0,
+            progress_deadline_s=120.0,
+            resolve=self.asks,
+        )
+
+    def asks(self, ids: Any) -> dict[HostName, Ask]:
+        return {h: self.ask(h) for h in ids}
+
+    def ask(self, host: HostName) -> Ask:
+        return Ask(
+            host=host,
+            connection=Connection(address=host),
+            root="/srv/shop",
+            service=SERVICE,
+            members={POOL: Member(host)},
+            checks=(HttpCheck(port=80),),
+        )
+
+    def observe(self, rollout: str) -> dict[HostName, Observation]:
+        pools = {p: b.read() for p, b in self.fleet.balancers.items()}
+        found = {}
+        for host in self.names:
+            glance = Glance(rollout=rollout, ask=self.ask(host), app="shop", environment="default")
+            seen = self.drive(try_checks(glance, self.drive(observe(glance))))
+            found[host] = with_members(seen, self.ask(host), pools)
+        return found
+
+    def plan(self, rollout: str = "r1", release: str = NEW) -> Plan:
+        seen = self.observe(rollout)
+        recorded = {OLD: manifest(OLD), NEW: manifest(NEW)}
+        back = {h: previous_of(recorded, s, release) for h, s in seen.items()}
+        serving = frozenset(h for h in self.names if self.serves(h))
+        return plan(
+            Question(
+                rollout=rollout,
+                play=self.play(),
+                release=Release(id=ReleaseId(release), artifact="a" * 64, manifest=manifest(release)),
+                seen=seen,
+                asks=self.asks(self.names),
+                asks_back=self.asks([h for h, p in back.items() if p]),
+                recorded=recorded,
+                in_service={POOL: serving},
+                epoch=self.epoch,
+            )
+        )
+
+    def serves(self, host: HostName) -> bool:
+        if self.shape.balanced:
+            return self.fleet.balancers[POOL].read().members[Member(host)].in_rotation
+        return self.fleet.answers(host)
+
+    # -- running
+
+    def runner(self, state: State) -> Runner:
+        stream = Stream(self.journal, state, self.observers)
+        inbox = VirtualInbox(time=self.time)
+        return Runner(
+            stream=stream, workers=self.workers(), inbox=inbox, now=self.time.now, pace=PACE, rules=self.rules
+        )
+
+    def apply(self) -> State:
+        return self.runner(initial()).run(RolloutStarted(plan=self.plan()))
+
+    def kill(self, runner: Runner) -> None:
+        """The controller dies: what is on the wire arrives all the same."""
+        runner.workers.kill()  # type: ignore[attr-defined]
+
+    def heal(self) -> None:
+        """No more faults."""
+        self.fleet.script = Script()
+        self.fleet.down.clear()
+
+    def revert(self) -> State:
+        """Take the crashed rollout over and bring it back, as the command does."""
+        from rollout.app.revert import stranger
+
+        state = fold(initial(), (r.event for r in self.journal.records))
+        self.epoch += 1
+        self.journal.crash_after = None
+        found = {}
+        for host in state.order:
+            if state.hosts[host].begun > state.program(host).staging:
+                glance = Glance(rollout="r1", ask=self.ask(host), app="shop", environment="default")
+                seen = self.drive(observe(glance))
+                if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
+                    found[host] = why
+        order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
+        return self.runner(state).run(Recovered(epoch=self.epoch, stranded=found), order)
+
+
+def random_shape(seed: int) -> Shape:
+    """A fleet and a play drawn by a seed."""
+    dice = random.Random(seed)
+    hosts = dice.choice((1, 2, 3, 3, 4, 5, 8))
+    fresh = dice.random() < 0.1
+    builds = (Build(), Build(), Build(healthy=False), Build(starts=False), Build(sick_after_s=dice.choice((3.0, 9.0))))
+    return Shape(
+        hosts=hosts,
+        balanced=dice.random() < 0.85,
+        serial=dice.choice(
+            (
+                (Share(count=1), Share(ppm=250_000), Share(ppm=1_000_000)),
+                (Share(ppm=1_000_000),),
+                (Share(count=1),),
+                (Share(count=2), Share(ppm=500_000)),
+            )
+        ),
+        max_failures=dice.choice((0, 0, 0, 1)) if hosts > 2 else 0,
+        revert=dice.choice(("fleet", "fleet", "fleet", "batch", "host")),
+        before_switch=dice.choice(("halt", "halt", "revert")),
+        allow_outage=hosts == 1,
+        fresh=fresh,
+        build=dice.choice(builds),
+        sick=frozenset(n for n in range(hosts) if hosts > 2 and dice.random() < 0.1),
+        drained=frozenset(n for n in range(hosts) if hosts > 3 and dice.random() < 0.1),
+        unchecked=dice.random() < 0.1,
+    )
