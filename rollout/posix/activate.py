@@ -1,0 +1,112 @@
+"""Activate: compare, move the prepared link by one rename, restart. Withdraw: stop, remove the link."""
+
+from __future__ import annotations
+
+from rollout.posix import ledger, service
+from rollout.posix.op import Activate, Withdraw
+from rollout.posix.quote import assign, lean
+
+# Nothing newer than the manifest: nothing was written since. Otherwise the files of the manifest are hashed;
+# what came in addition is the release's own business, and so is what lies behind a link into shared.
+_INTACT = lean(r"""
+    newer() { find "releases/$id" "$1" "releases/$id/.rollout-manifest" 2>/dev/null | head -n 1; }
+    intact() {
+        x=-newer
+        ! find "releases/$id" -prune -cnewer . >/dev/null 2>&1 || x=-cnewer
+        [ -n "$(newer "$x")" ] || return 0
+        bad=$(cd "releases/$id" && sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null |
+            sed -n 's/: FAILED.*//p')
+        set -f
+        IFS=$nl
+        for l in $bad; do
+            linked_out "$l" || { unset IFS; refuse E_TAMPERED "$root/releases/$id/${l#./} is not what was installed"; }
+        done
+        unset IFS
+        set +f
+    }
+    linked_out() {
+        d=$1
+        while [ "$d" != . ]; do
+            [ ! -h "releases/$id/$d" ] || { case $(readlink "releases/$id/$d") in ../*shared/*) return 0;; esac; }
+            d=${d%/*}
+        done
+        return 1
+    }
+""")
+
+_COMMON = lean(r"""
+    linkable() {
+        case $kind in directory | file)
+            f current "$kind"
+            refuse E_CURRENT_NOT_LINK "$root/current is a $kind; move it away, then adopt or apply again"
+        ;; esac
+    }
+    drifted() {
+        f current "${cur:-$raw}"
+        refuse E_DRIFT "$root/current names ${cur:-${raw:-nothing}}, not ${1:-nothing}: somebody else has changed it"
+    }
+""")
+
+# The switch is put on record just before the rename: a process that started after the record and shows the
+# new release cannot be older than the link.
+_ACTIVATE = lean(r"""
+    swap() {
+        [ -h ".rollout/next-$id" ] || ln -s "releases/$id" ".rollout/next-$id" 2>/dev/null ||
+            refuse E_DISK "cannot make the link that is to become current"
+        [ "$(readlink ".rollout/next-$id")" = "releases/$id" ] ||
+            refuse E_TAMPERED "$root/.rollout/next-$id does not name release $id"
+        now
+        soft .rollout/switched "$id $ticks $boot$nl" || refuse E_DISK "cannot write $root/.rollout/switched"
+        mv -T ".rollout/next-$id" current || refuse E_DISK "cannot rename the prepared link to $root/current"
+        flush . .rollout/switched .rollout
+        cur=$id switched=1
+    }
+    work() {
+        look
+        linkable
+        [ "$cur" = "$id" ] || { [ "$cur" = "$expect" ] && [ "$kind" != outside ]; } || drifted "$expect"
+        digest_of "$id" || refuse E_NO_RELEASE "$root/releases/$id is not a complete release"
+        [ "$have" = "$manifest" ] ||
+            refuse E_NO_RELEASE "$root/releases/$id has another manifest ($have) than was recorded ($manifest)"
+        intact
+        svc_ready
+        switched=0 restarted=1
+        if [ "$cur" != "$id" ]; then swap; else satisfied; fi
+        f switched "$switched"
+        f restarted "$restarted"
+        f previous "$expect"
+        [ "$restarted" = 0 ] || svc_restart
+        mark "$id" activated
+        finish done
+    }
+    satisfied() { prove; [ "$running" != "$id" ] || restarted=0; }
+""")
+
+_WITHDRAW = lean(r"""
+    work() {
+        look
+        linkable
+        [ "$cur" = "$id" ] || [ "$kind" = none ] || drifted "$id"
+        svc_ready
+        svc_stop
+        rm -f current .rollout/switched
+        flush . .rollout
+        finish done
+    }
+""")
+
+
+def script(deed: Activate) -> str:
+    """Return the script body of an Activate."""
+    said = assign("id", deed.release) + assign("manifest", deed.manifest) + assign("expect", deed.expect)
+    said += _service(deed) + ledger.TEXT + _INTACT + _COMMON
+    return said + _ACTIVATE
+
+
+def withdraw(deed: Withdraw) -> str:
+    """Return the script body of a Withdraw."""
+    return assign("id", deed.release) + _service(deed) + _COMMON + _WITHDRAW
+
+
+def _service(deed: Activate | Withdraw) -> str:
+    return service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)

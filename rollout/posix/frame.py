@@ -1,0 +1,168 @@
+"""The frame: one Op as the bytes of one script, and the bytes that come back as one Reply.
+
+The remote command is one constant; standard input carries the script's length and a newline, the script,
+then the payload. The reply's lines are marked by a nonce that only this step knows, so that rc files,
+messages of the day and whatever a release prints are noise, and nothing on the host can forge a trailer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from rollout.posix import (
+    activate,
+    check,
+    epoch,
+    evidence,
+    identity,
+    install,
+    layout,
+    ledger,
+    lock,
+    observe,
+    reply,
+    settle,
+)
+from rollout.posix.op import (
+    READ_ONLY,
+    Activate,
+    Collect,
+    Deed,
+    Identify,
+    Install,
+    Mark,
+    Observe,
+    Op,
+    Reply,
+    RunCheck,
+    Settle,
+    Withdraw,
+)
+from rollout.posix.quote import assign, lean
+
+# One dd that takes the script in one read where dd can (fullblock never reads ahead), byte by byte elsewhere.
+CONSTANT = (
+    "exec /bin/sh -c 'IFS= read -r n; "
+    's=$(dd bs="$n" count=1 iflag=fullblock 2>/dev/null || dd bs=1 count="$n" 2>/dev/null; echo x); '
+    """eval "${s%x}"'"""
+)
+
+MAX_FIELDS = 4096
+MAX_VALUE = 262_144  # characters of one field
+MAX_TAIL = 4096  # lines
+MAX_LINE = 4096  # characters of one line of the tail
+_NONCE = re.compile(r"[A-Za-z0-9]{16,64}")
+_STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "refused": "refused", "failed": "failed"}
+
+# The last line calls: a script that was cut off on its way defines functions and does nothing.
+# The subshell lets go of the lock before the trailer is out, so that the next step finds it free.
+_RUN = 'O=$(main </dev/null); printf "\\n%s\\n" "$O"\n'
+_RUN_FED = 'O=$(main 8<&0 </dev/null); printf "\\n%s\\n" "$O"\n'  # 8: the payload
+_CHANGE = lean("""
+    main() { enter; own; lock; guarded 9>&-; }
+    guarded() { belongs; epoch; replay; work; }
+""")
+_SETTLE = lean("""
+    main() { enter; own; lock; guarded 9>&-; }
+    guarded() { belongs; epoch; work; }
+""")
+_READ = lean("main() { enter; work; }")
+_LOOK_IN = lean("main() { work; }")  # Observe says itself when there is nothing to enter
+
+
+def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
+    """Return what is sent for ``op``: the length line and the script; the payload follows it.
+
+    ``payload_size``: the bytes that will follow, checked against what an Install announces (0: not checked).
+    Raises ValueError for values that no script can carry.
+    """
+    if not _NONCE.fullmatch(nonce):
+        raise ValueError("a nonce is 16 to 64 letters and digits")
+    if payload_size and payload_size != _announced(op.do):
+        raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
+    run = _RUN_FED if isinstance(op.do, Install) else _RUN
+    script = (_head(op, nonce) + _main(op.do) + run).encode()
+    return b"%d\n" % len(script) + script
+
+
+def _announced(deed: Deed) -> int:
+    if isinstance(deed, Install) and not deed.present:
+        return deed.release.size + deed.release.manifest_size
+    return 0
+
+
+def _head(op: Op, nonce: str) -> str:
+    said = assign("N", nonce) + assign("wait", max(1, int(op.timeout_s))) + assign("become", op.become)
+    said += layout.arguments(op.site) + reply.TEXT + layout.LOOK + layout.ENTER
+    if isinstance(op.do, READ_ONLY):
+        return said + _body(op)
+    said += assign("record", epoch.record_name(op.id)) + epoch.arguments(op.epoch)
+    return said + reply.DURABLE + lock.TEXT + epoch.TEXT + _body(op)
+
+
+def _main(deed: Deed) -> str:
+    if isinstance(deed, Observe):
+        return _LOOK_IN
+    if isinstance(deed, READ_ONLY):
+        return _READ
+    return _SETTLE if isinstance(deed, Settle) else _CHANGE
+
+
+def _body(op: Op) -> str:
+    match op.do:
+        case Observe():
+            return observe.script(op.do)
+        case Install():
+            return install.script(op.do)
+        case Activate():
+            return activate.script(op.do)
+        case Withdraw():
+            return activate.withdraw(op.do)
+        case Mark():
+            return ledger.script(op.do)
+        case Identify():
+            return identity.script(op.do)
+        case RunCheck():
+            return check.script(op.do)
+        case Collect():
+            return evidence.script(op.do)
+        case Settle():
+            return settle.script(op.do)
+
+
+def parse(nonce: str, stdout: bytes) -> Reply | None:
+    """Return the reply between the two marks of ``nonce``, or None: no trailer, the outcome is unknown."""
+    mark = f"{nonce} ".encode()
+    said = [line[line.index(mark) + len(mark) :] for line in stdout.split(b"\n") if mark in line]
+    lines = [line.decode("utf-8", "replace") for line in said]
+    if "begin" not in lines:
+        return None
+    return _between(lines[lines.index("begin") + 1 :])
+
+
+def _between(lines: Iterable[str]) -> Reply | None:
+    fields: dict[str, str] = {}
+    tail: list[str] = []
+    summary = ""
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "end":
+            return _ended(rest, summary, fields, tail)
+        if word == "f" and len(fields) < MAX_FIELDS:
+            key, _, value = rest.partition(" ")
+            fields[key] = value[:MAX_VALUE]
+        elif word == "t" and len(tail) < MAX_TAIL:
+            tail.append(rest[:MAX_LINE])
+        elif word == "s":
+            summary = rest[:MAX_LINE]
+    return None
+
+
+def _ended(rest: str, summary: str, fields: dict[str, str], tail: list[str]) -> Reply | None:
+    status, _, code = rest.partition(" ")
+    known = _STATUS.get(status)
+    if known is None or not re.fullmatch(r"-|E_[A-Z_]{1,40}", code):
+        return None
+    return Reply(status=known, code="" if code == "-" else code, summary=summary, fields=fields, tail=tuple(tail))

@@ -1,0 +1,191 @@
+"""Install: the payload is counted, hashed, unpacked beside, compared with the manifest, and renamed into place.
+
+Until the one rename nothing is visible below ``releases/``; what an earlier attempt left in
+``incoming/`` is taken away. One ``sync -f`` of the file system makes all of it durable.
+"""
+
+from __future__ import annotations
+
+from rollout.model.release import Release, Shared
+from rollout.posix import ledger
+from rollout.posix.op import Install
+from rollout.posix.quote import assign, lean, quote
+
+# link_share PATH UP: one link in the release $top, UP is the way from it to the root
+_SHARE = lean(r"""
+    share_dir() {
+        [ -d "shared/$1" ] || { mkdir -p "shared/$1" && chmod 2775 "shared/$1"; } ||
+            spoiled E_SHARED "cannot make $root/shared/$1"
+        link_share "$1" "$2"
+    }
+    share_file() {
+        [ -f "shared/$1" ] ||
+            spoiled E_SHARED "$root/shared/$1 is not there, and the play does not say its content; put it there"
+        link_share "$1" "$2"
+    }
+    share_text() {
+        case $1 in */*) mkdir -p "shared/${1%/*}";; esac
+        if [ -f "shared/$1" ] && printf %s "$4" | cmp -s - "shared/$1"; then chmod "$3" "shared/$1"
+        else
+            d=shared/$1.rollout-new
+            rm -f "$d"
+            { (umask 077; printf %s "$4" >"$d"); } 2>/dev/null && chmod "$3" "$d" && mv -f "$d" "shared/$1" ||
+                spoiled E_SHARED "cannot write $root/shared/$1"
+        fi
+        link_share "$1" "$2"
+    }
+    link_share() {
+        [ "$(readlink "$top/$1")" != "$2" ] || return 0
+        if [ -e "$top/$1" ] || [ -h "$top/$1" ]; then
+            [ "$top" != "$rel" ] ||
+                spoiled E_SHARED "release $id has a $1 of its own and is not changed any more; give it another id"
+            rm -rf "$top/$1"
+        fi
+        case $1 in */*) mkdir -p "$top/${1%/*}";; esac
+        ln -s "$2" "$top/$1" || spoiled E_SHARED "cannot link $1 in release $id"
+    }
+""")
+
+_COMPARE = lean(r"""
+    listing() { (
+        cd "$1" || exit
+        echo '# rollout manifest 1'
+        find . -type f -perm -100 -exec sha256sum {} + | sed 's/^/0755 /'
+        find . -type f ! -perm -100 -exec sha256sum {} + | sed 's/^/0644 /'
+        if find . -prune -printf '' 2>/dev/null; then
+            find . -mindepth 1 ! -type f \
+                \( -type d -printf 'd %p\n' -o -type l -printf 'l %p//%l\n' -o -printf '? %p\n' \)
+        else
+            find . -mindepth 1 -type d | sed 's/^/d /'
+            find . -type l | while IFS= read -r l; do echo "l $l//$(readlink "$l")"; done
+            find . ! -type f ! -type d ! -type l | sed 's/^/? /'
+        fi
+    ) | sort; }
+    # Directories one by one before they are entered: one that came unreadable could not be.
+    modes() {
+        find "$1" -type d ! -perm 755 -exec chmod 755 {} \;
+        find "$1" -type f -perm -100 ! -perm 755 -exec chmod 755 {} +
+        find "$1" -type f ! -perm -100 ! -perm 644 -exec chmod 644 {} +
+    }
+    compare() {
+        modes "$top"
+        listing "$top" | cmp -s - "$stage/manifest" && return
+        tails "$(listing "$top" | diff "$stage/manifest" - 2>&1 | head -n 20 | cut -c 1-300)"
+        spoiled E_MANIFEST "what the artifact unpacks to here is not what the controller saw in it"
+    }
+""")
+
+_RECEIVE = lean(r"""
+    spoiled() { rm -rf "$stage"; refuse "$@"; }
+    room() {
+        set -- $(df -Pk . | tail -n 1)
+        [ "$(($4))" -ge "$((need / 1024))" ]
+    }
+    hashed() { h=$(sha256sum); h=${h%% *}; [ "$h" = "$1" ]; }
+    receive() {
+        room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
+        mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && mkdir -m 700 "$stage" 2>/dev/null ||
+            spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
+        left
+        timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload" 2>/dev/null
+        head -c "$size" "$stage/payload" 8<&- | hashed "$artifact" || short E_DIGEST artifact "$artifact"
+        tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
+        hashed "$manifest" <"$stage/manifest" || short E_DIGEST manifest "$manifest"
+    }
+    short() {
+        got=$(wc -c <"$stage/payload")
+        room || spoiled E_DISK "$root is full"
+        spoiled "$1" "the $2 that arrived is not the one that was sent: \
+            $((got)) of $((size + extra)) bytes came, SHA-256 ${h:-none}, wanted $3"
+    }
+    unpack() {
+        mkdir -m 700 "$stage/tree" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
+        said=$(
+            head -c "$size" "$stage/payload" | tar "-x$gzip" -o --no-same-permissions -f - -C "$stage/tree" 2>&1
+        ) || {
+            tails "$said"
+            room || spoiled E_DISK "$root is full"
+            spoiled E_UNPACK "tar cannot unpack the artifact here"
+        }
+        top=$stage/tree
+        [ -n "$strip" ] || return 0
+        [ "$(ls -A "$top")" = "$strip" ] ||
+            spoiled E_MANIFEST "the artifact does not unpack to the one directory $strip"
+        top=$top/$strip
+    }
+""")
+
+# The link of the running release is prepared too: the way back needs no inode either.
+_PREPARE = lean(r"""
+    prepare() {
+        for l in .rollout/next-*; do
+            case $l in ".rollout/next-$id" | ".rollout/next-$cur") ;; *) rm -f "$l";; esac
+        done
+        for l in "$id" $cur; do
+            [ -h ".rollout/next-$l" ] || ln -s "releases/$l" ".rollout/next-$l" ||
+                refuse E_DISK "cannot make the link that is to become current"
+        done
+    }
+    work() {
+        rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
+        need=$((unpacked + size + 1048576))
+        rm -rf .rollout/incoming
+        if [ -e "$rel" ] || [ -h "$rel" ]; then
+            digest_of "$id" && [ "$have" = "$manifest" ] ||
+                refuse E_RELEASE_CONFLICT "$root/$rel is there with other content; give this release another id"
+            how=present
+            shares
+        elif [ "$present" = 1 ]; then
+            refuse E_NO_RELEASE "$root/$rel is not there any more"
+        else
+            receive
+            unpack
+            compare
+            mv "$stage/manifest" "$top/.rollout-manifest"
+            shares
+            sync -f "$top" 2>/dev/null || sync
+            [ -d releases ] || mkdir -m 755 releases
+            mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place"
+            touch "$rel/.rollout-manifest"
+            rm -rf .rollout/incoming
+        fi
+        look
+        prepare
+        f installed "$how"
+        mark "$id" installed releases .rollout || refuse E_DISK "cannot write $root/.rollout/ledger"
+        finish done
+    }
+""")
+
+
+def _up(path: str) -> str:
+    return quote("../" * (path.count("/") + 2) + "shared/" + path)
+
+
+def _shares(shared: Shared) -> str:
+    said = [f"share_dir {quote(d)} {_up(d)}" for d in shared.dirs]
+    for file in shared.files:
+        if file.content is None:
+            said.append(f"share_file {quote(file.path)} {_up(file.path)}")
+        else:
+            said.append(f"share_text {quote(file.path)} {_up(file.path)} {quote(file.mode)} {quote(file.content)}")
+    return "shares() {\n:\n" + "".join(f"{line}\n" for line in said) + "}\n"
+
+
+def _release(release: Release) -> str:
+    return (
+        assign("id", release.id)
+        + assign("artifact", release.artifact)
+        + assign("manifest", release.manifest)
+        + assign("size", release.size)
+        + assign("extra", release.manifest_size)
+        + assign("unpacked", release.unpacked)
+        + assign("gzip", "z" if release.compression == "gzip" else "")
+        + assign("strip", release.strip)
+    )
+
+
+def script(deed: Install) -> str:
+    """Return the script body of an Install; its payload is read from file descriptor 8."""
+    arguments = _release(deed.release) + assign("present", int(deed.present)) + _shares(deed.shared)
+    return arguments + ledger.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE

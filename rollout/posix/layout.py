@@ -1,0 +1,111 @@
+"""Where things lie below an app's root, and how a script enters it: paths checked, identity compared.
+
+::
+
+    releases/<id>/      complete or absent; carries its manifest
+    shared/             what outlives releases
+    current             -> releases/<id>, replaced by one rename
+    .rollout/           0700: identity, epoch, lock, ops/<op id>, ledger, switched, next-<id>, incoming/, log/, pid
+"""
+
+from __future__ import annotations
+
+from rollout.model.release import Site
+from rollout.posix.quote import assign, lean
+
+
+def arguments(site: Site) -> str:
+    """Return the assignments that name the root and whose it is; ValueError for a root that no script may enter."""
+    root = site.root.rstrip("/")
+    if not root.startswith("/") or any(ord(c) < 32 or ord(c) == 127 for c in root):
+        raise ValueError(f"a root must be an absolute path below / without control characters: {site.root!r}")
+    return assign("root", root) + assign("identity", f"{site.environment}/{site.app}")
+
+
+# look: what current names. cur: a release id or ""; kind; raw: the link's text
+LOOK = lean(r"""
+    look() {
+        cur= kind=none raw=
+        if [ -h current ]; then
+            raw=$(readlink current)
+            case $raw in
+                releases/*) cur=${raw#releases/};;
+                "$root"/releases/*) cur=${raw#"$root"/releases/};;
+                "$P"/releases/*) cur=${raw#"$P"/releases/};;
+            esac
+            cur=${cur%/}
+            if ! valid "$cur"; then cur= kind=outside
+            elif [ -d current ]; then kind=link
+            else kind=dangling
+            fi
+        elif [ -d current ]; then kind=directory
+        elif [ -e current ]; then kind=file
+        fi
+    }
+    # digest_of ID: the digest of the manifest that a release carries, "" for none
+    digest_of() {
+        have=
+        [ ! -h "releases/$1" ] && [ -f "releases/$1/.rollout-manifest" ] || return 1
+        have=$(sha256sum <"releases/$1/.rollout-manifest")
+        have=${have%% *}
+    }
+    whoami() {
+        while read -r k x v x; do
+            case $k in Uid:) uid=$v;; Gid:) gid=$v; break;; esac
+        done </proc/self/status
+    }
+    # walk: refuse a path that somebody else could exchange; sets unsafe to the reason, or to ""
+    walk() {
+        unsafe= d=$P
+        set --
+        while :; do
+            set -- "$@" "${d:-/}"
+            [ -n "$d" ] || break
+            d=${d%/*}
+        done
+        for d in releases .rollout shared; do
+            if [ -e "$d" ] || [ -h "$d" ]; then set -- "$@" "$P/$d"; fi
+        done
+        whoami
+        w=$(ls -ldn -- "$@") || { unsafe="cannot list $P"; return; }
+        while read -r mode x who of x; do
+            case $mode in
+                d*) ;;
+                *) unsafe="$P/${x##*/} is not a directory of its own: a link there could lead anywhere"; return;;
+            esac
+            case $who in 0 | "$uid") ;; *) unsafe="a directory on the way to $P belongs to uid $who"; return;; esac
+            case $mode in
+                ?????????[tT]*) continue;;
+                ????????w*) unsafe="everybody can write a directory on the way to $P (chmod o-w)"; return;;
+                ?????w*) case $of in 0 | "$gid") continue;; esac;;
+                *) continue;;
+            esac
+            unsafe="group $of can write a directory on the way to $P (chmod g-w)"
+            return
+        done <<E
+    $w
+    E
+    }
+""")
+
+ENTER = lean(r"""
+    enter() {
+        [ -d "$root" ] && [ ! -h "$root" ] && cd -P -- "$root" 2>/dev/null && P=$PWD && return
+        [ ! -h "$root" ] || refuse E_ROOT "$root is a symbolic link; name the directory itself"
+        refuse E_ROOT "$root is not there; make it: install -d -o $(id -un) -m 0755 $root"
+    }
+    own() {
+        [ -e .rollout ] || mkdir -m 700 .rollout 2>/dev/null || [ -d .rollout ] ||
+            refuse E_ROOT "cannot make $root/.rollout: give $root to $(id -un)"
+        walk
+        [ -z "$unsafe" ] || refuse E_ROOT "$unsafe"
+        [ -w .rollout ] || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)"
+    }
+    belongs() {
+        is=
+        if [ -f .rollout/identity ]; then read -r is <.rollout/identity; fi
+        [ "$is" != "$identity" ] || return 0
+        [ -z "$is" ] || { f identity "$is"; refuse E_IDENTITY "$root belongs to $is, not to $identity"; }
+        put .rollout/identity "$identity$nl" || refuse E_DISK "cannot write $root/.rollout/identity"
+    }
+""")

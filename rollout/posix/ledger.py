@@ -1,0 +1,42 @@
+"""The ledger of an app on a host: which release was installed, activated, verified, kept, or is bad.
+
+One line ``ID MARK`` each, at most one of a kind; a mark that is made again moves to the end, so that
+the last ``kept`` line is the release that was kept last. No times: clocks of hosts prove nothing.
+"""
+
+from __future__ import annotations
+
+from rollout.posix.op import Mark
+from rollout.posix.quote import assign, lean
+
+# mark ID MARK [MORE...]: written and fsynced together with MORE
+TEXT = lean(r"""
+    mark() {
+        m=$1 mm=$2 L=
+        shift 2
+        if [ -f .rollout/ledger ]; then
+            while read -r a b; do
+                if [ "$a" = "$m" ]; then
+                    case $mm:$b in
+                        "$b:$mm" | unverified:verified | unverified:kept | kept:bad) continue;;
+                    esac
+                fi
+                L="$L$a $b$nl"
+            done <.rollout/ledger
+        fi
+        [ "$mm" = unverified ] || L="$L$m $mm$nl"
+        put .rollout/ledger "$L" "$@"
+    }
+""")
+
+_WORK = lean(r"""
+    work() {
+        mark "$id" "$made" || refuse E_DISK "cannot write $root/.rollout/ledger"
+        finish done
+    }
+""")
+
+
+def script(deed: Mark) -> str:
+    """Return the script body of a Mark."""
+    return assign("id", deed.release) + assign("made", deed.mark) + TEXT + _WORK

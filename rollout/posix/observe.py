@@ -1,0 +1,138 @@
+"""Observe: everything that a plan wants to know of a host, read in one go, changing nothing."""
+
+from __future__ import annotations
+
+from rollout.model.release import Commands, Service, Shared, Systemd
+from rollout.posix import service
+from rollout.posix.op import Observe
+from rollout.posix.quote import assign, lean, quote
+
+_WORK = lean(r"""
+    machine() {
+        f user "$(id -un)"
+        f boot_id "$boot"
+        start=
+        stat 1
+        f init_started "$start"
+        x=
+        { read -r x </etc/machine-id; } 2>/dev/null
+        f machine_id "$x"
+        x=
+        for l in chmod cmp cut dd df diff find head id ln ls mkdir mv readlink rm rmdir sed sha256sum \
+            sleep sort sync tail tar timeout touch tr wc; do
+            command -v "$l" >/dev/null 2>&1 || x="$x $l"
+        done
+        f tools "${x# }"
+    }
+    room() {
+        set -- $(df -Pk . | tail -n 1)
+        f free_bytes "$(($4 * 1024))"
+        set -- $(df -Pi . 2>/dev/null | tail -n 1)
+        # File systems without a fixed number of inodes say 0 of 0, or nothing.
+        case ${2:-0} in 0 | - | *[!0-9]*) set -- - - - 4611686018427387904;; esac
+        f free_inodes "$4"
+    }
+    complete() {
+        list=
+        for d in releases/*; do
+            id=${d#releases/}
+            valid "$id" && [ -f "$d/.rollout-manifest" ] && [ ! -h "$d" ] && list="$list $d/.rollout-manifest"
+        done
+        [ -z "$list" ] || list=$(sha256sum $list | while read -r a b; do
+            b=${b#releases/}
+            printf '%s:%s ' "${b%/.rollout-manifest}" "$a"
+        done)
+        f releases "${list% }"
+    }
+    # In the order in which releases were last kept (first seen, where they never were).
+    books() {
+        ids= list=
+        if [ -f .rollout/ledger ]; then
+            while read -r a b x; do
+                valid "$a" || continue
+                case "$ids:$b" in
+                    *" $a "*:kept) ids="${ids%%" $a "*} ${ids#*" $a "}$a ";;
+                    *" $a "*) ;;
+                    *) ids="${ids:- }$a ";;
+                esac
+                list="$list$a:$b "
+            done <.rollout/ledger
+        fi
+        said=
+        for a in $ids; do
+            m=
+            for b in $list; do case $b in "$a:"*) m=$m,${b#*:};; esac; done
+            said="$said $a:${m#,}"
+        done
+        f ledger "${said# }"
+    }
+    reached() {
+        is= state_=ok
+        [ ! -f .rollout/identity ] || read -r is <.rollout/identity
+        [ -z "$is" ] || [ "$is" = "$identity" ] || state_=foreign
+        walk
+        [ -z "$unsafe" ] || { state_=unsafe; f root_why "$unsafe"; }
+        f root "$state_"
+        x=1
+        for d in . releases .rollout; do [ ! -e "$d" ] || [ -w "$d" ] || x=0; done
+        f writable "$x"
+        f identity "$is"
+        room
+        look
+        f current "$cur"
+        f current_kind "$kind"
+        complete
+        books
+        x=
+        if [ -f .rollout/epoch ]; then read -r a b l <.rollout/epoch; x="$a $b"; fi
+        f epoch "$x"
+        shared
+        prove
+        f running "$running"
+        f fresh "$fresh"
+    }
+    denied() { f sudo_why "$1"; sudo=refused; }
+    sudoer() {
+        sudo=unneeded
+        if [ -n "$become" ] && [ "$become" != "$(id -un)" ]; then sudo=ok; ready; fi
+        f sudo "$sudo"
+    }
+    unit_state() {
+        l=$(timeout 10 systemctl show -p LoadState "$1" 2>/dev/null)
+        f "unit.$n" "${l#LoadState=}"
+        n=$((n + 1))
+    }
+    work() {
+        machine
+        sudoer
+        n=0
+        units
+        if [ -d "$root" ] && [ ! -h "$root" ] && cd -P -- "$root" 2>/dev/null; then P=$PWD; reached
+        elif [ -h "$root" ]; then f root unsafe; f root_why "$root is a symbolic link"
+        else f root missing
+        fi
+        finish done
+    }
+""")
+
+
+def script(deed: Observe) -> str:
+    """Return the script body of an Observe."""
+    said = service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
+    return said + _shared(deed.shared) + _WORK + _asked(deed.service)
+
+
+def _shared(shared: Shared) -> str:
+    said = [
+        f"if [ -f shared/{quote(file.path)} ]; then f shared.{n} ok; else f shared.{n} missing; fi\n"
+        for n, file in enumerate(shared.files)
+        if file.content is None
+    ]
+    return "shared() {\n:\n" + "".join(said) + "}\n"
+
+
+def _asked(service: Service) -> str:
+    """Return what only systemd and commands have: units to look at, and rights to try."""
+    units = "each_unit unit_state" if isinstance(service, Systemd) else ":"
+    ready = "svc_ready" if isinstance(service, Systemd | Commands) else ":"
+    return f"units() {{ {units}; }}\nready() {{ {ready}; }}\n" + assign("asked", "1")

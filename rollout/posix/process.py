@@ -1,0 +1,88 @@
+"""A process of our own, for hosts without an init system: pid file, own session and process group.
+
+``.rollout/pid`` holds ``PID START BOOT``: a process id alone could be somebody else's by now.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from rollout.model.release import Process
+from rollout.posix.quote import assign, function, lean
+
+# pid_of: the process of the pid file when it still is that one
+IDENTITY = lean(r"""
+    pid_of() {
+        pid= pstart= pboot=
+        [ ! -f .rollout/pid ] || read -r pid pstart pboot <.rollout/pid
+        if [ -n "$pid" ] && [ "$pboot" = "$boot" ] && stat "$pid" && [ "$start" = "$pstart" ]; then
+            case $state in Z | X) ;; *) return;; esac
+        fi
+        pid=
+        return 1
+    }
+    svc_identity() { pid_of && evidence "$pid"; }
+""")
+
+CONTROL = lean(r"""
+    svc_ready() { command -v setsid >/dev/null 2>&1 || refuse E_SERVICE "setsid is not on this host"; }
+    grouped() { kill -0 "-$1" 2>/dev/null; }
+    svc_stop() {
+        pid_of || return 0
+        g=$pid
+        kill "-$signal" "-$g" 2>/dev/null || kill "-$signal" "$g" 2>/dev/null
+        now
+        until_=$((ticks + patience))
+        while pid_of; do
+            now
+            [ "$ticks" -lt "$until_" ] || break
+            rest 0.02
+        done
+        # The leader is gone or out of time; what is left of its group gets a moment, then no choice.
+        i=0
+        while grouped "$g" && [ "$i" -lt 10 ] && ! pid_of; do rest 0.02; i=$((i + 1)); done
+        kill -KILL "-$g" 2>/dev/null
+        i=0
+        while pid_of && [ "$i" -lt 100 ]; do rest 0.02; i=$((i + 1)); done
+        ! pid_of || fail E_SERVICE "process $pid does not end, not even by KILL"
+        rm -f .rollout/pid
+    }
+    svc_start() {
+        dir=$P/releases/$id log=$P/.rollout/log/process.log
+        [ -d .rollout/log ] || mkdir -m 700 .rollout/log
+        [ ! -f "$log" ] || mv -f "$log" "$log.1"
+        (
+            cd "$dir" || exit
+            native
+            argv_process exec setsid
+        ) </dev/null >"$log" 2>&1 &
+        pid=$!
+        # The new process is on record before anything may go wrong with it.
+        if stat "$pid"; then
+            soft .rollout/pid "$pid $start $boot$nl"
+            i=0
+            while [ "$i" -lt 3 ] && pid_of; do rest 0.01; i=$((i + 1)); done
+            ! pid_of || return 0
+        fi
+        tails "$(tail -n 20 "$log" | cut -c 1-500)"
+        fail E_SERVICE "the process ended as soon as it was started"
+    }
+    svc_restart() { svc_stop; svc_start; }
+""")
+
+EVIDENCE = lean(r"""
+    svc_evidence() {
+        if pid_of; then echo "process $pid runs"; else echo "no process runs"; fi
+        for l in .rollout/log/process.log; do [ ! -f "$l" ] || { echo "== $l"; tail -n 200 "$l"; }; done
+    }
+""")
+
+
+def arguments(service: Process) -> str:
+    """Return the assignments and the function that carry a process service."""
+    signal = service.stop_signal.removeprefix("SIG")
+    return (
+        assign("signal", signal)
+        + assign("patience", ceil(service.stop_timeout_s * 100))
+        + function("argv_process", service.command)
+    )

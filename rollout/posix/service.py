@@ -1,0 +1,118 @@
+"""What runs a release, chosen by its kind: the shell text that starts, stops, proves and explains it.
+
+Every kind gives the same functions: ``svc_identity`` (sets running, pid, started, fresh, restarts),
+``svc_ready``, ``svc_restart``, ``svc_stop``, ``svc_evidence``.
+"""
+
+from __future__ import annotations
+
+from rollout.model.release import Commands, NoService, Process, Service, Systemd
+from rollout.posix import commands, process, systemd
+from rollout.posix.quote import lean
+
+# Without a service what current names is what is used.
+_NONE_IDENTITY = "svc_identity() { running=$cur fresh=1; }\n"
+_NONE_CONTROL = "svc_ready() { :; }\nsvc_restart() { :; }\nsvc_stop() { :; }\n"
+_NONE_EVIDENCE = "svc_evidence() { :; }\n"
+
+# native: give a command of the user's the locale of the login
+NATIVE = 'native() { if [ -n "$had_lc" ]; then LC_ALL=$had_lc; else unset LC_ALL; fi; }\n'
+
+# evidence PID PATHS: which release a process is of, by its cwd, its exe or a path that it was started with.
+_PROOF = NATIVE + lean(r"""
+    below() {
+        case $1 in
+            *"$P"/releases/*) running=${1#*"$P"/releases/};;
+            *"$root"/releases/*) running=${1#*"$root"/releases/};;
+            *) return 1;;
+        esac
+        running=${running%%[!A-Za-z0-9._+~-]*}
+        valid "$running" || { running=; return 1; }
+    }
+    # evidence PID PATHS: sets running and fresh (and started, where the process can be seen)
+    evidence() {
+        running= fresh=0
+        if [ -n "$1" ] && stat "$1"; then started=$start; fi
+        if [ -n "$linked" ] && [ "${started:-0}" -gt 0 ] && [ "$started" -ge "$linked" ]; then fresh=1; fi
+        if [ -n "$1" ]; then
+            below "$(readlink "/proc/$1/cwd" 2>/dev/null)" && return
+            below "$(readlink "/proc/$1/exe" 2>/dev/null)" && return
+            set -- "$1" "$(tr '\000' ' ' <"/proc/$1/cmdline" 2>/dev/null) ${2-}"
+        fi
+        below "${2-}" && return
+        case "${2-} " in
+            *"$root"/current[/\ ]* | *"$P"/current[/\ ]*) [ "$fresh" = 0 ] || running=$cur;;
+        esac
+    }
+    # prove: look must have run. linked: ticks when the link was last moved, 0 for an earlier boot, "" unknown
+    prove() {
+        running= pid= started= fresh=0 restarts=0 linked=
+        if [ -f .rollout/switched ]; then
+            read -r a b x <.rollout/switched
+            if [ "$a" != "$cur" ]; then :; elif [ "$x" = "$boot" ]; then linked=$b; else linked=0; fi
+        fi
+        svc_identity
+    }
+""")
+
+_CONTROL = lean(r"""
+    bounded() {
+        if [ -n "$become" ]; then shift; sudo -n -u "$become" -- "$@"; else timeout "$@"; fi
+    }
+    permitted() {
+        [ -z "$become" ] || sudo -n -u "$become" -l "$@" >/dev/null 2>&1 || denied "sudo -n -u $become $*"
+    }
+    denied() { refuse E_SUDO "not permitted without a password: $1"; }
+""")
+
+
+def arguments(service: Service) -> str:
+    """Return the assignments and functions that carry what the operator said about the service."""
+    match service:
+        case Systemd():
+            return systemd.arguments(service)
+        case Commands():
+            return commands.arguments(service)
+        case Process():
+            return process.arguments(service)
+        case NoService():
+            return ""
+
+
+def identity(service: Service) -> str:
+    """Return the text that proves which release runs."""
+    match service:
+        case Systemd():
+            return _PROOF + systemd.IDENTITY
+        case Commands():
+            return _PROOF + commands.IDENTITY
+        case Process():
+            return _PROOF + process.IDENTITY
+        case NoService():
+            return _PROOF + _NONE_IDENTITY
+
+
+def control(service: Service) -> str:
+    """Return the text that starts and stops; it stands after ``identity``."""
+    match service:
+        case Systemd():
+            return _CONTROL + systemd.CONTROL
+        case Commands():
+            return _CONTROL + commands.CONTROL
+        case Process():
+            return _CONTROL + process.CONTROL
+        case NoService():
+            return _CONTROL + _NONE_CONTROL
+
+
+def evidence(service: Service) -> str:
+    """Return the text that explains a service to a person; it stands after ``identity``."""
+    match service:
+        case Systemd():
+            return systemd.EVIDENCE
+        case Commands():
+            return commands.EVIDENCE
+        case Process():
+            return process.EVIDENCE
+        case NoService():
+            return _NONE_EVIDENCE

@@ -1,0 +1,90 @@
+"""systemd units: acted on in order, by sudo where another user must do it; read without any privilege.
+
+``each_unit`` (made by ``arguments``) calls its argument with UNIT ACTION TIMEOUT, once for every unit.
+"""
+
+from __future__ import annotations
+
+import re
+from math import ceil
+
+from rollout.model.release import Systemd
+from rollout.posix.quote import lean, words
+
+_UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]{0,254}")
+
+# All units must show the same release; the oldest start of them decides whether it is fresh.
+IDENTITY = lean(r"""
+    svc_identity() {
+        proof=
+        each_unit unit_identity
+        [ "$proof" != mixed ] || { running=; fresh=0; }
+    }
+    unit_identity() {
+        [ "$proof" != mixed ] || return 0
+        unit_shown "$1"
+        [ -n "$up" ] || { proof=mixed; return; }
+        wr=$running wf=$fresh wp=$pid ws=$started
+        started=$((ustart / 10000))
+        evidence "$upid" "$upath"
+        if [ -z "$proof" ]; then proof=one pid=$upid; return; fi
+        [ "$running" = "$wr" ] || proof=mixed
+        [ "$wf" = 1 ] || fresh=0
+        pid=$wp started=$ws
+    }
+    unit_shown() {
+        up= upid= ustart=0 upath=
+        x=ActiveState,MainPID,NRestarts,ExecMainStartTimestampMonotonic,ExecStart,WorkingDirectory
+        w=$(timeout 10 systemctl show -p "$x" "$1" 2>/dev/null)
+        set -f
+        IFS=$nl
+        for l in $w; do
+            x=${l#*=}
+            case $l in
+                ActiveState=active | ActiveState=reloading) up=1;;
+                MainPID=[1-9]*) upid=$x;;
+                NRestarts=[0-9]*) restarts=$((restarts + x));;
+                ExecMainStartTimestampMonotonic=[0-9]*) ustart=$x;;
+                ExecStart=* | WorkingDirectory=*) upath="$upath $x ";;
+            esac
+        done
+        unset IFS
+        set +f
+    }
+""")
+
+CONTROL = lean(r"""
+    svc_ready() { each_unit unit_ready; }
+    unit_ready() { permitted systemctl "$2" "$1"; }
+    svc_restart() { each_unit unit_act; }
+    svc_stop() { each_unit unit_stop; }
+    unit_stop() { unit_act "$1" stop "$3"; }
+    unit_act() {
+        left
+        [ "$3" -le 0 ] || left=$3
+        said=$(bounded "$left" systemctl "$2" "$1" 2>&1) && return
+        tails "$said"
+        tails "$(timeout 10 systemctl status --no-pager -n 20 "$1" 2>&1 | cut -c 1-500)"
+        fail E_SERVICE "systemctl $2 $1 failed"
+    }
+""")
+
+EVIDENCE = lean(r"""
+    svc_evidence() { each_unit unit_evidence; }
+    unit_evidence() {
+        echo "== systemctl status $1"
+        timeout 10 systemctl status --no-pager -l -n 0 "$1" 2>&1
+        echo "== journal of $1"
+        timeout 10 journalctl -u "$1" --no-pager -o short-iso -n 400 --since "$since" 2>&1
+    }
+""")
+
+
+def arguments(service: Systemd) -> str:
+    """Return the function that names the units; ValueError for what cannot be one."""
+    said = []
+    for unit in service.units:
+        if not _UNIT.fullmatch(unit.unit):
+            raise ValueError(f"not the name of a unit: {unit.unit!r}")
+        said.append(f'"$@" {words([unit.unit, unit.action, str(ceil(unit.timeout_s))])}\n')
+    return "each_unit() {\n:\n" + "".join(said) + "}\n"
