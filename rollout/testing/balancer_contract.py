@@ -41,6 +41,9 @@ class Bench(Protocol):
     def inter_s(self) -> float:
         """Seconds between two checks of one member."""
 
+    def now(self) -> float:
+        """Return the time in seconds, from any beginning."""
+
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
@@ -116,6 +119,7 @@ def there_and_back(bench: Bench) -> None:
     ensure(A not in bench.reached(), "a drained member gets no request")
     out = put(bench, A, MAINT)
     ensure(out.admin == MAINT and not out.up, "maint is read back")
+    ensure(not any(m.up for m in watch(bench, A, 4)), "nothing is up in maint")
     checking = put(bench, A, CHECKING)
     ensure(checking.admin == DRAIN and not checking.up, "checking reads as drain, and down")
     ensure(A not in bench.reached(), "a member being checked gets no request")
@@ -147,14 +151,22 @@ def dead_stays_out(bench: Bench) -> None:
 
 
 def needs_rise(bench: Bench) -> None:
-    """One good answer is not enough where two are asked for."""
+    """One good answer is not enough where six are asked for: five intervals lie between them."""
     all_up(bench)
     put(bench, A, MAINT)
+    began = bench.now()
     bench.balancer.set({A: CHECKING})
-    for n, member in enumerate(watch(bench, A, 12)):
-        if member.up:
-            return ensure(n >= 4, "it was up before two intervals could have begun")
-    raise AssertionError("it never came up")
+    until(bench, "fresh checks bring it up", lambda s: s.members[A].up)
+    ensure(bench.now() - began > 4.5 * bench.inter_s, "it was up on too few answers")
+
+
+def needs_fall(bench: Bench) -> None:
+    """One bad answer is not enough where six are asked for."""
+    all_up(bench)
+    began = bench.now()
+    bench.kill(A)
+    until(bench, "it is seen down", lambda s: not s.members[A].up)
+    ensure(bench.now() - began > 4.5 * bench.inter_s, "it was down on too few answers")
 
 
 def ready_is_a_trap(bench: Bench) -> None:
@@ -320,7 +332,8 @@ SCENARIOS: dict[str, tuple[Scenario, Layout]] = {
     "twice is once": (twice_is_once, Layout()),
     "dead stays out, fall 1": (dead_stays_out, Layout(rise=1, fall=1)),
     "dead stays out, fall 2": (dead_stays_out, Layout(fall=2)),
-    "needs rise": (needs_rise, Layout(rise=3)),
+    "needs rise": (needs_rise, Layout(rise=6)),
+    "needs fall": (needs_fall, Layout(fall=6)),
     "ready is a trap, fall 1": (ready_is_a_trap, Layout(fall=1)),
     "ready is a trap, fall 2": (ready_is_a_trap, Layout(fall=2)),
     "drain is stale too, fall 1": (drain_is_stale_too, Layout(fall=1)),

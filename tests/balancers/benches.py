@@ -27,6 +27,9 @@ class RealBench:
         self.inter_s = haproxy.inter_ms / 1000
         self.holders: list[threading.Thread] = []
 
+    def now(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
@@ -75,18 +78,21 @@ class SimulatedBench:
     inter_s = 1.0
 
     def __init__(self, layout: Layout) -> None:
-        self.now = 0.0
+        self.time = 0.0
         self.dead: set[Member] = set()
         self.balancer = SimulatedBalancer(
             layout.members,
-            clock=lambda: self.now,
+            clock=lambda: self.time,
             healthy=lambda member: member not in self.dead,
             checks=Checks(inter_s=self.inter_s, rise=layout.rise, fall=layout.fall),
             unchecked=layout.unchecked,
         )
 
+    def now(self) -> float:
+        return self.time
+
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        self.time += seconds
 
     def kill(self, member: Member) -> None:
         self.balancer.settle()
