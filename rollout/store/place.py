@@ -43,18 +43,16 @@ def path_of(url_or_path: str) -> Path:
         return Path(url_or_path).expanduser()
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:])
-    raise InputError(_no_such_store(scheme, rest))
+    raise InputError(_no_such_store(scheme))
 
 
-def _no_such_store(scheme: str, rest: str) -> Problem:
-    """Say which stores there are; ``rest`` may hold a password and is not repeated."""
+def _no_such_store(scheme: str) -> Problem:
+    """Say which stores there are; the rest of the URL may hold a password and is not repeated."""
+    instead = "Write a path, or sqlite:////absolute/path/state.db."
     if scheme == "sqlite":
-        what = f"sqlite://{rest[:40]!r} names no file."
-    else:
-        what = f"a state store of the kind {scheme[:40]!r} is not built yet."
-    return Problem(
-        file="--state", code="E_STATE_URL", what=what, instead="Write a path, or sqlite:////absolute/path/state.db."
-    )
+        return Problem(file="--state", code="E_STATE_URL", what="the sqlite:// URL names no file.", instead=instead)
+    what = f"a state store of the kind {scheme[:40]!r} is not built yet."
+    return Problem(file="--state", code="E_NOT_BUILT", what=what, instead=instead)
 
 
 def make_private(path: Path) -> None:

@@ -1,0 +1,50 @@
+"""The command line. Nothing heavy is imported before a command that needs it is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from rollout import __version__
+from rollout.cli.lazy import LazyGroup
+
+# name -> (module:command, what the overview says of it)
+COMMANDS = {
+    "apply": ("rollout.cli.apply:apply", "Roll a release out: the main job."),
+    "plan": ("rollout.cli.plan:plan", "Observe, and show what apply would do, and each host's way back."),
+    "validate": ("rollout.cli.validate:validate", "Check a playbook without contacting anything."),
+    "status": ("rollout.cli.status:status", "What is running, or what became of a rollout."),
+    "history": ("rollout.cli.history:history", "Past rollouts, the newest first."),
+    "show": ("rollout.cli.show:show", "One rollout's story, with the evidence."),
+    "events": ("rollout.cli.events:events", "One rollout's journal, record by record."),
+    "revert": ("rollout.cli.revert:revert", "Bring back what a rollout changed."),
+    "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts behind a real balancer, to try things on."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 2 bad input, 3 halted, 4 reverted, 5 stranded, 6 refused, 7 held, 8 no state.",
+)
+@click.version_option(__version__, prog_name="rollout", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Roll releases out to fleets of VMs over SSH, without users noticing.
+
+    Host by host: out of the load balancer, switched, proven healthy, back in; and when something
+    is wrong, everything touched is brought back.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code. What a user did wrong is said in words, never as a traceback."""
+    from rollout.cli.failures import ending  # after the imports that even --version needs
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with ending(arguments) as end:
+        result = cli.main(arguments, prog_name="rollout", standalone_mode=False)
+        end.code = result if isinstance(result, int) else 0
+    return end.code

@@ -1,0 +1,108 @@
+"""How a command ends when it does not end well: words and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+
+from rollout.errors import InputError, InvalidTransition, Problem, Refused, RolloutError
+
+BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class End:
+    """The exit code of this run."""
+
+    code: int = 1
+
+
+@contextmanager
+def ending(arguments: Sequence[str]) -> Iterator[End]:
+    """Turn whatever ends a command into words on stderr and an exit code."""
+    end = End()
+    try:
+        yield end
+        sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _say("Interrupted.")
+        end.code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        end.code = 2
+    except BrokenPipeError:
+        _no_more_output()
+        end.code = BROKEN_PIPE
+    except RolloutError as error:
+        end.code = _known(error, arguments)
+    except Exception as error:  # a bug of ours: nothing of it may reach the user as a traceback
+        end.code = _crashed(error, arguments)
+
+
+def _known(error: RolloutError, arguments: Sequence[str]) -> int:
+    """Say what one of our own errors says."""
+    if isinstance(error, InvalidTransition) or type(error) is RolloutError:
+        return _crashed(error, arguments)
+    _say(text_of(error))
+    return error.exit_code
+
+
+def text_of(error: RolloutError) -> str:
+    """Return the whole text of an error: every problem with its caret, every reason with its hosts."""
+    if isinstance(error, InputError):
+        many = len(error.problems)
+        last = [] if many < 2 else [f"{many} problems. Nothing was contacted."]
+        return "\n".join([*map(problem_text, error.problems), *last])
+    if isinstance(error, Refused):
+        return "\n".join(["Refused, nothing was changed:", *(f"  {_inert(reason)}" for reason in error.reasons)])
+    return "\n".join(map(_inert, str(error).splitlines()))
+
+
+def problem_text(problem: Problem) -> str:
+    """Return one problem, with the line of the file and a caret under the place."""
+    said = _inert(problem)
+    if not problem.source or not problem.line:
+        return said
+    margin = f"{problem.line:5d} | "
+    column = max(problem.column, 1)
+    before = _inert(problem.source[: column - 1])
+    shown = before + _inert(problem.source[column - 1 :])
+    return f"{said}\n{margin}{shown[:160]}\n{' ' * (len(margin) - 2)}| {' ' * len(before)}^"
+
+
+def _inert(said: object) -> str:
+    """Return it without anything that a terminal would obey."""
+    from rollout.report.text import inert
+
+    return inert(said)
+
+
+def _crashed(error: Exception, arguments: Sequence[str]) -> int:
+    """Write a crash report and say where it is."""
+    from rollout.cli.crash import write_report
+
+    _say(f"E_BUG: {type(error).__name__}: this is a bug of rollout, not of yours.")
+    _say(write_report(error, arguments))
+    return 1
+
+
+def _say(text: str) -> None:
+    """Write to stderr, if anybody listens."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def _no_more_output() -> None:
+    """Point stdout at nothing, so that the interpreter's own last flush is silent too."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

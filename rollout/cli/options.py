@@ -1,0 +1,54 @@
+"""Options that several commands share, and the decorator of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich_click import RichCommand
+
+from rollout.errors import InputError, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NOT_BUILT = ("github", "gitlab")
+OUTPUTS = ("auto", "plain", "json", "quiet")
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command whose help rich renders; what it returns is the exit code."""
+    return click.command(name, cls=RichCommand, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def state_option(function: F) -> F:
+    """Add ``--state``: where the journal is."""
+    said = "Where the state is: a path, or sqlite:///… (else $ROLLOUT_STATE, else the user's state folder)."
+    return click.option("--state", metavar="URL", default=None, help=said)(function)
+
+
+def output_option(function: F) -> F:
+    """Add ``--output`` for commands that act, and ``--json`` for ``--output json``."""
+    said = f"How to show what happens: {', '.join(OUTPUTS)}."
+    function = click.option("--json", "output", flag_value="json", help="The same as --output json.")(function)
+    return click.option(
+        "--output", metavar="KIND", default="auto", show_default=True, callback=_known_output, help=said
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """Add ``--json`` for commands that only read, and the ``--output`` that it stands for."""
+    function = click.option("--json", "output", flag_value="json", help="The same as --output json.")(function)
+    return click.option(
+        "--output", metavar="KIND", default="auto", callback=_known_output, help="auto, plain, json or quiet."
+    )(function)
+
+
+def _known_output(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Refuse what is no output, and what is none yet."""
+    if value in OUTPUTS:
+        return value
+    code, what = "E_OUTPUT", f"{value[:40]!r} is no kind of output."
+    if value in NOT_BUILT:
+        code, what = "E_NOT_BUILT", f"the output {value!r} is not built yet."
+    raise InputError(Problem(file="--output", code=code, what=what, instead=f"Choose {', '.join(OUTPUTS)}."))

@@ -1,0 +1,123 @@
+"""``rollout status``: what is running, or what became of one rollout."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from rollout.cli.history import HEAD, as_object, cells
+from rollout.cli.options import command, json_option, state_option
+from rollout.cli.reading import reading, say, say_json
+from rollout.report.board import Board, Row, seen_all
+from rollout.report.recap import recap_of, recap_text
+from rollout.report.text import inert, table
+from rollout.store.process import ProcessMark, alive
+from rollout.store.rows import Lease, StoredRollout
+from rollout.store.store import Store
+
+MANY = 30  # hosts; beyond, the recap's groups say more than a table
+
+
+@command("status")
+@click.argument("id", required=False)
+@state_option
+@json_option
+def status(id: str | None, state: str | None, output: str) -> int:
+    """Show what became of a rollout, or without ID the newest of each app and environment.
+
+    ID may be cut short.
+    """
+    with reading(state) as store:
+        if store is None:
+            return _nothing(id, output)
+        return _one(store, id, output) if id else _all(store, output)
+
+
+def _nothing(id: str | None, output: str) -> int:
+    """Answer where nothing was ever recorded: fine, unless one rollout was asked for."""
+    if id is None and output == "json":
+        say_json([])
+    return 8 if id else 0
+
+
+def _all(store: Store, output: str) -> int:
+    """Show the newest rollout of each app of each environment."""
+    newest: dict[tuple[str, str], StoredRollout] = {}
+    for rollout in store.rollouts(limit=1_000_000):
+        newest.setdefault((rollout.environment, rollout.app), rollout)
+    if output == "json":
+        say_json([{**as_object(r), "holder": _holder_object(store, r)} for r in newest.values()])
+    else:
+        say(table(HEAD, map(cells, newest.values())) if newest else ["No rollout is recorded yet."])
+        say(_holder(store, r) for r in newest.values() if r.unfinished)
+    return 0
+
+
+def _one(store: Store, id: str, output: str) -> int:
+    """Show one rollout: its recap, and its hosts while they are few."""
+    rollout = store.find(id)
+    board = seen_all(store.journal(rollout.id).read())
+    if output == "json":
+        hosts = {host: _host_object(row) for host, row in board.ordered()}
+        say_json({**as_object(rollout), "phase": board.phase, "hosts": hosts, "holder": _holder_object(store, rollout)})
+        return 0
+    say(recap_text(recap_of(board)))
+    if rollout.unfinished:
+        say([_holder(store, rollout)])
+    if 0 < len(board.rows) <= MANY:
+        say(["", *hosts_table(board)])
+    return 0
+
+
+def hosts_table(board: Board) -> list[str]:
+    """Return a row for each host: its batch, its state, what it is on, and whether it is out."""
+    rows = [
+        (inert(host, 60), str(row.batch + 1), row.state, inert(row.release, 60) or "-", _rotation(row))
+        for host, row in board.ordered()
+    ]
+    return table(("HOST", "BATCH", "STATE", "RELEASE", "ROTATION"), rows)
+
+
+def _rotation(row: Row) -> str:
+    """Say whether we took the host out."""
+    if row.out:
+        return "OUT"
+    return "unknown" if row.state == "stranded" else "as found"
+
+
+def _host_object(row: Row) -> dict[str, object]:
+    """Return a host as JSON's object."""
+    failure = row.failure.summary if row.failure else ""
+    return {"batch": row.batch + 1, "state": row.state, "release": row.release, "out": row.out, "failure": failure}
+
+
+def _lease(store: Store, rollout: StoredRollout) -> Lease:
+    return store.lease(rollout.environment, rollout.app.split(",")[0])
+
+
+def _lives(lease: Lease, rollout: StoredRollout) -> bool | None:
+    """Whether the process of an unfinished rollout lives; None when that cannot be seen from here."""
+    if lease.rollout != rollout.id:
+        return False
+    return alive(ProcessMark(host=lease.host, machine=lease.machine, pid=lease.pid, started=lease.started))
+
+
+def _holder(store: Store, rollout: StoredRollout) -> str:
+    """Say who holds an unfinished rollout, and what to do about it."""
+    lease = _lease(store, rollout)
+    lives = _lives(lease, rollout)
+    if lives is False:
+        return f"Rollout {rollout.id} is unfinished and its process is gone. Type: rollout revert {rollout.id}"
+    where = f"pid {lease.pid} on {inert(lease.host, 80)}, by {inert(lease.holder, 80) or 'somebody'}"
+    if lives:
+        return f"Rollout {rollout.id} is at work: {where}."
+    return f"Rollout {rollout.id} is unfinished: {where}, last heard of at {lease.heartbeat}."
+
+
+def _holder_object(store: Store, rollout: StoredRollout) -> dict[str, object] | None:
+    """Return the holder of an unfinished rollout as JSON's object."""
+    if not rollout.unfinished:
+        return None
+    lease = _lease(store, rollout)
+    return {**asdict(lease), "alive": _lives(lease, rollout)}

@@ -1,0 +1,87 @@
+"""The live board on a terminal, and the recap that stays when it is over."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from rollout.model.event import Note, Record
+from rollout.model.host import HostName
+from rollout.report.board import Board, see, see_note
+from rollout.report.boardview import board_view
+from rollout.report.recap import Line, recap_of
+from rollout.report.text import clock, inert
+from rollout.report.words import noted, said
+from rollout.store.store import utc_now
+
+LAST = 6  # events under the board
+MOODS = {"good": "bold green", "bold": "bold", "bad": "red", "warn": "yellow", "dim": "dim", "": ""}
+
+
+class ConsoleSink:
+    """A board that redraws itself (ports.Sink), then gives way to the recap.
+
+    Nothing of a host's is ever markup: all of it goes through ``inert`` into ``Text``.
+    """
+
+    def __init__(self, console: Console | None = None, now: Callable[[], str] = utc_now) -> None:
+        """Draw on ``console``; nothing appears before the first event."""
+        self.console = console or Console(highlight=False, markup=False, emoji=False)
+        self.now = now
+        self.board = Board()
+        self.last: deque[str] = deque(maxlen=LAST)
+        self.notes: dict[HostName, str] = {}
+        self._live: Live | None = None
+
+    def event(self, record: Record) -> None:
+        """Fold one event in, and draw."""
+        host, what = said(self.board, record)
+        self.board = see(self.board, record)
+        self.last.append(f"{clock(record.at)} {inert(host, 40):14} {what}")
+        if host:
+            self.notes.pop(HostName(host), None)
+        if self.board.end is not None:
+            self._over()
+        elif self._live is None:
+            self._live = Live(get_renderable=self.view, console=self.console, refresh_per_second=8, transient=True)
+            self._live.start()
+
+    def note(self, note: Note) -> None:
+        """Show a note beside its host, or among the last events."""
+        self.board = see_note(self.board, note)
+        if note.host is not None:
+            self.notes[note.host] = noted(note)
+        else:
+            self.last.append(f"{clock(self.now())} {'':14} {noted(note)}")
+
+    def view(self) -> RenderableType:
+        """Return the board as it is now."""
+        return board_view(self.board, self.now(), tuple(self.last), dict(self.notes), self.console.height)
+
+    def _over(self) -> None:
+        """Take the board away and leave the recap."""
+        self.close()
+        self.console.print(*(line_text(line) for line in recap_of(self.board)), sep="\n", soft_wrap=True)
+
+    def close(self) -> None:
+        """Stop drawing and give the cursor back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def line_text(line: Line) -> Text:
+    """Return one line of the recap in its colours."""
+    style = MOODS[line.mood]
+    if (
+        not line.label
+        and line.text[:1].isupper()
+        and line.text.split(":")[0].isupper()
+        and not line.text.startswith(" ")
+    ):
+        return Text(line.text, f"bold {style}".replace("bold bold", "bold"))
+    return Text(f"  {line.label:8} ", "bold").append(line.text, style)

@@ -1,0 +1,210 @@
+"""The recap: what happened, why, what the state is now, and what to type next.
+
+Written for somebody who was woken up: the first line says it all, each next one answers one question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from rollout.model.event import Record
+from rollout.model.host import HostName
+from rollout.model.plan import Deregister, Register
+from rollout.model.verdict import Outcome
+from rollout.report.board import Board, Row, seen_all
+from rollout.report.text import count, duration, inert, names
+from rollout.report.words import CAUSES, EXITS
+
+STEPS = {
+    "stage": "staging",
+    "deregister": "leaving rotation",
+    "switch": "the switch",
+    "verify": "the health check",
+    "register": "going back into rotation",
+    "withdraw": "stopping it",
+    "watch": "the watch over hosts that were done",
+    "keep": "noting it as kept",
+    "discard": "noting it as unverified",
+}
+TELLING = re.compile(r"error|exception|fatal|panic|traceback|critical|failed|refused|denied|no such|cannot", re.I)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line: a short label, what it says, and how it is meant: good, bad, warn or dim."""
+
+    label: str
+    text: str
+    mood: str = ""
+
+
+def recap(records: Iterable[Record]) -> list[Line]:
+    """Return the recap of a whole journal."""
+    return recap_of(seen_all(records))
+
+
+def recap_of(board: Board) -> list[Line]:
+    """Return the recap of what the board shows."""
+    return [
+        _headline(board),
+        *_labelled("why", _why(board)),
+        *_labelled("now", _now(board)),
+        *_labelled("next", [(text, "") for text in _next(board)]),
+        _figures(board),
+        Line(label="journal", text=f"{count(board.seq, 'record')}, head {board.head or '-'}", mood="dim"),
+    ]
+
+
+def recap_text(lines: Sequence[Line]) -> list[str]:
+    """Return the lines as plain text, the labels in a column of their own."""
+    return [lines[0].text, *(f"  {line.label:8} {line.text}" for line in lines[1:])] if lines else []
+
+
+def _labelled(label: str, said: Iterable[tuple[str, str]]) -> list[Line]:
+    """Return lines of which the first carries the label."""
+    return [Line(label="" if n else label, text=text, mood=mood) for n, (text, mood) in enumerate(said)]
+
+
+def _headline(board: Board) -> Line:
+    """Say the end, of what, how long it took, and the exit code in words."""
+    what = f"{board.app} {board.release} to {board.environment}"
+    if board.end is None:
+        words = f"UNFINISHED: {what}, {board.phase} for {duration(board.elapsed_s)} (rollout {board.rollout})"
+        return Line(label="", text=words, mood="warn")
+    end, code = board.end.end, board.end.exit_code
+    word = "DONE" if end == "succeeded" else end.upper()
+    mood = {"succeeded": "good", "reverted": "bad", "stranded": "bad"}.get(end, "warn")
+    said = f"{word}: {what}, after {duration(board.elapsed_s)} (rollout {board.rollout}, exit {code}"
+    return Line(label="", text=said + (f": {EXITS[code]})" if EXITS.get(code) and code else ")"), mood=mood)
+
+
+def _why(board: Board) -> list[tuple[str, str]]:
+    """Say what went wrong, with the failing host's own words."""
+    said = []
+    host = board.first_failure
+    failure = board.rows[host].failure if host is not None else None
+    if host is not None and failure is not None:
+        said.append((_failed(host, board.rows[host], failure), "bad"))
+        telling = telling_line(failure.tail)
+        if telling:
+            said.append((f"{inert(host, 80)} said: {telling}", "bad"))
+    order = board.halt
+    if order is not None and (failure is None or order.signal):
+        said.append((inert(order.reason, 300) + (f" ({order.signal})" if order.signal else ""), "warn"))
+    elif not said and board.end is not None and board.end.end != "succeeded":
+        said.append((inert(board.end.reason, 300), "bad"))
+    return said
+
+
+def _failed(host: HostName, row: Row, outcome: Outcome) -> str:
+    """Say which host failed at what, and whose doing it was."""
+    whose = f" (cause: {CAUSES[outcome.cause]})" if outcome.cause in CAUSES else ""
+    at = f" at {STEPS.get(row.failed_at, row.failed_at)}" if row.failed_at else ""
+    return f"{inert(host, 80)} failed{at}{whose}: {inert(outcome.summary, 300)}"
+
+
+def telling_line(tail: Sequence[str]) -> str:
+    """Return the line of a host's output that says most: the last that complains, else the last."""
+    lines = [line for line in tail if line.strip()]
+    complaints = [line for line in lines if TELLING.search(line)]
+    return inert((complaints or lines or [""])[-1].strip(), 200)
+
+
+def _now(board: Board) -> list[tuple[str, str]]:
+    """Say what each host is on, and what is out of rotation, by name."""
+    groups = [
+        (board.in_state("done"), f"on {board.release}, in rotation", "good"),
+        *_reverted(board),
+        (_between(board), "half-way", "warn"),
+        (_failed_hosts(board), "failed and not brought back", "bad"),
+        (_untouched(board), "not touched", ""),
+    ]
+    said = [(f"{count(len(hosts), 'host')} {what}: {names(hosts)}", mood) for hosts, what, mood in groups if hosts]
+    said += [(_stranded(host, board.rows[host]), "bad") for host in board.in_state("stranded")[:20]]
+    said += _out(board)
+    if board.play and board.play.off_target:
+        said.append((f"off target, unreachable from the start: {names(board.play.off_target)}", "warn"))
+    if board.condemned:
+        said.append((f"{board.release} is marked bad: apply refuses it without --allow-bad", "warn"))
+    return said or [("no host was to be changed", "")]
+
+
+def _out(board: Board) -> list[tuple[str, str]]:
+    """Name the hosts that are out of rotation by our doing, and those that may be."""
+    out = [host for host, row in board.ordered() if row.out]
+    doubt = [host for host in out if isinstance(board.rows[host].doing, Deregister | Register)]
+    sure = [host for host in out if host not in doubt]
+    return [
+        *([(f"OUT OF ROTATION: {names(sure, 20)}", "bad")] if sure else []),
+        *([(f"PERHAPS OUT OF ROTATION: {names(doubt, 20)}", "bad")] if doubt else []),
+    ]
+
+
+def _reverted(board: Board) -> list[tuple[list[HostName], str, str]]:
+    """Group the reverted hosts by the release that they are back on."""
+    by_release: dict[str, list[HostName]] = {}
+    for host in board.in_state("reverted"):
+        by_release.setdefault(board.rows[host].release, []).append(host)
+    return [
+        (hosts, f"back on {release}, in rotation" if release else "back to nothing, as before", "good")
+        for release, hosts in by_release.items()
+    ]
+
+
+def _began(board: Board, host: HostName, row: Row) -> bool:
+    """Whether more than staging was begun on the host."""
+    plan = board.plan_of(host)
+    return plan is not None and row.begun > plan.staging
+
+
+def _between(board: Board) -> list[HostName]:
+    settled = ("done", "reverted", "failed", "stranded")
+    return [host for host, row in board.ordered() if row.state not in settled and _began(board, host, row)]
+
+
+def _untouched(board: Board) -> list[HostName]:
+    settled = ("done", "reverted", "stranded")
+    return [host for host, row in board.ordered() if row.state not in settled and not _began(board, host, row)]
+
+
+def _failed_hosts(board: Board) -> list[HostName]:
+    return [host for host in board.in_state("failed") if _began(board, host, board.rows[host])]
+
+
+def _stranded(host: HostName, row: Row) -> str:
+    """Say what is known of a host that nobody could heal."""
+    why = inert(row.stuck.summary, 300) if row.stuck else "no way back"
+    at = f", stuck at {STEPS.get(row.stuck_at, row.stuck_at)} of its way back" if row.stuck_at else ""
+    where = "out of rotation" if row.out else "perhaps still in rotation"
+    return f"STRANDED {inert(host, 80)} ({where}, last known on {inert(row.release, 80) or 'nothing'}{at}): {why}"
+
+
+def _next(board: Board) -> list[str]:
+    """Say what to type next."""
+    show = f"rollout show {board.rollout}"
+    if board.end is None:
+        return [f"rollout status {board.rollout}, and when its process is gone: rollout revert {board.rollout}"]
+    stranded = board.in_state("stranded")
+    if stranded:
+        return [
+            f"look at {names(stranded)} by hand; the evidence: {show}",
+            "when it is mended, apply again: hosts that are right already are left alone",
+        ]
+    if board.end.end == "succeeded":
+        return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
+    if board.condemned:
+        return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
+    return [f"{show} has the evidence; mend the cause and apply again: what is right already is left alone"]
+
+
+def _figures(board: Board) -> Line:
+    """Say how long hosts were out of rotation."""
+    times = [row.out_s for row in board.rows.values() if row.out_s]
+    done = f"{count(len(board.rows), 'host')}, {count(board.batches, 'batch', 'batches')}"
+    if not times:
+        return Line(label="figures", text=f"{done}; no host was out of rotation", mood="dim")
+    text = f"{done}; out of rotation: median {duration(median(times))}, longest {duration(max(times))}"
+    return Line(label="figures", text=text, mood="dim")

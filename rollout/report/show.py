@@ -1,0 +1,83 @@
+"""One rollout's story: who and why, the recap, what happened when, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rollout.model.event import HostSickened, Provenance, Record, StepFinished
+from rollout.model.verdict import Outcome
+from rollout.report.board import Board, see, seen_all
+from rollout.report.recap import recap_of, recap_text
+from rollout.report.text import clock, inert, moment
+from rollout.report.words import said
+
+EVIDENCE_LINES = 400  # of one failure; what a host said is bounded when it is recorded, too
+
+
+def story(records: Sequence[Record], *, evidence: bool = True) -> list[str]:
+    """Return the whole story as plain lines."""
+    board = seen_all(records)
+    lines = [*recap_text(recap_of(board)), "", *_origin(board), "", "What happened:"]
+    lines += [f"  {line}" for line in timeline(records)]
+    if evidence:
+        lines += _evidence(records)
+    return lines
+
+
+def _origin(board: Board) -> list[str]:
+    """Say who began it, when, where, with what, and why."""
+    by = board.by
+    who = inert(by.user, 80) + (f" (uid {by.uid})" if by.uid >= 0 else "")
+    pairs = [
+        ("Begun", f"{moment(board.began)} by {who or 'somebody'} on {inert(by.controller, 80) or 'a controller'}"),
+        ("Message", inert(by.message, 500)),
+        ("Command", inert(" ".join(by.argv), 500)),
+        ("Playbook", inert(by.playbook, 300)),
+        ("Commit", inert(by.commit, 80) + (" (the tree was dirty)" if by.dirty else "")),
+        ("CI claims", _pairs(by)),
+        ("Release", _release(board)),
+    ]
+    return [f"{label:10} {text}" for label, text in pairs if text]
+
+
+def _pairs(by: Provenance) -> str:
+    """Return what the pipeline says of itself."""
+    return ", ".join(f"{inert(key, 80)}={inert(value, 200)}" for key, value in sorted(by.ci.items()))
+
+
+def _release(board: Board) -> str:
+    """Return the release and its digests."""
+    if board.play is None:
+        return ""
+    release = board.play.release
+    return f"{release.id}, artifact {release.artifact}, manifest {release.manifest}"
+
+
+def timeline(records: Sequence[Record]) -> Iterator[str]:
+    """Yield one line per record, in local time."""
+    board = Board()
+    for record in records:
+        host, what = said(board, record)
+        board = see(board, record)
+        yield f"{clock(record.at)} {inert(host, 40):14} {what}"
+
+
+def _evidence(records: Sequence[Record]) -> list[str]:
+    """Return what each failing host said, under its name."""
+    lines: list[str] = []
+    for record in records:
+        event = record.event
+        if isinstance(event, StepFinished | HostSickened) and not event.outcome.passed and event.outcome.tail:
+            lines += ["", f"Evidence of {inert(event.host, 80)} (record {record.seq}, {clock(record.at)}):"]
+            lines += _tail(event.outcome)
+    return lines
+
+
+def _tail(outcome: Outcome) -> list[str]:
+    """Return the lines of evidence, the newest of many."""
+    tail = outcome.tail[-EVIDENCE_LINES:]
+    left = len(outcome.tail) - len(tail)
+    return [
+        *([f"  ({left} lines before these are left out)"] if left else []),
+        *(f"  | {inert(line)}" for line in tail),
+    ]

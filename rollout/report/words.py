@@ -1,0 +1,179 @@
+"""Each event in a few words: what plain output, the live board and ``show`` say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.model.event import (
+    BatchClosed,
+    BatchStarted,
+    HaltOrdered,
+    HostRevertStarted,
+    HostSickened,
+    Note,
+    PoolReasserted,
+    Record,
+    Recovered,
+    RevertStarted,
+    RollingClosed,
+    RolloutFinished,
+    RolloutStarted,
+    StagingClosed,
+    StepFinished,
+    StepStarted,
+)
+from rollout.model.plan import Action, Stage, Switch, Verify, Withdraw
+from rollout.model.verdict import Cause
+from rollout.report.board import Board, Row
+from rollout.report.text import between, count, duration, inert, names, size
+
+CAUSES = {
+    Cause.RELEASE: "the release",
+    Cause.HOST: "the host",
+    Cause.CONNECTION: "the connection",
+    Cause.BALANCER: "the load balancer",
+    Cause.CAPACITY: "the capacity",
+    Cause.CONTROLLER: "the controller",
+    Cause.PERSON: "a person",
+}
+
+EXITS = {
+    1: "a bug of ours",
+    2: "bad input; nothing was contacted",
+    3: "what was touched stays as said below",
+    4: "every touched host is back as it was",
+    5: "a person is needed",
+    6: "refused before anything changed",
+    7: "another rollout holds the lease",
+    8: "the state store failed",
+    9: "with hosts off target",
+    130: "stopped by Ctrl-C; what was in flight is healed",
+    143: "stopped by SIGTERM; what was in flight is healed",
+}
+
+
+def doing(action: Action) -> str:
+    """Say what is being done to a host."""
+    match action:
+        case Stage(present=True):
+            return "checking the staged release"
+        case Switch(release=release, expect=expect):
+            return f"switching to {inert(release)}" + (f" from {inert(expect)}" if expect else "")
+        case Verify(release=release):
+            return f"checking the health of {inert(release)}"
+        case Withdraw(release=release):
+            return f"stopping {inert(release)}: nothing ran here before"
+    return {
+        "stage": "staging",
+        "discard": "noting the staged release as unverified",
+        "deregister": "leaving rotation",
+        "register": "going back into rotation",
+        "keep": "noting the release as kept",
+    }[action.kind]
+
+
+def did(action: Action) -> str:
+    """Say what was done to a host."""
+    match action:
+        case Switch(release=release):
+            return f"on {inert(release)}"
+        case Verify(release=release):
+            return f"{inert(release)} is healthy"
+        case Withdraw(release=release):
+            return f"{inert(release)} is stopped"
+    return {
+        "stage": "staged",
+        "discard": "noted as unverified",
+        "deregister": "out of rotation",
+        "register": "in rotation",
+        "keep": "noted as kept",
+    }[action.kind]
+
+
+def cause(of: Cause) -> str:
+    """Say whose doing it was, in brackets, or nothing."""
+    return f" (cause: {CAUSES[of]})" if of in CAUSES else ""
+
+
+def said(board: Board, record: Record) -> tuple[str, str]:
+    """Return whom the record is about ("" for the whole rollout) and what it says.
+
+    ``board`` is the board before the record.
+    """
+    event = record.event
+    host = getattr(event, "host", "")
+    if isinstance(event, StepStarted):
+        return host, ("way back: " if event.undo else "") + doing(event.action)
+    if isinstance(event, StepFinished):
+        return host, _finished(board.rows.get(event.host, Row()), event, record.at)
+    return host, _whole(board, event)
+
+
+def _finished(row: Row, event: StepFinished, at: str) -> str:
+    """Say how a step ended."""
+    back = "way back: " if row.undoing else ""
+    if row.doing is None:
+        return f"a step ended: {event.outcome.verdict}"
+    took = duration(between(row.since, at))
+    outcome = event.outcome
+    if outcome.passed:
+        return f"{back}{did(row.doing)} ({took})" + (f": {inert(outcome.summary, 200)}" if outcome.summary else "")
+    if outcome.untouched and outcome.cause == Cause.NONE:
+        return f"{back}{doing(row.doing)}: not begun: {inert(outcome.summary, 300)}"
+    return f"{back}FAILED {doing(row.doing)} ({took}): {inert(outcome.summary, 300)}{cause(outcome.cause)}"
+
+
+def _whole(board: Board, event: Any) -> str:
+    """Say what happened to the rollout as a whole, or to a host outside of a step."""
+    match event:
+        case RolloutStarted():
+            return _began(event)
+        case StagingClosed():
+            return "staging is over: no host has left rotation yet"
+        case BatchStarted(batch=number):
+            hosts = board.play.batches[number].hosts if board.play else ()
+            return f"batch {number + 1} of {board.batches} begins: {names(hosts)}"
+        case BatchClosed(batch=number):
+            return f"batch {number + 1} of {board.batches} is settled"
+        case RollingClosed():
+            return "every batch is settled"
+        case HostSickened(outcome=outcome):
+            return f"SICKENED after it was done: {inert(outcome.summary, 300)}{cause(outcome.cause)}"
+        case HostRevertStarted():
+            return "begins its way back"
+        case HaltOrdered(signal=signal, reason=reason):
+            return f"HALT: {inert(reason, 300)}{f' [{signal}]' if signal else ''}{cause(event.cause)}"
+        case RevertStarted(hosts=hosts, condemned=condemned):
+            bad = f"; {board.release} is marked bad" if condemned else ""
+            return f"REVERT of {count(len(hosts), 'host')}{': ' + names(hosts) if hosts else ''}{bad}"
+        case Recovered(stranded=stranded):
+            return "taken over from a controller that is gone" + (f"; stranded: {names(stranded)}" if stranded else "")
+        case PoolReasserted(pool=pool, hosts=hosts):
+            return f"pool {inert(pool)} had forgotten (a reload or restart) and was told again: {names(hosts)}"
+        case RolloutFinished(end=end, reason=reason, exit_code=code):
+            return f"{end.upper()} (exit {code}): {inert(reason, 500)}"
+    return str(event.kind)
+
+
+def _began(event: RolloutStarted) -> str:
+    """Say what begins, and who began it."""
+    play, by = event.plan.plays[0], event.provenance
+    hosts = sum(len(batch.hosts) for batch in play.batches)
+    who = f", by {inert(by.user, 80)}" if by.user else ""
+    why = f": {inert(by.message, 200)}" if by.message else ""
+    return (
+        f"rollout {event.plan.id}: {play.app} {play.release.id} to {event.plan.environment}, "
+        f"{count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}{who}{why}"
+    )
+
+
+def noted(note: Note) -> str:
+    """Say what a note says."""
+    text = inert(note.text, 300)
+    if note.about == "upload" and note.total:
+        return f"uploading: {size(note.done)} of {size(note.total)}"
+    if note.total:
+        return f"{text or note.about}: {note.done} of {note.total}"
+    return {"retry": "trying again: ", "output": "| ", "draining": "draining: ", "waiting": "waiting: "}.get(
+        note.about, ""
+    ) + (text or note.about)
