@@ -72,8 +72,8 @@ class Recording(Protocol):
 
     state: State
 
-    def record(self, events: Sequence[Event]) -> State:
-        """Make the events durable, and fold them; return the new state."""
+    def record(self, events: Sequence[Event]) -> object:
+        """Make the events durable, and fold them."""
 
     def note(self, note: Note) -> None:
         """Show something that is not worth remembering."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rollout.app.apply import Run, Showing, holder, perform
 from rollout.app.outside import each, opened
 from rollout.engine.machine import fold, initial
+from rollout.engine.recovery import stranger, touched
 from rollout.engine.state import State
 from rollout.errors import StoreError
 from rollout.model.event import HaltOrdered, Recovered
@@ -56,8 +55,7 @@ def _reverted(run: Run, epoch: int) -> int:
 
 def strangers(state: State, outside: Outside) -> dict[HostName, str]:
     """Look at every touched host; return those in a state that nobody planned, and why."""
-    touched = [h for h in state.order if state.hosts[h].begun > state.program(h).staging]
-    glances = [_glance(state, host) for host in touched]
+    glances = [_glance(state, host) for host in touched(state)]
     seen = each(outside, (observe(g) for g in glances), state.play.forks)
     return {s.host: why for s in seen if s.reachable and (why := stranger(state, s.host, s.current, s.current_kind))}
 
@@ -66,15 +64,3 @@ def _glance(state: State, host: HostName) -> Glance:
     plan: HostPlan = state.program(host)
     ask = Ask(host=host, connection=plan.connection, root=plan.root, service=plan.service, shared=plan.shared)
     return Glance(rollout=state.plan.id, ask=ask, app=state.play.app, environment=state.plan.environment)
-
-
-def stranger(state: State, host: HostName, current: str, kind: str) -> str:
-    """Return why a host is in no state that this rollout can have left, or ""."""
-    plan = state.program(host)
-    found = {step.do.expect for step in plan.steps if step.do.kind == "switch"}
-    known: Mapping[str, object] = dict.fromkeys({state.play.release.id, plan.previous, *found})
-    if current not in known:
-        return f"it is on {current}, which this rollout never put there"
-    if not current and kind != "none":
-        return f"its current is no link into releases any more ({kind})"
-    return ""

@@ -322,7 +322,7 @@ def _host_revert_started(state: State, event: HostRevertStarted) -> State:
     state = _unsettle(state, host)
     now = state.hosts[host]
     plan = state.program(host)
-    takes_place = plan.serving and not now.working
+    takes_place = (plan.serving or was_done) and not now.working  # a done host serves, whatever it did before
     after = replace(
         now,
         phase=move(host, now.phase, "turn"),

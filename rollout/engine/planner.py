@@ -113,6 +113,7 @@ def _host_plan(question: Question, host: HostName) -> HostPlan:
         checks_back=_demanded(back, seen, previous) if back else (),
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
+        boot=seen.boot,
         note=_note(settled, ask, members),
     )
 

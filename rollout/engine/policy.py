@@ -191,10 +191,9 @@ def return_next(state: State) -> Event | None:
     """The floor holds in reverse too: so many at once and no more (I11)."""
     if state.phase is not Phase.REVERTING or state.return_up >= len(state.returning):
         return None
-    host = state.returning[state.return_up]
-    if state.working >= state.play.width and state.program(host).serving:
+    if state.working >= state.play.width:
         return None
-    return HostRevertStarted(host=host)
+    return HostRevertStarted(host=state.returning[state.return_up])
 
 
 def revert_over(state: State) -> Event | None:

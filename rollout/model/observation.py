@@ -34,8 +34,7 @@ class Observation:
     epoch_rollout: str = ""
     free_bytes: int = 1 << 62
     free_inodes: int = 1 << 62
-    boot_id: str = ""
-    init_started: str = ""
+    boot: str = ""  # changes when the host restarts
     machine_id: str = ""
     sudo: str = "unneeded"
     missing_tools: tuple[str, ...] = ()

@@ -111,6 +111,7 @@ class HostPlan:
     checks_back: tuple[CheckSpec, ...] = ()
     identity_back: bool = True  # whether the identity proof is demanded on the way back
     serving: bool = True  # in rotation and healthy when observed
+    boot: str = ""  # what its restart would change
     note: str = ""  # why the program is empty or short
 
 

@@ -130,7 +130,8 @@ async def _identity(wording: Wording, proof: Proof) -> Seen:
 def _failed(seen: Seen) -> Outcome:
     """Blame the release only when the host could be asked."""
     cause = Cause.RELEASE if seen.reachable else Cause.CONNECTION
-    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=seen.summary or "not healthy long enough")
+    dead = {"dead": "1"} if seen.dead else {}
+    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=seen.summary or "not healthy long enough", data=dead)
 
 
 def proof_of(desk: Desk, host: HostName, release: ReleaseId, *, way_back: bool) -> Proof:

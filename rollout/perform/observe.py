@@ -79,14 +79,18 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         epoch_rollout=inert(rollout),
         free_bytes=_number(fields.get("free_bytes", ""), 0),
         free_inodes=_number(fields.get("free_inodes", ""), 0),
-        boot_id=inert(fields.get("boot_id", "")),
-        init_started=inert(fields.get("init_started", "")),
+        boot=boot_of(fields),
         machine_id=inert(fields.get("machine_id", "")),
         sudo=inert(fields.get("sudo", "unneeded")),
         missing_tools=tuple(map(inert, fields.get("tools", "").split())),
         units=_unknown_units(fields, ask),
         shared_missing=_missing_shared(fields, ask),
     )
+
+
+def boot_of(fields: Mapping[str, str]) -> str:
+    """Return what changes when a host restarts: the boot id, and PID 1's start (containers share the boot id)."""
+    return inert(f"{fields.get('boot_id', '')}/{fields.get('init_started', '')}")
 
 
 def _release(text: str) -> str:

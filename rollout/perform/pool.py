@@ -53,6 +53,7 @@ class Seat:
     give_up_at: float = 0.0
     forced: str = ""  # what the drain's deadline did
     killed_at: float = 0.0
+    as_found: bool = False  # it served nobody before: ready is all, whatever its balancer thinks of it
     acknowledged: bool = False  # the balancer took our last write without an error
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
 
@@ -75,6 +76,7 @@ class Enter:
     member: Member
     timeout_s: float
     way_back: bool
+    as_found: bool
     reply: Mailbox
 
 
@@ -289,7 +291,7 @@ def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: T
     Never straight from maint to ready: that puts a dead application into rotation at once. Where
     the balancer has no check of its own nothing would bring it up again, so there ready is all.
     """
-    if state.in_rotation:
+    if state.admin is Rotation.READY and (state.up or seat.as_found):
         _readying(books, seat, state, now, found)
     else:
         _to(seat, Stand.CHECKING if state.checked else Stand.READYING, found)
@@ -301,14 +303,14 @@ def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: T
         _write(seat, found)
         return
     seat.stood = True
-    if state.up:
+    if state.up or seat.as_found:
         _to(seat, Stand.READYING, found)
     elif now >= seat.give_up_at:
         _refused(books, seat, found)
 
 
 def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    if state.in_rotation:
+    if state.in_rotation or (seat.as_found and state.admin is Rotation.READY):
         del books.seats[seat.member]
         books.progressed_at = now
         _answer(seat, Outcome(), found)
@@ -353,6 +355,7 @@ def enter(books: Books, ask: Enter, now: float) -> None:
         member=ask.member,
         stand=Stand.ENTERING,
         way_back=ask.way_back,
+        as_found=ask.as_found,
         reply=ask.reply,
         give_up_at=now + ask.timeout_s,
     )

@@ -8,12 +8,14 @@ from typing import Any
 
 from rollout.model.event import StepStarted
 from rollout.model.plan import Deregister, Discard, Keep, Register, Stage, Switch, Verify, Withdraw
+from rollout.model.pool import PoolName
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Lost, Wording, ask, ensure
-from rollout.perform.health import proof_of, prove
+from rollout.perform.health import Proof, proof_of, prove
+from rollout.perform.observe import boot_of
 from rollout.perform.pool import Confirm, Enter, Leave
 from rollout.posix import op
 from rollout.posix.op import Reply
@@ -81,7 +83,7 @@ async def _stage(job: Job) -> Outcome:
 
 async def _deregister(job: Job) -> Outcome:
     """Out of every pool in turn; when one refuses, back into those it had left."""
-    left: list[str] = []
+    left: list[PoolName] = []
     summary = ""
     members = job.desk.host(job.step.host).members
     for pool in sorted(members):
@@ -93,9 +95,9 @@ async def _deregister(job: Job) -> Outcome:
     return Outcome(summary=summary)
 
 
-async def _undo_leave(job: Job, left: list[str], outcome: Outcome) -> Outcome:
+async def _undo_leave(job: Job, left: list[PoolName], outcome: Outcome) -> Outcome:
     for pool in reversed(left):
-        back = await _ask_pool(job, pool, Enter, timeout_s=job.desk.play.step_timeout_s, way_back=job.step.undo)
+        back = await _enter(job, pool)
         if not back.passed:
             return replace(outcome, untouched=False)
     return outcome
@@ -104,13 +106,21 @@ async def _undo_leave(job: Job, left: list[str], outcome: Outcome) -> Outcome:
 async def _register(job: Job) -> Outcome:
     members = job.desk.host(job.step.host).members
     for pool in sorted(members):
-        outcome = await _ask_pool(job, pool, Enter, timeout_s=job.desk.play.step_timeout_s, way_back=job.step.undo)
+        outcome = await _enter(job, pool)
         if not outcome.passed:
             return outcome
     return Outcome() if job.step.undo else _noted(await _mark(job, "verified"))
 
 
-async def _ask_pool(job: Job, pool: Any, message: Callable[..., Any], **more: Any) -> Outcome:
+async def _enter(job: Job, pool: PoolName) -> Outcome:
+    """Into one pool: seen in rotation, or where it served nobody before, as it was found."""
+    way_back = job.step.undo
+    as_found = way_back and not job.desk.host(job.step.host).serving
+    timeout_s = job.desk.play.step_timeout_s
+    return await _ask_pool(job, pool, Enter, timeout_s=timeout_s, way_back=way_back, as_found=as_found)
+
+
+async def _ask_pool(job: Job, pool: PoolName, message: Callable[..., Any], **more: Any) -> Outcome:
     """Leave a request with a pool's worker, and wait for its answer."""
     reply = Mailbox(name=f"{job.step.host}.{job.step.op}")
     member = job.desk.host(job.step.host).members[pool]
@@ -147,10 +157,36 @@ async def _verify(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Verify)  # noqa: S101
     proof = proof_of(job.desk, job.step.host, action.release, way_back=action.way_back)
-    outcome = await prove(job.desk, job.wording, proof)
+    wording = job.wording
+    outcome = await prove(job.desk, wording, proof)
+    if outcome.data.get("dead") and (action.way_back or await _rebooted(job, wording)):
+        outcome = await _started_again(job, wording, proof)
     if not outcome.passed:
         return await _with_evidence(job, replace(outcome, summary=inert(outcome.summary)))
     return outcome
+
+
+async def _rebooted(job: Job, wording: Wording) -> bool:
+    """Say whether the host restarted since preflight: then a process that is gone says nothing of its release."""
+    plan = job.desk.host(job.step.host)
+    reply = await ask(wording, op.Observe(service=plan.service), COLLECT_S)
+    return isinstance(reply, Reply) and bool(plan.boot) and boot_of(reply.fields) != plan.boot
+
+
+async def _started_again(job: Job, wording: Wording, proof: Proof) -> Outcome:
+    """Bring a host that restarted back into its program: the switch is an ensure-action."""
+    release = proof.release
+    manifest = _manifest(job, release)
+    deed = op.Activate(release=release, manifest=manifest, expect=release, service=proof.service)
+    outcome = _outcome(await ensure(wording, deed, job.desk.play.step_timeout_s))
+    return await prove(job.desk, wording, proof) if outcome.passed else outcome
+
+
+def _manifest(job: Job, release: ReleaseId) -> str:
+    """Return the manifest that the plan names for a release of this host."""
+    steps = job.desk.host(job.step.host).steps
+    named = [a for step in steps for a in (step.do, *step.undo) if isinstance(a, Switch)]
+    return next(a.manifest for a in named if a.release == release)
 
 
 async def _with_evidence(job: Job, outcome: Outcome) -> Outcome:

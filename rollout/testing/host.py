@@ -26,6 +26,7 @@ from rollout.posix.op import (
 )
 
 Fields = Mapping[str, str]
+EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +52,17 @@ class SimulatedHost:
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     epoch: tuple[int, str, int] = (0, "", 0)
     records: dict[str, Reply] = field(default_factory=dict)
+    earlier: dict[str, Reply] = field(default_factory=dict)  # the records of the rollout before
     running: str = ""
     pid: int = 0
     started_at: float = 0.0
-    linked_at: float | None = None
+    linked_at: float | None = None  # None: somebody else moved the link
     free_bytes: int = 1 << 40
     free_inodes: int = 1 << 30
     root: str = "ok"
-    full: bool = False  # the disk: an Install fails
+    full: bool = False  # the disk: an Install is refused, a Switch is not (its link was prepared)
+    read_only: bool = False  # the file system: everything that writes is refused
+    tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
     restarts: int = 0
     switches: int = 0  # for oracles: effects that moved the link or touched the process
 
@@ -88,13 +92,18 @@ class SimulatedHost:
         """Have a release installed, current and running, as an earlier rollout left it."""
         self.releases[release] = manifest
         self.ledger[release] = ("installed", "activated", "verified", "kept") if kept else ("installed",)
-        self.current, self.current_kind = release, "link"
+        self.current, self.current_kind, self.linked_at = release, "link", self.clock()
         self._start(release)
 
     def reboot(self) -> None:
         """Restart the host: the process is gone, files stay."""
         self.running, self.pid = "", 0
-        self.linked_at = None
+        if self.linked_at is not None:
+            self.linked_at = EARLIER_BOOT
+
+    def point(self, release: str, kind: str = "link") -> None:
+        """Let somebody else change ``current`` by hand."""
+        self.current, self.current_kind, self.linked_at = release, kind, None
 
     def copy(self, clock: Callable[[], float]) -> SimulatedHost:
         """Copy it into another world."""
@@ -105,6 +114,8 @@ class SimulatedHost:
             releases=dict(self.releases),
             ledger=dict(self.ledger),
             records=dict(self.records),
+            earlier=dict(self.earlier),
+            tampered=set(self.tampered),
         )
 
     # -- what is said to it
@@ -113,16 +124,16 @@ class SimulatedHost:
         """Do what an Op says, once, under its epoch; return what a real host would print."""
         if isinstance(op.do, READ_ONLY):
             return self._read(op)
-        if self.root != "ok":
+        if self.root != "ok" or self.read_only:
             return _refused("E_ROOT")
         ours = f"{op.site.environment}/{op.site.app}"
         if self.identity and self.identity != ours:
-            return _refused("E_IDENTITY")
+            return _refused("E_IDENTITY", {"identity": self.identity})
+        self.identity = ours
         fenced = self._fenced(op)
         if fenced is not None:
             return fenced
-        self.identity = ours
-        self.epoch = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
+        self._entered(op)
         if isinstance(op.do, Settle):
             return self._settle(op.do)
         if op.id in self.records:
@@ -139,6 +150,12 @@ class SimulatedHost:
         if op.epoch.number == number and op.epoch.sequence < sequence:
             return _refused("E_STALE", {"epoch": f"{number} {rollout}"})
         return None
+
+    def _entered(self, op: Op) -> None:
+        """Store the epoch; what an earlier rollout has on record is put aside."""
+        if self.epoch[1] != op.epoch.rollout:
+            self.earlier, self.records = self.records, {}
+        self.epoch = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
 
     def _change(self, op: Op, payload_ok: bool) -> Reply:
         match op.do:
@@ -162,43 +179,51 @@ class SimulatedHost:
             if do.present:
                 return _refused("E_NO_RELEASE")
             if self.full:
-                return Reply(status="failed", code="E_DISK")
+                return _refused("E_DISK")
             if not payload_ok:
-                return Reply(status="failed", code="E_DIGEST")
+                return _refused("E_DIGEST")
             self.releases[release.id] = release.manifest
-            self._mark(release.id, "installed")
+        self._mark(release.id, "installed")
         return Reply(status="done", fields={"installed": "present" if have else "new"})
 
     def _activate(self, do: Activate) -> Reply:
-        if self.current_kind not in ("link", "none"):
-            return _refused("E_CURRENT_NOT_LINK")
-        if self.current not in (do.expect, do.release):
-            return _refused("E_DRIFT", {"current": self.current})
+        refusal = self._misplaced(do.release, (do.expect, do.release))
+        if refusal is not None:
+            return refusal
         if self.releases.get(do.release) != do.manifest:
             return _refused("E_NO_RELEASE")
+        if do.release in self.tampered:
+            return _refused("E_TAMPERED")
         switched = self.current != do.release
-        previous = self.current
         if switched:
             self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
-            self.switches += 1
-        restarted = False
-        if not isinstance(do.service, NoService) and not (self.alive and self.running == do.release):
-            restarted = True
-            self.switches += 1
+        satisfied = not switched and self.alive and self.running == do.release
+        restarted = not satisfied and not isinstance(do.service, NoService)
+        self.switches += switched + restarted
+        fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": do.expect}
+        if restarted:
             self._stop()
             if not self._build(do.release).starts:
-                return Reply(status="failed", code="E_SERVICE")
+                return Reply(status="failed", code="E_SERVICE", fields=fields)
             self._start(do.release)
         self._mark(do.release, "activated")
-        fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": previous}
         return Reply(status="done", fields=fields)
 
-    def _withdraw(self, do: Withdraw) -> Reply:
-        if self.current not in ("", do.release):
+    def _misplaced(self, release: str, wanted: tuple[str, ...]) -> Reply | None:
+        """Refuse to touch a ``current`` that is not what it must be."""
+        if self.current_kind in ("directory", "file"):
+            return _refused("E_CURRENT_NOT_LINK", {"current": self.current_kind})
+        if self.current_kind == "outside" or self.current not in wanted:
             return _refused("E_DRIFT", {"current": self.current})
+        return None
+
+    def _withdraw(self, do: Withdraw) -> Reply:
+        refusal = self._misplaced(do.release, ("", do.release))
+        if refusal is not None:
+            return refusal
         self._stop()
         self.switches += 1
-        self.current, self.current_kind = "", "none"
+        self.current, self.current_kind, self.linked_at = "", "none", None
         return Reply(status="done")
 
     def _start(self, release: str) -> None:
@@ -209,59 +234,83 @@ class SimulatedHost:
         self.running = ""
 
     def _mark(self, release: str, mark: str) -> None:
-        marks = self.ledger.pop(release, ())  # the newest word comes last
-        if mark == "unverified":
-            marks = tuple(m for m in marks if m not in ("verified", "kept"))
-        elif mark not in marks:
+        """Write a mark; ids stand in the order in which they were last kept (first seen, where never)."""
+        marks = self.ledger.get(release, ())
+        gone = {"unverified": ("verified", "kept"), "kept": ("kept", "bad")}.get(mark, (mark,))
+        marks = tuple(m for m in marks if m not in gone)
+        if mark != "unverified":
             marks = (*marks, mark)
-        self.ledger[release] = marks
+        if mark == "kept":
+            self.ledger.pop(release, None)
+        if marks:
+            self.ledger[release] = marks
+        else:
+            self.ledger.pop(release, None)
 
     def _settle(self, do: Settle) -> Reply:
-        recorded = self.records.get(do.op)
+        here = {"current": self.current, "current_kind": self.current_kind}
+        recorded = self.records.get(do.op) or self.earlier.get(do.op)
         if recorded is None:
-            return Reply(status="done", fields={"recorded": "0", "current": self.current})
+            return Reply(status="done", fields={"recorded": "0", **here})
         was = {f"was.{name}": value for name, value in recorded.fields.items()}
-        known = {"recorded": "1", "current": self.current, "was.status": recorded.status, "was.code": recorded.code}
+        known = {"recorded": "1", **here, "was.status": recorded.status, "was.code": recorded.code}
         return Reply(status="done", fields={**known, **was}, tail=recorded.tail)
 
     def _read(self, op: Op) -> Reply:
+        if self.root != "ok" and not isinstance(op.do, Observe):
+            return _refused("E_ROOT")
         match op.do:
             case Observe():
-                return Reply(status="done", fields=self._observed())
+                return Reply(status="done", fields=self._observed(op))
             case Identify():
-                return Reply(status="done", fields=self._identified())
+                return Reply(status="done", fields=self._identified(op.do))
             case RunCheck():
-                return Reply(status="done", fields={"status": "0" if self.healthy else "1"})
+                return self._checked(op.do)
             case Collect():
                 return Reply(status="done", tail=("simulated evidence",))
         raise TypeError(f"no such deed: {op.do}")
 
-    def _observed(self) -> Fields:
+    def _checked(self, do: RunCheck) -> Reply:
+        if do.release not in self.releases:
+            return _refused("E_NO_RELEASE")
+        return Reply(status="done", fields={"status": "0" if self.healthy else "1"})
+
+    def _observed(self, op: Op) -> Fields:
+        number, rollout, _ = self.epoch
+        foreign = self.identity not in ("", f"{op.site.environment}/{op.site.app}")
+        assert isinstance(op.do, Observe)  # noqa: S101  (told to the type checker)
         return {
-            "root": self.root,
-            "writable": "1",
+            "root": "foreign" if self.root == "ok" and foreign else self.root,
+            "writable": _flag(not self.read_only),
             "identity": self.identity,
             "current": self.current,
             "current_kind": self.current_kind,
-            "running": self.running if self.alive else "",
+            "running": self._shows(isinstance(op.do.service, NoService)),
             "releases": " ".join(f"{i}:{m}" for i, m in self.releases.items()),
             "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
-            "epoch": f"{self.epoch[0]} {self.epoch[1]}",
+            "epoch": f"{number} {rollout}" if rollout else "",
             "free_bytes": str(self.free_bytes),
             "free_inodes": str(self.free_inodes),
             "sudo": "unneeded",
         }
 
-    def _identified(self) -> Fields:
-        if not self.alive:
-            return {"running": "", "pid": "", "started": "", "linked": "", "fresh": "0", "restarts": "0"}
-        fresh = self.linked_at is None or self.started_at >= self.linked_at
+    def _shows(self, idle: bool) -> str:
+        """Return the release that the service runs; without a service what current names is used."""
+        if idle:
+            return self.current
+        return self.running if self.alive else ""
+
+    def _identified(self, do: Identify) -> Fields:
+        linked = "" if self.linked_at is None else f"{self.linked_at:.2f}"
+        running = self._shows(isinstance(do.service, NoService))
+        fresh = bool(running) and self.linked_at is not None and self.started_at >= self.linked_at
+        seen = self.alive and not isinstance(do.service, NoService)
         return {
-            "running": self.running,
-            "pid": str(self.pid),
-            "started": f"{self.started_at:.2f}",
-            "linked": "" if self.linked_at is None else f"{self.linked_at:.2f}",
-            "fresh": _flag(fresh),
+            "running": running,
+            "pid": str(self.pid) if seen else "",
+            "started": f"{self.started_at:.2f}" if seen else "",
+            "linked": linked,
+            "fresh": _flag(fresh or isinstance(do.service, NoService)),
             "restarts": str(self.restarts),
         }
 

@@ -75,15 +75,19 @@ class VirtualWorkers:
     time: VirtualTime
     outside: Callable[[Effect, Answer], None]
     dead: bool = False
+    tasks: list[_Task] = field(default_factory=list)
 
     def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Answer) -> None:
         """Begin a coroutine at the present moment."""
         task = _Task(name, work, done)
+        self.tasks.append(task)
         self.time.after(0.0, lambda: self._resume(task, 0, None))
 
     def kill(self) -> None:
         """The controller is gone: nothing of it goes on; what is on the wire arrives all the same."""
         self.dead = True
+        for task in self.tasks:
+            task.work.close()
 
     def _resume(self, task: _Task, turn: int, answer: Any) -> None:
         if self.dead or turn != task.turn:

@@ -11,6 +11,7 @@ from rollout.engine.machine import evolve, fold, initial
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
+from rollout.engine.recovery import stranger, touched
 from rollout.engine.state import State
 from rollout.model.check import Health, HttpCheck
 from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
@@ -226,18 +227,15 @@ class World:
 
     def revert(self) -> State:
         """Take the crashed rollout over and bring it back, as the command does."""
-        from rollout.app.revert import stranger
-
         state = fold(initial(), (r.event for r in self.journal.records))
         self.epoch += 1
         self.journal.crash_after = None
         found = {}
-        for host in state.order:
-            if state.hosts[host].begun > state.program(host).staging:
-                glance = Glance(rollout="r1", ask=self.ask(host), app="shop", environment="default")
-                seen = self.drive(observe(glance))
-                if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
-                    found[host] = why
+        for host in touched(state):
+            glance = Glance(rollout="r1", ask=self.ask(host), app="shop", environment="default")
+            seen = self.drive(observe(glance))
+            if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
+                found[host] = why
         order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
         return self.runner(state).run(Recovered(epoch=self.epoch, stranded=found), order)
 

@@ -1,0 +1,23 @@
+"""What a taken-over rollout makes of the hosts as they are found (semantics.md, Leases and epochs)."""
+
+from __future__ import annotations
+
+from rollout.engine.state import State
+from rollout.model.host import HostName
+from rollout.model.plan import Switch
+
+
+def touched(state: State) -> tuple[HostName, ...]:
+    """Return the hosts that began to leave, in order."""
+    return tuple(h for h in state.order if state.hosts[h].begun > state.program(h).staging)
+
+
+def stranger(state: State, host: HostName, current: str, kind: str) -> str:
+    """Return why a host is in no state that this rollout can have left, or ""."""
+    plan = state.program(host)
+    expected = {step.do.expect for step in plan.steps if isinstance(step.do, Switch)}
+    if kind not in ("link", "none"):
+        return f"its current is no link into releases any more ({kind})"
+    if current not in {state.play.release.id, plan.previous, *expected}:
+        return f"it is on {current or 'no release'}, which this rollout never put there"
+    return ""
