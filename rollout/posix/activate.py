@@ -71,6 +71,7 @@ _ACTIVATE = lean(r"""
         intact
         svc_ready
         switched=0 restarted=1
+        [ -z "${idle-}" ] || restarted=0
         if [ "$cur" != "$id" ]; then swap; else satisfied; fi
         f switched "$switched"
         f restarted "$restarted"

@@ -124,9 +124,8 @@ def script(deed: Observe) -> str:
 
 def _shared(shared: Shared) -> str:
     said = [
-        f"if [ -f shared/{quote(file.path)} ]; then f shared.{n} ok; else f shared.{n} missing; fi\n"
-        for n, file in enumerate(shared.files)
-        if file.content is None
+        f"if [ -f shared/{quote(path)} ]; then f shared.{n} ok; else f shared.{n} missing; fi\n"
+        for n, path in enumerate(file.path for file in shared.files if file.content is None)
     ]
     return "shared() {\n:\n" + "".join(said) + "}\n"
 

@@ -38,7 +38,7 @@ class Observe:
     ``ledger`` (``id:mark,mark`` pairs, space separated), ``epoch`` (``number rollout``), ``free_bytes``,
     ``free_inodes``, ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded),
     ``tools`` (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit),
-    ``shared.<n>`` (ok|missing, for each shared file without content; n counts all shared files from 0), ``running``
+    ``shared.<n>`` (ok|missing, for each shared file without content; n counts those from 0), ``running``
     (release that the service runs, or "").
     """
 

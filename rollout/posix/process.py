@@ -26,7 +26,16 @@ IDENTITY = lean(r"""
 
 CONTROL = lean(r"""
     svc_ready() { command -v setsid >/dev/null 2>&1 || refuse E_SERVICE "setsid is not on this host"; }
-    grouped() { kill -0 "-$1" 2>/dev/null; }
+    # grouped GROUP: whether anything of it lives; zombies that a slow init has not reaped do not count
+    grouped() {
+        kill -0 "-$1" 2>/dev/null || return 1
+        for d in /proc/[0-9]*; do
+            if stat "${d#/proc/}" && [ "$group" = "$1" ]; then
+                case $state in Z | X) ;; *) return 0;; esac
+            fi
+        done
+        return 1
+    }
     svc_stop() {
         pid_of || return 0
         g=$pid
@@ -47,10 +56,12 @@ CONTROL = lean(r"""
         ! pid_of || fail E_SERVICE "process $pid does not end, not even by KILL"
         rm -f .rollout/pid
     }
+    startable() { command -v "$1" >/dev/null 2>&1; }
     svc_start() {
         dir=$P/releases/$id log=$P/.rollout/log/process.log
         [ -d .rollout/log ] || mkdir -m 700 .rollout/log
         [ ! -f "$log" ] || mv -f "$log" "$log.1"
+        (cd "$dir" && argv_process startable) || fail E_SERVICE "the command of the process cannot be run in $dir"
         (
             cd "$dir" || exit
             native
@@ -60,8 +71,7 @@ CONTROL = lean(r"""
         # The new process is on record before anything may go wrong with it.
         if stat "$pid"; then
             soft .rollout/pid "$pid $start $boot$nl"
-            i=0
-            while [ "$i" -lt 3 ] && pid_of; do rest 0.01; i=$((i + 1)); done
+            rest 0.01
             ! pid_of || return 0
         fi
         tails "$(tail -n 20 "$log" | cut -c 1-500)"

@@ -12,7 +12,7 @@ from rollout.posix.quote import lean
 
 # Without a service what current names is what is used.
 _NONE_IDENTITY = "svc_identity() { running=$cur fresh=1; }\n"
-_NONE_CONTROL = "svc_ready() { :; }\nsvc_restart() { :; }\nsvc_stop() { :; }\n"
+_NONE_CONTROL = "idle=1\nsvc_ready() { :; }\nsvc_restart() { :; }\nsvc_stop() { :; }\n"
 _NONE_EVIDENCE = "svc_evidence() { :; }\n"
 
 # native: give a command of the user's the locale of the login

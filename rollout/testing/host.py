@@ -187,7 +187,7 @@ class SimulatedHost:
         return Reply(status="done", fields={"installed": "present" if have else "new"})
 
     def _activate(self, do: Activate) -> Reply:
-        refusal = self._misplaced(do.release, (do.expect, do.release))
+        refusal = self._misplaced((do.expect, do.release))
         if refusal is not None:
             return refusal
         if self.releases.get(do.release) != do.manifest:
@@ -209,7 +209,7 @@ class SimulatedHost:
         self._mark(do.release, "activated")
         return Reply(status="done", fields=fields)
 
-    def _misplaced(self, release: str, wanted: tuple[str, ...]) -> Reply | None:
+    def _misplaced(self, wanted: tuple[str, ...]) -> Reply | None:
         """Refuse to touch a ``current`` that is not what it must be."""
         if self.current_kind in ("directory", "file"):
             return _refused("E_CURRENT_NOT_LINK", {"current": self.current_kind})
@@ -218,7 +218,7 @@ class SimulatedHost:
         return None
 
     def _withdraw(self, do: Withdraw) -> Reply:
-        refusal = self._misplaced(do.release, ("", do.release))
+        refusal = self._misplaced(("", do.release))
         if refusal is not None:
             return refusal
         self._stop()
