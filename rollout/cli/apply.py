@@ -1,0 +1,34 @@
+"""``rollout apply``: the main job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollout.cli.options import command, output_option, state_option
+from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing
+
+
+@command("apply")
+@playbook_options
+@click.option("-m", "--message", default="", help="Why; goes into the journal.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
+@click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@state_option
+@output_option
+def apply(message: str, yes: bool, check: bool, allow_bad: bool, output: str, **options: Any) -> int:
+    """Roll the playbook's release out, batch by batch, and bring it back when it is bad.
+
+    On a terminal the plan is shown and asked about once; without one nothing is ever asked.
+    """
+    ask = confirm if on_terminal() and output in ("auto", "plain") else None
+    request = request_of(options, message=message, yes=yes, allow_bad=allow_bad, output=output, confirm=ask)
+    if check:
+        from rollout.app.plan import plan
+
+        return plan(request, showing(output))
+    from rollout.app.apply import apply as roll_out
+
+    return roll_out(request, showing(output))

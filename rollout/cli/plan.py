@@ -1,0 +1,35 @@
+"""``rollout plan``: what apply would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollout.cli.options import command, output_option, state_option
+from rollout.cli.reading import say_json
+from rollout.cli.request import playbook_options, request_of, showing
+
+
+@command("plan")
+@playbook_options
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to do.")
+@click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@state_option
+@output_option
+def plan(detailed_exitcode: bool, allow_bad: bool, output: str, **options: Any) -> int:
+    """Observe the fleet and show the plan: batches and waves, the capacity, each host's way back.
+
+    Nothing is changed anywhere.
+    """
+    from dataclasses import replace
+
+    from rollout.app.plan import plan as look
+
+    shown = showing(output)
+    if output == "json":
+        from rollout.model.event import RolloutStarted
+        from rollout.store.codec import plain
+
+        shown = replace(shown, plan=lambda made: say_json(plain(RolloutStarted(plan=made))["plan"]))
+    return look(request_of(options, allow_bad=allow_bad, output=output), shown, detailed=detailed_exitcode)

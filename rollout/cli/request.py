@@ -1,0 +1,93 @@
+"""The options of the commands that load a playbook, and how they show themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rollout.app.apply import Showing
+from rollout.app.request import Request
+from rollout.cli.reading import say
+from rollout.errors import InputError, Problem
+from rollout.playbook.extra_vars import parse_extra_vars
+from rollout.report.planview import plan_lines
+from rollout.report.sinks import sink_for
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def playbook_options(function: F) -> F:
+    """Add what Ansible users type: the playbook, ``-i``, ``-l``, ``-e``, ``-u``, ``-b`` and ``--private-key``."""
+    options = (
+        click.argument("playbook", type=click.Path(path_type=Path)),
+        click.option("-i", "--inventory", multiple=True, metavar="PATH", help="Inventory file, or `host1,host2,`."),
+        click.option("-l", "--limit", default="", metavar="PATTERN", help="Narrow the play to these hosts."),
+        click.option("-e", "--extra-vars", multiple=True, metavar="K=V|JSON|@FILE", help="Variables over all others."),
+        click.option("-f", "--forks", type=click.IntRange(1, 1000), default=None, help="Hosts staged at once."),
+        click.option("-u", "--user", default=None, help="SSH user where nothing else names one."),
+        click.option("--private-key", default=None, metavar="FILE", help="SSH key where nothing else names one."),
+        click.option("-b", "--become", is_flag=True, default=None, help="Control services with sudo."),
+        click.option("--env", "environment", default="default", show_default=True, help="The environment's name."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def request_of(options: dict[str, Any], **more: Any) -> Request:
+    """Return the request that the options make."""
+    inventory = options["inventory"] or _default_inventory()
+    return Request(
+        playbook=options["playbook"],
+        inventory=inventory,
+        limit=options["limit"],
+        extra_vars=parse_extra_vars(options["extra_vars"]),
+        environment=options["environment"],
+        forks=options["forks"],
+        user=options["user"],
+        private_key=options["private_key"],
+        become=options["become"],
+        state=options.get("state") or "",
+        argv=tuple(sys.argv[1:]),
+        **more,
+    )
+
+
+def _default_inventory() -> tuple[str, ...]:
+    named = os.environ.get("ROLLOUT_INVENTORY", "")
+    if not named:
+        what = "no inventory is named."
+        raise InputError(
+            Problem(file="-i", code="E_INVENTORY", what=what, instead="Write -i inventories/production.ini")
+        )
+    return (named,)
+
+
+def showing(output: str, *, plan: bool = True) -> Showing:
+    """Return how a command that acts shows itself: a board on a terminal, lines elsewhere."""
+    words = output in ("auto", "plain")
+    return Showing(
+        sinks=(sink_for(output),),
+        plan=(lambda made: say(plan_lines(made))) if words and plan else lambda _: None,
+        say=said_aside if words else lambda _: None,
+    )
+
+
+def said_aside(line: str) -> None:
+    """Say a single line on stderr, so that what is piped on stays clean."""
+    click.echo(line, err=True)
+
+
+def confirm(question: str) -> bool:
+    """Ask once, on a terminal."""
+    return click.confirm(question, default=False, err=True)
+
+
+def on_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

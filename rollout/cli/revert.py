@@ -1,0 +1,22 @@
+"""``rollout revert``: bring back what an unfinished rollout changed."""
+
+from __future__ import annotations
+
+import click
+
+from rollout.cli.options import command, output_option, state_option
+from rollout.cli.request import showing
+
+
+@command("revert")
+@click.argument("id")
+@state_option
+@output_option
+def revert(id: str, state: str | None, output: str) -> int:
+    """Bring back what rollout ID changed, from its journal alone, when its process is gone.
+
+    ID may be cut short. Hosts that are out come first, then done ones, never below the floor.
+    """
+    from rollout.app.revert import revert as bring_back
+
+    return bring_back(id, state or "", showing(output))

@@ -1,0 +1,49 @@
+"""``rollout validate``: everything that can be known without running or contacting anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rollout.cli.options import command, json_option
+from rollout.cli.reading import say_json
+from rollout.cli.request import playbook_options, request_of
+from rollout.errors import InputError
+
+
+@command("validate")
+@playbook_options
+@json_option
+def validate(output: str, **options: Any) -> int:
+    """Check a playbook and its inventory: all errors at once, with file, line and column.
+
+    Nothing is run and nothing is contacted: safe on a stranger's pull request.
+    """
+    from rollout.inventory import load_inventory
+    from rollout.playbook.load import Options
+    from rollout.playbook.load import validate as check
+
+    request = request_of(options)
+    inventory = load_inventory([Path(i) for i in request.inventory], request.playbook.resolve().parent)
+    asked = Options(
+        limit=request.limit,
+        extra_vars=request.extra_vars,
+        environment=request.environment,
+        forks=request.forks,
+        user=request.user,
+        private_key=request.private_key,
+        become=request.become,
+    )
+    report = check(request.playbook, inventory, asked)
+    if output == "json":
+        say_json({"problems": [str(p) for p in report.problems], "warnings": list(report.warnings)})
+        return 2 if report.problems else 0
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if report.problems:
+        raise InputError(*report.problems)
+    hosts = len(report.play.hosts) if report.play else 0
+    click.echo(f"{request.playbook}: in order, for {hosts} host{'' if hosts == 1 else 's'}")
+    return 0
