@@ -6,14 +6,14 @@ from rollout.posix import ledger, service
 from rollout.posix.op import Activate, Withdraw
 from rollout.posix.quote import assign, lean
 
-# Nothing newer than the manifest: nothing was written since. Otherwise the files of the manifest are hashed;
-# what came in addition is the release's own business, and so is what lies behind a link into shared.
+# No inode changed after the manifest's: nothing was written since (ctime, on one clock, which nobody can set;
+# BusyBox cannot ask for it). Otherwise the files of the manifest are hashed; what came in addition is the
+# release's own business, and so is what lies behind a link into shared.
 _INTACT = lean(r"""
-    newer() { find "releases/$id" "$1" "releases/$id/.rollout-manifest" 2>/dev/null | head -n 1; }
     intact() {
-        x=-newer
-        ! find "releases/$id" -prune -cnewer . >/dev/null 2>&1 || x=-cnewer
-        [ -n "$(newer "$x")" ] || return 0
+        if find . -prune -cnewer . >/dev/null 2>&1; then
+            [ -n "$(find "releases/$id" -cnewer "releases/$id/.rollout-manifest" | head -n 1)" ] || return 0
+        fi
         bad=$(cd "releases/$id" && sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null |
             sed -n 's/: FAILED.*//p')
         set -f
@@ -42,7 +42,7 @@ _COMMON = lean(r"""
         ;; esac
     }
     drifted() {
-        f current "${cur:-$raw}"
+        f current "$cur"
         refuse E_DRIFT "$root/current names ${cur:-${raw:-nothing}}, not ${1:-nothing}: somebody else has changed it"
     }
 """)

@@ -28,7 +28,7 @@ _WORK = lean(r"""
             f recorded 0
         fi
         look
-        f current "${cur:-$raw}"
+        f current "$cur"
         f current_kind "$kind"
         finish done
     }

@@ -286,7 +286,7 @@ class SimulatedHost:
             "current": self.current,
             "current_kind": self.current_kind,
             "running": self._shows(isinstance(op.do.service, NoService)),
-            "releases": " ".join(f"{i}:{m}" for i, m in self.releases.items()),
+            "releases": " ".join(f"{i}:{m}" for i, m in sorted(self.releases.items())),
             "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
             "epoch": f"{number} {rollout}" if rollout else "",
             "free_bytes": str(self.free_bytes),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import os
 import subprocess
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollout.model.release import Release, ReleaseId, Site
-from rollout.posix import frame, manifest
+from rollout.model.release import Site
+from rollout.posix import frame
 from rollout.posix.op import Deed, Epoch, Install, Op, Reply
+from rollout.testing.packing import Packed
 
 NAMES = ("dash", "bash", "busybox")
 NONCE = "n0nce" * 6
@@ -50,62 +47,6 @@ def shell(name: str, scratch: Path) -> Shell:
         for applet in listed:
             (applets / applet).symlink_to("/bin/busybox")
     return Shell(name, (str(applets / "sh"),), {"PATH": str(applets), "HOME": "/"})
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A release and the payload that carries it."""
-
-    release: Release
-    payload: bytes
-
-
-def packed(
-    name: str, files: Mapping[str, bytes], *, strip: str = "", gz: bool = True, links: Mapping[str, str] = {}
-) -> Packed:
-    """Pack files into a release; those below ``bin/`` may be executed."""
-    entries = [
-        manifest.Entry(
-            path=path,
-            kind="f",
-            mode="0755" if path.startswith("bin/") else "0644",
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        for path, data in files.items()
-    ]
-    entries += [manifest.Entry(path=path, kind="l", target=target) for path, target in links.items()]
-    folders = {str(p) for path in (*files, *links) for p in Path(path).parents if str(p) != "."}
-    entries += [manifest.Entry(path=path, kind="d") for path in folders]
-    said = manifest.text(entries).encode()
-    data = _tar(files, links, strip)
-    data = gzip.compress(data, 1, mtime=0) if gz else data
-    release = Release(
-        id=ReleaseId(name),
-        artifact=hashlib.sha256(data).hexdigest(),
-        manifest=hashlib.sha256(said).hexdigest(),
-        size=len(data),
-        manifest_size=len(said),
-        unpacked=sum(map(len, files.values())),
-        files=len(entries),
-        compression="gzip" if gz else "",
-        strip=strip,
-    )
-    return Packed(release, data + said)
-
-
-def _tar(files: Mapping[str, bytes], links: Mapping[str, str], strip: str) -> bytes:
-    held = io.BytesIO()
-    prefix = f"{strip}/" if strip else ""
-    with tarfile.open(fileobj=held, mode="w") as archive:
-        for path, data in files.items():
-            member = tarfile.TarInfo(prefix + path)
-            member.size, member.mode = len(data), 0o755 if path.startswith("bin/") else 0o600
-            archive.addfile(member, io.BytesIO(data))
-        for path, target in links.items():
-            member = tarfile.TarInfo(prefix + path)
-            member.type, member.linkname = tarfile.SYMTYPE, target
-            archive.addfile(member)
-    return held.getvalue()
 
 
 @dataclass(slots=True)

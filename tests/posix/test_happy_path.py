@@ -7,17 +7,18 @@ from pathlib import Path
 
 from rollout.model.release import Process, ReleaseId, Shared, SharedFile
 from rollout.posix.op import Activate, Collect, Identify, Install, Mark, Observe, RunCheck, Settle, Withdraw
-from tests.posix.shells import ShellHost, packed
+from rollout.testing.packing import Packed, packed
+from tests.posix.shells import ShellHost
 
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 V1 = packed("v1", {"bin/serve": SERVE, "a b/it's": b"x"}, links={"link": "a b/it's"})
-V2 = packed("v2", {"bin/serve": SERVE, "VERSION": b"v2"}, strip="shop-2", gz=False)
+V2 = packed("v2", {"bin/serve": SERVE, "VERSION": b"v2"}, strip="shop-2", zipped=False)
 SERVICE = Process(command=("./bin/serve", "--name", "a b'c"))
 SHARED = Shared(dirs=("log", "tmp/sockets"), files=(SharedFile(path="config/key", content="it's\n$HOME `x`"),))
 
 
-def _activate(built: object, expect: str) -> Activate:
-    release = built.release  # type: ignore[attr-defined]
+def _activate(built: Packed, expect: str) -> Activate:
+    release = built.release
     return Activate(release=release.id, manifest=release.manifest, expect=ReleaseId(expect), service=SERVICE)
 
 

@@ -1,0 +1,296 @@
+"""Contracts: what every implementation of a port must do, the simulated ones and the real ones alike.
+
+The host contract is a table of scenarios. Each is a sequence of Ops and of things that somebody does
+to the host by hand; after each of them two hosts must have given the same answer and look the same.
+Times and process ids are theirs, and so are summaries and tails, which are for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from rollout.model.release import NoService, Process, ReleaseId, Service, Site
+from rollout.posix.op import Activate, Deed, Epoch, Identify, Install, Mark, Observe, Op, Reply, Settle, Withdraw
+from rollout.testing.host import Build, SimulatedHost
+from rollout.testing.packing import Packed, packed
+
+Act = Literal[
+    "point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"
+]
+SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
+RELEASES: Mapping[str, Packed] = {
+    "v1": packed("v1", {"bin/serve": SERVE, "VERSION": b"1"}),
+    "v2": packed(
+        "v2", {"bin/serve": SERVE, "a b/it's": b"2"}, links={"link": "a b/it's"}, strip="shop-2", zipped=False
+    ),
+    "v2 again": packed("v2", {"bin/serve": SERVE, "VERSION": b"other"}),
+    "dud": packed("dud", {"VERSION": b"3"}),  # nothing that could be started
+}
+BUILDS: Mapping[str, Build] = {"dud": Build(starts=False)}
+SERVICE = Process(command=("./bin/serve", "a b'c"), stop_timeout_s=2)
+
+# What no two hosts have in common.
+VOLATILE = frozenset(
+    ("pid", "started", "linked", "boot_id", "init_started", "machine_id", "user", "tools", "free_bytes", "free_inodes")
+) | {"root_why", "sudo_why", "was.summary"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """One Op. ``spoiled``: its payload does not arrive as it was sent; ``sequence`` 0: the next one."""
+
+    deed: Deed
+    number: int = 1
+    rollout: str = "r1"
+    sequence: int = 0
+    spoiled: bool = False
+    app: str = "shop"
+
+
+class ContractHost(Protocol):
+    """A host that can be told Ops, and that somebody can reach by hand."""
+
+    root: str
+
+    def execute(self, op: Op, payload_ok: bool = True) -> Reply:
+        """Execute one Op."""
+
+    def by_hand(self, act: Act) -> None:
+        """Do to the host what a person or an accident would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one line of a scenario led to, without what is volatile."""
+
+    line: str
+    status: str
+    code: str
+    fields: Mapping[str, str]
+    host: Mapping[str, str]
+
+
+def install(name: str, *, present: bool = False) -> Install:
+    """Install a release of the table."""
+    return Install(release=RELEASES[name].release, present=present)
+
+
+def activate(name: str, expect: str = "", service: Service = SERVICE) -> Activate:
+    """Activate a release of the table."""
+    release = RELEASES[name].release
+    return Activate(release=release.id, manifest=release.manifest, expect=ReleaseId(expect), service=service)
+
+
+def mark(name: str, made: Literal["verified", "kept", "bad", "unverified"]) -> Mark:
+    """Mark a release of the table."""
+    return Mark(release=ReleaseId(name), mark=made)
+
+
+def withdraw(name: str) -> Withdraw:
+    """Withdraw a release of the table."""
+    return Withdraw(release=ReleaseId(name), service=SERVICE)
+
+
+IDENTIFY = Identify(release=ReleaseId("v1"), service=SERVICE)
+V1_RUNS = (Say(deed=install("v1")), Say(deed=activate("v1")))
+BOTH = (*V1_RUNS, Say(deed=install("v2")))
+
+SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
+    "there and back": (
+        *BOTH,
+        *(Say(deed=mark("v1", made)) for made in ("verified", "kept")),
+        Say(deed=IDENTIFY),
+        Say(deed=activate("v2", "v1")),
+        Say(deed=IDENTIFY),
+        Say(deed=mark("v2", "kept")),
+        Say(deed=activate("v1", "v2")),
+        Say(deed=mark("v1", "kept")),
+        Say(deed=mark("v2", "bad")),
+        Say(deed=mark("v2", "unverified")),
+        Say(deed=IDENTIFY),
+    ),
+    "a mark of what was reverted goes when it is kept": (
+        Say(deed=mark("v1", "bad")),
+        Say(deed=mark("v1", "verified")),
+        Say(deed=mark("v1", "kept")),
+        Say(deed=mark("v1", "unverified")),
+    ),
+    "first release and its withdrawal": (
+        *V1_RUNS,
+        Say(deed=withdraw("v1")),
+        Say(deed=IDENTIFY),
+        Say(deed=withdraw("v1")),
+    ),
+    "withdrawing another one": (*BOTH, Say(deed=withdraw("v2"))),
+    "installing twice": (
+        Say(deed=install("v1")),
+        Say(deed=install("v1")),
+        Say(deed=install("v1", present=True)),
+        Say(deed=install("v2", present=True)),
+        Say(deed=install("v2")),
+        Say(deed=install("v2 again")),
+    ),
+    "a payload that does not arrive": (Say(deed=install("v1"), spoiled=True), Say(deed=install("v1"))),
+    "activating what is not there": (Say(deed=activate("v1")), *V1_RUNS, Say(deed=activate("v2", "v1"))),
+    "activating with another manifest": (Say(deed=install("v2")), Say(deed=activate("v2 again"))),
+    "a release that does not start": (
+        *V1_RUNS,
+        Say(deed=install("dud")),
+        Say(deed=activate("dud", "v1")),
+        Say(deed=IDENTIFY),
+        Say(deed=activate("dud", "v1")),
+        Say(deed=activate("v1", "dud")),
+        Say(deed=IDENTIFY),
+    ),
+    "nothing is restarted that runs": (
+        *V1_RUNS,
+        Say(deed=activate("v1")),
+        "kill",
+        Say(deed=IDENTIFY),
+        Say(deed=activate("v1")),
+    ),
+    "files without a service": (
+        Say(deed=install("v1")),
+        Say(deed=activate("v1", service=NoService())),
+        Say(deed=activate("v1", service=NoService())),
+        Say(deed=Identify(release=ReleaseId("v1"), service=NoService())),
+        Say(deed=Observe(service=NoService())),
+    ),
+    "somebody moved the link": (
+        *BOTH,
+        "point v2",
+        Say(deed=activate("v1", "v1")),
+        Say(deed=activate("v2", "v1")),
+        Say(deed=IDENTIFY),
+    ),
+    "somebody moved it elsewhere": (*BOTH, "outside", Say(deed=activate("v2", "v1"))),
+    "expected nothing and found a link": (*BOTH, Say(deed=activate("v2", ""))),
+    "somebody removed the link": (*BOTH, "remove", Say(deed=activate("v2", "v1")), Say(deed=activate("v1", ""))),
+    "current is a directory": (*BOTH, "directory", Say(deed=activate("v2", "v1")), Say(deed=withdraw("v1"))),
+    "somebody wrote into the release": (
+        *BOTH,
+        Say(deed=activate("v2", "v1")),
+        "tamper v1",
+        Say(deed=activate("v1", "v2")),
+    ),
+    "the root of another app": ("foreign", *V1_RUNS, Say(deed=Settle(op="r1-1"))),
+    "another app on this root": (
+        Say(deed=install("v1")),
+        Say(deed=install("v1"), app="blog"),
+        Say(deed=IDENTIFY, app="blog"),
+    ),
+    "no root": ("bare", *V1_RUNS, Say(deed=IDENTIFY), Say(deed=Settle(op="r1-1"))),
+    "the way back after a reboot": (*BOTH, Say(deed=activate("v2", "v1")), "reboot", Say(deed=activate("v1", "v2"))),
+    "a newer rollout": (
+        *V1_RUNS,
+        Say(deed=install("v2"), number=2, rollout="r2", sequence=1),
+        Say(deed=activate("v2", "v1")),
+        Say(deed=activate("v2", "v1"), number=2, rollout="r1"),
+        Say(deed=activate("v2", "v1"), number=2, rollout="r2", sequence=2),
+        Say(deed=Settle(op="r1-2"), number=2, rollout="r2", sequence=3),
+        Say(deed=Settle(op="r2-2"), number=2, rollout="r2", sequence=4),
+        Say(deed=mark("v2", "kept"), number=3, rollout="r3", sequence=1),
+        Say(deed=Settle(op="r1-2"), number=3, rollout="r3", sequence=2),
+        Say(deed=Settle(op="r2-2"), number=3, rollout="r3", sequence=3),
+    ),
+    "a takeover of the same rollout": (
+        *V1_RUNS,
+        Say(deed=Settle(op="r1-2"), number=2, sequence=1),
+        Say(deed=mark("v1", "kept"), number=1),
+        Say(deed=mark("v1", "kept"), number=2),
+    ),
+    "an Op that comes twice": (
+        *BOTH,
+        Say(deed=activate("v2", "v1"), sequence=4),
+        Say(deed=activate("v2", "v1"), sequence=4),
+        Say(deed=activate("v1", "v2"), sequence=5),
+        Say(deed=activate("v1", "v2"), sequence=5),
+    ),
+    "an Op that comes late": (
+        *BOTH,
+        Say(deed=activate("v2", "v1"), sequence=9),
+        Say(deed=mark("v1", "bad"), sequence=8),
+        Say(deed=Settle(op="r1-8"), sequence=10),
+        Say(deed=mark("v1", "bad"), sequence=8),
+    ),
+    "an Op that was settled never comes": (
+        *V1_RUNS,
+        Say(deed=Settle(op="r1-4"), sequence=5),
+        Say(deed=withdraw("v1"), sequence=4),
+        Say(deed=Settle(op="r1-2"), sequence=6),
+    ),
+    "a refusal is on record": (
+        *BOTH,
+        Say(deed=activate("v2", "v9"), sequence=4),
+        Say(deed=activate("v2", "v9"), sequence=4),
+        Say(deed=Settle(op="r1-4"), sequence=5),
+    ),
+}
+
+
+def played(host: ContractHost, scenario: tuple[Say | Act, ...]) -> Iterator[Seen]:
+    """Play a scenario on a host; yield what each line of it led to."""
+    sequence = 0
+    for line in scenario:
+        if isinstance(line, str):
+            host.by_hand(line)
+            yield Seen(line=line, status="", code="", fields={}, host=_look(host))
+            continue
+        sequence = line.sequence or sequence + 1
+        reply = host.execute(_op(host.root, line, sequence), not line.spoiled)
+        fields = _steady(reply.fields)
+        said = f"{type(line.deed).__name__} {line.rollout}-{sequence}"
+        yield Seen(line=said, status=reply.status, code=reply.code, fields=fields, host=_look(host))
+
+
+def _op(root: str, say: Say, sequence: int) -> Op:
+    epoch = Epoch(number=say.number, rollout=say.rollout, sequence=sequence)
+    site = Site(root=root, app=say.app, environment="default")
+    return Op(id=f"{say.rollout}-{sequence}", epoch=epoch, site=site, do=say.deed)
+
+
+def _look(host: ContractHost) -> Mapping[str, str]:
+    return _steady(host.execute(_op(host.root, Say(deed=Observe(service=SERVICE)), 0)).fields)
+
+
+def _steady(fields: Mapping[str, str]) -> Mapping[str, str]:
+    return {k: v for k, v in fields.items() if k not in VOLATILE and not k.startswith(("was.linked", "root_"))}
+
+
+def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
+    return {
+        "point v1": lambda h: h.point("v1"),
+        "point v2": lambda h: h.point("v2"),
+        "directory": lambda h: h.point("", "directory"),
+        "outside": lambda h: h.point("", "outside"),
+        "remove": lambda h: h.point("", "none"),
+        "kill": lambda h: setattr(h, "running", ""),
+        "tamper v1": lambda h: h.tampered.add("v1"),
+        "foreign": lambda h: setattr(h, "identity", "default/other"),
+        "bare": lambda h: setattr(h, "root", "missing"),
+        "reboot": lambda h: h.reboot(),
+    }
+
+
+@dataclass(slots=True)
+class SimulatedContract:
+    """The simulated host, under the contract."""
+
+    host: SimulatedHost
+    root: str = "/srv/shop"
+
+    @classmethod
+    def fresh(cls) -> SimulatedContract:
+        """Return a host with nothing on it, whose clock moves with every Op."""
+        ticks = iter(range(1, 1_000_000))
+        return cls(SimulatedHost(clock=lambda: float(next(ticks)), builds=dict(BUILDS)))
+
+    def execute(self, op: Op, payload_ok: bool = True) -> Reply:
+        """Execute one Op."""
+        return self.host.execute(op, payload_ok)
+
+    def by_hand(self, act: Act) -> None:
+        """Do what somebody else would."""
+        _on_simulated()[act](self.host)

@@ -1,0 +1,81 @@
+"""The scripts in real shells and the simulated host under one contract."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rollout.posix.op import Op, Reply
+from rollout.testing.contracts import RELEASES, SCENARIOS, Act, SimulatedContract, played
+from tests.posix.shells import ShellHost
+
+
+@dataclass(slots=True)
+class Real:
+    """A root worked on by a real shell, under the contract."""
+
+    host: ShellHost
+
+    @property
+    def root(self) -> str:
+        return str(self.host.root)
+
+    def execute(self, op: Op, payload_ok: bool = True) -> Reply:
+        built = next((b for b in RELEASES.values() if getattr(op.do, "release", None) == b.release), None)
+        if built is not None:
+            self.host.payloads[built.release.id] = built.payload if payload_ok else built.payload[:-9]
+        return self.host.execute(op)
+
+    def by_hand(self, act: Act) -> None:
+        root = self.host.root
+        current = root / "current"
+        if act in ("point v1", "point v2", "directory", "outside", "remove"):
+            current.unlink(missing_ok=True)
+        match act:
+            case "point v1" | "point v2":
+                current.symlink_to(f"releases/{act[-2:]}")
+            case "directory":
+                current.mkdir()
+            case "outside":
+                current.symlink_to("/srv/elsewhere/releases/v1")
+            case "kill" | "reboot":
+                pid = int((root / ".rollout/pid").read_text().split()[0])
+                os.killpg(pid, signal.SIGKILL)
+                if act == "reboot":
+                    self._another_boot(root)
+            case "tamper v1":
+                with (root / "releases/v1/VERSION").open("ab") as file:
+                    file.write(b"!")
+            case "foreign":
+                (root / ".rollout").mkdir(mode=0o700)
+                (root / ".rollout/identity").write_text("default/other\n")
+            case "bare":
+                shutil.rmtree(root)
+
+    @staticmethod
+    def _another_boot(root: Path) -> None:
+        """What the scripts wrote in this boot looks as if it was written in an earlier one."""
+        for name in ("pid", "switched"):
+            file = root / ".rollout" / name
+            file.write_text(" ".join([*file.read_text().split()[:2], "another-boot"]) + "\n")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
+    simulated = played(SimulatedContract.fresh(), SCENARIOS[scenario])
+    for ours, theirs in zip(simulated, played(Real(host), SCENARIOS[scenario]), strict=True):
+        absent = ours.host.keys() ^ theirs.host.keys()
+        shared = {k: v for k, v in theirs.host.items() if k not in absent}
+        assert (theirs.line, theirs.status, theirs.code) == (ours.line, ours.status, ours.code)
+        assert dict(theirs.fields) == dict(ours.fields) or _only_of_observe(theirs.fields, ours.fields), theirs.line
+        assert shared == {k: v for k, v in ours.host.items() if k not in absent}, theirs.line
+
+
+def _only_of_observe(theirs: object, ours: object) -> bool:
+    """An Observe of a real host says more about the machine."""
+    return isinstance(theirs, dict) and isinstance(ours, dict) and "root" in ours and ours.items() <= theirs.items()
