@@ -25,13 +25,13 @@ class Raw:
 class ByteStream(Protocol):
     """A connected TCP stream, such as a direct-tcpip channel."""
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes, /) -> int:
         """Send some bytes."""
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, /) -> bytes:
         """Receive at most ``size`` bytes; empty at the end."""
 
-    def settimeout(self, timeout_s: float | None) -> None:
+    def settimeout(self, timeout_s: float | None, /) -> None:
         """Bound each of the calls above."""
 
     def close(self) -> None:
@@ -41,10 +41,12 @@ class ByteStream(Protocol):
 class Session(Protocol):
     """One connection to one host, for the whole rollout."""
 
-    def run(self, script: bytes, payload: BinaryIO | None, *, deadline_s: float) -> Raw:
+    def run(self, script: bytes, payload: BinaryIO | None, *, deadline_s: float, until: bytes | None = None) -> Raw:
         """Send the constant command, the counted script and the payload; collect what it prints.
 
-        ``script`` is already framed (its length line included). Raises Unreachable when nothing
+        ``script`` is already framed (its length line included). ``until``: stop at the end of the
+        line of standard output that holds these bytes (a step ends at its trailer, not when all
+        that it started has let go of the stream). Raises Unreachable when nothing
         was sent, OutcomeUnknown when something was and the command did not end in time or the
         connection was lost; the socket is closed then.
         """

@@ -1,0 +1,1 @@
+"""Transports: how scripts reach hosts. Loaded by name; importing this package costs nothing."""

@@ -1,0 +1,191 @@
+"""The ``fabric`` transport: fabric and paramiko, with everything that they leave open closed (facts.md, section 6)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from rollout.errors import HostKeyRefused, Unreachable
+from rollout.model.host import Connection, HostName
+from rollout.posix.frame import CONSTANT
+from rollout.posix.sanitise import line as one_line
+from rollout.transports import ciphers
+from rollout.transports.deadline import Deadline, bounded
+from rollout.transports.governor import Dropped, Governor, insist
+from rollout.transports.hostkeyfiles import KnownHosts
+from rollout.transports.hostkeys import Key
+from rollout.transports.login import KeyFiles, Login, NotLetIn, local_user
+from rollout.transports.session import SshSession
+
+KEEPALIVE_S = 15
+SILENCE_MS = 30_000  # the kernel gives up on a peer that acknowledges nothing for so long
+
+
+@dataclass(slots=True)
+class FabricTransport:
+    """Opens sessions over SSH. One of these serves a whole rollout: it holds the governor and what was read once.
+
+    ``command`` is what every session runs; tests put other shells into it.
+    """
+
+    command: str = CONSTANT
+    governor: Governor = field(default_factory=Governor)
+    known_hosts: KnownHosts = field(default_factory=KnownHosts)
+    key_files: KeyFiles = field(default_factory=KeyFiles)
+    _config: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, host: HostName, connection: Connection) -> SshSession:
+        """Connect, verify the host key and authenticate, all within ``connect_timeout_s``.
+
+        Raises HostKeyRefused, or Unreachable with what to do. Waiting for a place among the
+        logins of others is not counted.
+        """
+        label = f"{host} ({connection.user or local_user()}@{connection.address}:{connection.port})"
+        with self.governor.place((connection.address.lower(), connection.port)):
+            deadline = Deadline.after(connection.connect_timeout_s)
+            try:
+                return insist(partial(self._attempt, label, connection, deadline), deadline)
+            except (Dropped, NotLetIn) as e:
+                raise Unreachable(f"{label}: {e}") from None
+            except HostKeyRefused as e:
+                raise HostKeyRefused(f"{label}: {e}") from None
+            except TimeoutError:
+                raise Unreachable(
+                    f"{label}: no SSH session within {connection.connect_timeout_s:g} s (connect_timeout). "
+                    "Is it up, and may this machine reach its port?"
+                ) from None
+            except OSError as e:
+                raise Unreachable(f"{label}: {_network(e)}") from None
+
+    def _attempt(self, label: str, connection: Connection, deadline: Deadline) -> SshSession:
+        knock = Knock(self, label, connection, deadline)
+        return bounded(knock.connect, deadline, abandon=knock.abandon, late=SshSession.close)
+
+    def config(self) -> Any:
+        """Return fabric's configuration, built once: no file of the user's or the machine's is read into it."""
+        import fabric
+
+        with self._lock:
+            if self._config is None:
+                off = {"load_ssh_configs": False, "forward_agent": False}
+                self._config = fabric.Config(lazy=True, overrides=off)
+            return self._config
+
+
+@dataclass(slots=True)
+class Knock:
+    """One attempt to connect: holds the socket, so that the deadline can close it."""
+
+    transport: FabricTransport
+    label: str
+    connection: Connection
+    deadline: Deadline
+    sock: socket.socket | None = None
+    line: Any = None
+    given_up: bool = False
+
+    def connect(self) -> SshSession:
+        """Return a session, or raise Dropped, NotLetIn, HostKeyRefused or OSError; nothing is left open then."""
+        try:
+            return self._connect()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _connect(self) -> SshSession:
+        to = self.connection
+        sock = self.sock = socket.create_connection((to.address, to.port), timeout=max(0.001, self.deadline.left()))
+        _tune(sock)
+        if self.given_up:
+            raise TimeoutError
+        recorded = self.transport.known_hosts.about(to.known_hosts, to.address, to.port).types
+        owner = self._owner(sock, recorded)
+        self._open(owner)
+        self.line.set_keepalive(KEEPALIVE_S)
+        return SshSession(label=self.label, line=self.line, sock=sock, owner=owner, command=self.transport.command)
+
+    def _owner(self, sock: socket.socket, recorded: tuple[str, ...]) -> Any:
+        import fabric
+
+        to = self.connection
+        user = to.user or local_user()
+        asked = {
+            "sock": sock,
+            "transport_factory": partial(self._wire, recorded),
+            "auth_strategy": Login(self.transport.key_files, user, to.key_files),
+            "timeout": self.deadline.left() + 5,  # ours ends first, and says so
+        }
+        owner = fabric.Connection(
+            "host", user=user, port=to.port, config=self.transport.config(), gateway=False, connect_kwargs=asked
+        )
+        owner.client.set_missing_host_key_policy(Verified(self))
+        return owner
+
+    def _wire(self, recorded: tuple[str, ...], sock: Any, **_: Any) -> Any:
+        self.line = ciphers.wire(sock, recorded, self.deadline.left() + 5)
+        return self.line
+
+    def _open(self, owner: Any) -> None:
+        import paramiko
+
+        try:
+            owner.open()
+        except (paramiko.IncompatiblePeer, paramiko.MessageOrderError) as e:
+            raise NotLetIn(
+                f"no common ground with its SSH server, whose algorithms are too old: {one_line(str(e))}."
+            ) from None
+        except (paramiko.SSHException, EOFError, ConnectionError) as e:
+            # Before a key was offered: too many logins at once, or an sshd that is stopping.
+            said = one_line(str(e)) or "end of stream"
+            raise Dropped(f"its SSH server hung up before a key was offered ({said}).") from None
+
+    def abandon(self) -> None:
+        """Close whatever is open: every wait on it ends."""
+        self.given_up = True
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+            self.sock.close()
+        if self.line is not None:
+            self.line.close()
+
+
+@dataclass(slots=True)
+class Verified:
+    """The policy that the SSH client asks about every host key (it is given no key to compare by itself)."""
+
+    knock: Knock
+
+    def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
+        """Accept the key, or raise HostKeyRefused."""
+        del client, hostname  # the library's idea of the name; ours is what the play says
+        to = self.knock.connection
+        self.knock.transport.known_hosts.judge(
+            Key(type=key.get_name(), blob=key.asbytes()),
+            to.known_hosts,
+            to.address,
+            to.port,
+            accept_new=to.host_keys == "accept-new",
+        )
+
+
+def _tune(sock: socket.socket) -> None:
+    """Small messages leave at once, and a peer that is gone is noticed by the kernel, since the library does not."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    silence = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if silence is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, silence, SILENCE_MS)
+
+
+def _network(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens on that port. Is sshd running there?"
+    if isinstance(error, socket.gaierror):
+        return f"its name does not resolve ({one_line(str(error.strerror))}). Check the inventory's address."
+    return f"no connection: {one_line(str(error))}."
