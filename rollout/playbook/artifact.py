@@ -47,15 +47,15 @@ def _wrong(written: str, path: str, place: Place) -> list[Problem]:
     except (OSError, ValueError) as error:
         said = (error.strerror if isinstance(error, OSError) else None) or "it cannot be a path"
         instead = "Relative paths begin at the playbook's folder."
-        return [problem(place, "E_ARTIFACT", f"The artifact {quoted(path)} cannot be read: {said}.", "", instead)]
+        return [problem(place, "E_ARTIFACT", f"The artifact {quoted(written)} cannot be read: {said}.", "", instead)]
     if stat.S_ISDIR(mode):
         return []
     if not stat.S_ISREG(mode):
-        what = f"The artifact {quoted(path)} is neither a file nor a directory."
+        what = f"The artifact {quoted(written)} is neither a file nor a directory."
         why = "A link may name something else by the time it is sent." if stat.S_ISLNK(mode) else ""
         return [problem(place, "E_NOT_FILE", what, why, "Name the file itself.")]
     if not path.endswith(ARCHIVES):
-        return [problem(place, "E_ARTIFACT", f"{quoted(path)} is no archive that is read here.", instead=_KINDS)]
+        return [problem(place, "E_ARTIFACT", f"{quoted(written)} is no archive that is read here.", instead=_KINDS)]
     return []
 
 

@@ -87,6 +87,8 @@ def _problem(detail: ErrorDetails, where: Path, play: Node) -> Problem:
 
 def _instead(said: Mapping[str, Any], node: Node) -> str:
     """Return what to write instead; a number that should be a text is shown as it was written."""
+    if said["instead"] == "Put it in quotes." and _templated(node):
+        return "Add `| string` to the expression."
     if said["instead"] == "Put it in quotes." and isinstance(node, Scalar) and node.plain and not node.templated:
         return f'Write `"{node.text[:40]}"`.'
     return str(said["instead"])

@@ -26,7 +26,7 @@ from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.source import Source, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
-from rollout.playbook.vars import Said, Variables
+from rollout.playbook.vars import RESERVED, Said, Variables
 
 MAX_HOSTS = 20_000
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -285,6 +285,10 @@ class _Loading:
             self.source.warnings.append(f"{self.source.path}: the first batch of `serial` holds the whole fleet.")
         if resolver.parts.by_path["health", "checks"].node is None:
             self.source.warnings.append(f"{self.source.path}: without `health.checks` nothing is asked of a release.")
+        hidden = {n for h in hosts for n in self.inventory.hosts[h].variables if n in RESERVED}
+        if hidden:
+            names = ", ".join(sorted(hidden))
+            self.source.warnings.append(f"the inventory's {names} cannot be seen in templates: the names are ours.")
 
     def _made(
         self,

@@ -86,7 +86,7 @@ class Words:
 
 def _release(release_id: str, root: str) -> dict[str, str]:
     """Return what ``release`` is in templates."""
-    return {"id": release_id, "path": f"{root}/releases/{release_id}"}
+    return {"id": release_id, "path": f"{root.rstrip('/')}/releases/{release_id}"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +127,7 @@ class Resolver:
     folder: str
     chosen: Mapping[str, Any]
     kept: dict[tuple[HostName, str], Ask] = field(default_factory=dict)
+    matches: dict[str, frozenset[HostName]] = field(default_factory=dict)
 
     def __call__(self, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
         """Return the Ask of each host; raise InputError with every problem."""
@@ -163,10 +164,11 @@ class Resolver:
         """Return a template for each of Ansible's connection variables that is one on some host."""
         found: dict[Path, Scalar] = {}
         for host in ids:
+            known = self.words.inventory.hosts[host]
             for name in ANSIBLE:
-                raw = self.words.layer(host).get(name) if ("", name) not in found else None
-                if isinstance(raw, str) and has_template(raw):
-                    place = self.words.inventory.hosts[host].places.get(name, InventoryPlace(f"the variable {name}"))
+                raw = self.words.said.values.get(name, known.variables.get(name))
+                if isinstance(raw, str) and has_template(raw) and ("", name) not in found:
+                    place = known.places.get(name, InventoryPlace(f"the variable {name}"))
                     found["", name] = Scalar(
                         place=Place(file=place.file, line=place.line, column=place.column),
                         value="{{ " + name + " | default(none) }}",
@@ -199,8 +201,12 @@ class Resolver:
 
     def _groups_of(self, service: Any, host: HostName) -> dict[str, bool]:
         """Return which of the patterns that units name this host is of."""
-        patterns = {u.hosts for u in service.systemd or ()}
-        return {p: p == "all" or host in self.words.inventory.match(p) for p in patterns}
+        found = {}
+        for pattern in {u.hosts for u in service.systemd or ()} - {"all"}:
+            if pattern not in self.matches:
+                self.matches[pattern] = frozenset(self.words.inventory.match(pattern))
+            found[pattern] = host in self.matches[pattern]
+        return found
 
     def _server(self, pool: Pool, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> str:
         """Return the host's member in a pool, or nothing where it has none."""

@@ -150,11 +150,9 @@ def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
     if isinstance(error, SecurityError):
         return found | {"code": "E_TEMPLATE_UNSAFE", "what": f"This is not allowed in a template: {_sentence(error)}."}
     if isinstance(error, UndefinedError):
-        return found | {
-            "what": f"{_sentence(error)}.",
-            "near": scope.near(str(error)),
-            "name": scope.missing(str(error)),
-        }
+        name = scope.missing(str(error))
+        found["within"] = found["within"] or [v for v in [scope.unresolved.get(name)] if v]
+        return found | {"what": f"{_sentence(error)}.", "near": scope.near(str(error)), "name": name}
     if isinstance(error, TemplateError):
         return found | {"what": f"The template cannot be read: {_sentence(error)}.", "near": scope.near(str(error))}
     if isinstance(error, MemoryError | RecursionError | OverflowError):

@@ -97,6 +97,6 @@ _AMBIGUOUS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), lambda _: "a date"),
     (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda _: "infinity"),
     (re.compile(r"\.(nan|NaN|NAN)"), lambda _: "a value that is no number"),
-    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), _underscored),
-    (re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?"), lambda _: "a number"),
+    (re.compile(r"[-+]?[0-9]+(_[0-9]+)+"), _underscored),
+    (re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?"), lambda _: "a number"),
 )

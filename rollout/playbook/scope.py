@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, meta, nodes
+from jinja2 import StrictUndefined, Undefined, meta, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -112,7 +112,7 @@ def _whole(tree: nodes.Template, text: str) -> str | None:
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
         return None
     stripped = text.strip()
-    if isinstance(body[0].nodes[0], nodes.TemplateData) or stripped != text.strip("\n"):
+    if isinstance(body[0].nodes[0], nodes.TemplateData):
         return None
     if not (stripped.startswith("{{") and stripped.endswith("}}")):
         return None
@@ -145,6 +145,7 @@ class Scope:
         self.common = common
         self.own = own
         self.ready: dict[str, Any] = {}
+        self.unresolved: dict[str, str] = {}  # names that are not there -> the variable that is nothing but them
         self.within: list[str] = []  # variables being rendered; kept after an error, to tell where it was
 
     def find(self, name: str) -> Any:
@@ -164,6 +165,8 @@ class Scope:
             raise Refused("E_VAR_CYCLE", f"More than {MAX_CHAIN} variables refer to one another in a chain.")
         self.within.append(name)
         value = self.ready[name] = self._value(raw)
+        if isinstance(value, Undefined):
+            self.unresolved[str(value._undefined_name)] = name
         self.within.pop()
         return value
 

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, cast
 
 from rollout.errors import InputError, Problem, RolloutError
+from rollout.playbook.files import hidden_in, hidden_problem
 from rollout.playbook.nodes import Place, Scalar
 from rollout.playbook.said import escaped, problem, quoted
 from rollout.playbook.vars import Variables
@@ -165,8 +166,23 @@ def _rendered(template: Scalar, said: Mapping[str, Any], variables: Variables) -
     problems: dict[Problem, None] = {}
     for error in said["errors"]:
         problems[_problem(template, error, variables)] = None
-    failed = frozenset(e["host"] for e in said["errors"])
-    return Rendered(values=tuple(said.get("values", ())), problems=tuple(problems), failed=failed)
+    failed = {e["host"] for e in said["errors"]}
+    values = tuple(said.get("values", ()))
+    for host, value in enumerate(values):
+        for hidden in map(hidden_in, _texts(value)):
+            if hidden:
+                problems[hidden_problem(template.place, hidden)] = None
+                failed.add(host)
+    return Rendered(values=values, problems=tuple(problems), failed=frozenset(failed))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts inside a rendered value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _problem(template: Scalar, error: Mapping[str, Any], variables: Variables) -> Problem:

@@ -38,6 +38,8 @@ def text(value: object) -> str:
         refuse("E_TYPE", f"A text is expected, not {quoted(value)}.", instead="Put it in quotes.")
     if not value:
         refuse("E_TYPE", "A text is expected, and this one is empty.")
+    if "\n" in value:
+        refuse("E_TYPE", f"One line of text is expected, not {quoted(value)}.")
     return value
 
 

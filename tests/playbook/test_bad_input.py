@@ -1,0 +1,158 @@
+"""Bad input: each file in bad/ ends with the very lines that it must be answered with."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from rollout.errors import InputError, Problem
+from rollout.playbook.load import Options, load, validate
+from rollout.playbook.loader import read
+from rollout.playbook.said import render_problem
+from tests.playbook.fleet import fleet
+
+BAD = sorted((Path(__file__).parent / "bad").glob("*.yml"))
+PLAY = """\
+- app: shop
+  hosts: web
+  release: { artifact: app.tar, root: /srv/shop }
+  service: { systemd: shop.service }
+  load_balancers: none
+  health: { checks: [{ tcp: { port: 80 } }] }
+"""
+
+
+def problems(folder: Path, text: str | bytes, options: Options | None = None) -> list[str]:
+    """Validate a playbook, and return the one-line forms with the folder taken off."""
+    playbook = folder / "play.yml"
+    playbook.write_bytes(text if isinstance(text, bytes) else text.encode())
+    report = validate(playbook, fleet(folder), options or Options(environ={}))
+    assert (report.play is None) == bool(report.problems)
+    return [str(p).replace(f"{folder}/", "") for p in report.problems]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda p: p.stem)
+def test_every_bad_playbook_is_answered_as_written_in_it(bad: Path, tmp_path: Path) -> None:
+    text = bad.read_text()
+    expected = re.findall(r"^#= (.*)\n", text, re.MULTILINE)
+    assert expected
+    assert problems(tmp_path, text) == expected
+
+
+def test_the_catalogue_is_there() -> None:
+    rows = {int(p.stem[1:3]) for p in BAD if re.match(r"b\d\d_", p.stem)}
+    assert rows >= {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 21, 22, 23, 24, 25, 28, 29, 30}
+    assert rows >= {33, 37, 38, 40, 41, 42, 44, 45, 46, 67, 68, 73, 75}
+
+
+BYTES = [
+    pytest.param(b"- name: a\x00b\n", "play.yml:1:10: E_CONTROL_CHAR: The control character U+0000", id="B17 NUL"),
+    pytest.param(b"- name: \x1b[31m\n", "play.yml:1:9: E_CONTROL_CHAR: The control character U+001B", id="B17 ESC"),
+    pytest.param(b"- name: a\n- \xc2\x9b\n", "play.yml:2:3: E_CONTROL_CHAR: The control character U+009B", id="B17 C1"),
+    pytest.param(b"- a\r- b\n", "play.yml:1:4: E_CONTROL_CHAR: The control character U+000D", id="a lone CR"),
+    pytest.param("- hosts: w\u202eb\n".encode(), "play.yml:1:11: E_BIDI: The character U+202E", id="B18"),
+    pytest.param(b"- name: caf\xe9\n", "play.yml:1:12: E_ENCODING: Byte 0xe9 is not UTF-8.", id="B19 Latin-1"),
+    pytest.param("- name: x\n".encode("utf-16"), "play.yml: E_ENCODING: The file is UTF-16.", id="B19 UTF-16"),
+    pytest.param(b"", "play.yml:1:1: E_EMPTY: The file says nothing.", id="B21"),
+    pytest.param(b"[" * 5000, "play.yml:1:65: E_DEPTH: This is nested more than 64 levels deep.", id="B13"),
+    pytest.param(b"- " * 5000, "play.yml:1:129: E_DEPTH", id="B13 blocks"),
+    pytest.param(b"- forks: " + b"9" * 5000, "play.yml:1:10: E_RANGE: `999", id="B24"),
+    pytest.param(b"a: *b\n", "play.yml:1:4: E_YAML: The alias `*b` has no anchor", id="no anchor"),
+    pytest.param(b"#" * (4 << 20) + b"\n", "play.yml: E_SIZE: The file is larger than 4 MiB.", id="B26"),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), BYTES)
+def test_bytes_that_are_no_playbook(data: bytes, expected: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, data)
+    assert [f for f in found if f.startswith(expected)]
+    assert all(len(f) < 400 for f in found)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    assert problems(tmp_path, b"\xef\xbb\xbf" + PLAY.encode()) == []
+
+
+@pytest.mark.parametrize("name", ["a FIFO", "a directory", "a device", "nothing", "a socket's parent"])
+def test_what_is_no_file_is_refused_and_does_not_hang(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "play.yml"
+    if name == "a FIFO":
+        os.mkfifo(path)
+    elif name == "a directory":
+        path.mkdir()
+    elif name == "a device":
+        path = Path("/dev/zero")
+    elif name == "a socket's parent":
+        path = tmp_path / "nowhere" / "play.yml"
+    found = validate(path, fleet(tmp_path)).problems
+    assert [p.code for p in found] == ["E_NOT_FILE"]
+
+
+def test_a_file_that_anybody_may_write_is_warned_about(tmp_path: Path) -> None:
+    problems(tmp_path, PLAY)
+    (tmp_path / "play.yml").chmod(0o666)
+    play = load(tmp_path / "play.yml", fleet(tmp_path))
+    assert [w for w in play.warnings if "anybody" in w and "0666" in w]
+
+
+def test_an_alias_may_be_used_within_the_budget(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("a: &a [x, y]\nb: [*a, *a]\n")
+    assert read(str(tmp_path / "x.yml")).problems == ()
+
+
+def test_the_budget_counts_what_aliases_stand_for(tmp_path: Path) -> None:
+    def text(times: int) -> str:
+        return "a: &a [" + "x," * 998 + "]\nb: [" + "*a," * times + "]\n"
+
+    (tmp_path / "x.yml").write_text(text(98))
+    assert read(str(tmp_path / "x.yml")).problems == ()
+    (tmp_path / "x.yml").write_text(text(101))
+    with pytest.raises(InputError, match="E_ALIAS"):
+        read(str(tmp_path / "x.yml"))
+
+
+OPTIONS = [
+    (Options(limit="db1", environ={}), "--limit: E_LIMIT: `db1` leaves none of the play's 4 hosts."),
+    (Options(limit="web9", environ={}), "--limit: E_LIMIT: No host or group is called `web9`. Did you mean"),
+    (Options(environment="../prod", environ={}), "--env: E_NAME: The environment `../prod` cannot be used."),
+    (Options(environment="", environ={}), "--env: E_NAME: The environment `` cannot be used."),
+    (Options(extra_vars={"a-b": 1}, environ={}), "--extra-vars: E_VAR_NAME: `a-b` cannot name a variable."),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), OPTIONS)
+def test_what_the_command_line_says_is_checked_too(options: Options, expected: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, PLAY, options)
+    assert len(found) == 1
+    assert found[0].startswith(expected)
+
+
+def test_two_hosts_at_one_address_and_port(tmp_path: Path) -> None:
+    inventory = fleet(
+        tmp_path,
+        "[web]\nweb1 ansible_host=h\nweb2 ansible_host=h ansible_port=22\nweb3 ansible_host=h ansible_port=23\n",
+    )
+    (tmp_path / "play.yml").write_text(PLAY)
+    found = validate(tmp_path / "play.yml", inventory).problems
+    assert [p.code for p in found] == ["E_DUP_HOST"]
+    assert "`web2` and `web1`" in found[0].what
+
+
+def test_the_caret_stands_under_the_column() -> None:
+    found = Problem(file="f", line=7, column=3, code="E_X", what="W.", source="\ta\x1b: b")
+    assert render_problem(found) == "f:7:3: E_X: W.\n  7 |     a\\x1b: b\n    |      ^"
+
+
+def test_a_long_line_is_shown_around_the_column() -> None:
+    found = Problem(file="f", line=1, column=5001, code="E_X", what="W.", source="x" * 5000 + "y" + "x" * 5000)
+    picture = render_problem(found).split("\n")
+    assert len(picture[1]) < 140
+    assert picture[1][picture[2].index("^")] == "y"
+
+
+def test_what_is_shown_is_escaped() -> None:
+    shown = render_problem(Problem(file="f\x1b[2J", code="E_X", what="\u202eabc\n\r\x9b"))
+    assert shown == "f\\x1b[2J: E_X: \\u202eabc\\n\\r\\x9b"
