@@ -116,7 +116,7 @@ class Outside:
         stream, size = payload if payload is not None else (None, 0)
         script = frame.render(op, nonce, size)
         try:
-            raw = session.run(script, stream, deadline_s=op.timeout_s + GRACE_S)
+            raw = session.run(script, stream, deadline_s=op.timeout_s + GRACE_S, until=f"{nonce} end ".encode())
         except (Unreachable, OutcomeUnknown):
             self.sessions.drop(host, session)
             raise

@@ -24,7 +24,7 @@ _SHARE = lean(r"""
         link_share "$1" "$2"
     }
     share_text() {
-        case $1 in */*) mkdir -p "shared/${1%/*}";; esac
+        case $1 in */*) mkdir -p "shared/${1%/*}";; *) mkdir -p shared;; esac
         if [ -f "shared/$1" ] && printf %s "$4" | cmp -s - "shared/$1"; then chmod "$3" "shared/$1"
         else
             d=shared/$1.rollout-new
