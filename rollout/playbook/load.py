@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,16 +10,14 @@ from typing import Any
 
 from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory
-from rollout.model.check import Health
 from rollout.model.host import HostName
-from rollout.model.plan import OnFailure
-from rollout.model.play import ArtifactAsk, Play
-from rollout.model.pool import Drain
+from rollout.model.play import Play
 from rollout.playbook.artifact import artifact_of
 from rollout.playbook.checking import check
 from rollout.playbook.hostparts import of_each_host, server_path
+from rollout.playbook.making import Made
 from rollout.playbook.models import PlayModel
-from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, plain, templates
+from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, plain, templates
 from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, specs, twins
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
@@ -264,7 +261,16 @@ class _Loading:
         )
         self._try(resolver, model, pools, matched)
         self._warn(model, hosts, resolver)
-        return self._made(model, artifact, pools, resolver, matched, hosts)
+        made = Made(model=model, artifact=artifact, pools=specs(pools), resolve=resolver, matched=matched, hosts=hosts)
+        service = play.get("service")
+        return made.play(
+            environment=options.environment,
+            forks=options.forks,
+            seed=options.seed,
+            runs_nothing=isinstance(service, Scalar) and service.value == "none",
+            sources={**self.inventory.sources, **self.source.digests},
+            warnings=(*self.inventory.warnings, *self.source.warnings),
+        )
 
     def _try(self, resolver: Resolver, model: PlayModel, pools: Sequence[Pool], matched: Sequence[HostName]) -> None:
         """Render everything for every host once, so that what is wrong is known now."""
@@ -283,81 +289,13 @@ class _Loading:
         first = model.serial[0]
         if len(model.serial) > 1 and (first.count or 0) >= len(hosts) > 1:
             self.source.warnings.append(f"{self.source.path}: the first batch of `serial` holds the whole fleet.")
-        if resolver.parts.by_path["health", "checks"].node is None:
+        checks = resolver.parts.by_path["health", "checks"].node
+        if checks is None or (isinstance(checks, Listing) and not checks.items):
             self.source.warnings.append(f"{self.source.path}: without `health.checks` nothing is asked of a release.")
         hidden = {n for h in hosts for n in self.inventory.hosts[h].variables if n in RESERVED}
         if hidden:
             names = ", ".join(sorted(hidden))
             self.source.warnings.append(f"the inventory's {names} cannot be seen in templates: the names are ours.")
 
-    def _made(
-        self,
-        model: PlayModel,
-        artifact: ArtifactAsk,
-        pools: Sequence[Pool],
-        resolver: Resolver,
-        matched: tuple[HostName, ...],
-        hosts: tuple[HostName, ...],
-    ) -> Play:
-        """Return the values of a model as a play."""
-        seed = self.options.seed if self.options.seed is not None else random.SystemRandom().getrandbits(32)
-        ordered = _ordered(matched, model.order, seed)
-        left = frozenset(hosts)
-        h, f = model.health, model.on_failure
-        identity = h.identity
-        if "identity" not in h.model_fields_set and self._no_service():
-            identity = "none"
-        return Play(
-            name=model.name or model.app,
-            app=model.app,
-            environment=self.options.environment,
-            hosts=tuple(x for x in ordered if x in left),
-            matched=ordered,
-            order=model.order,
-            seed=seed if model.order == "shuffle" else 0,
-            serial=model.serial,
-            min_in_service=model.min_in_service,
-            max_failures=model.max_failures,
-            max_fail_percentage_ppm=model.max_fail_percentage,
-            allow_outage=model.allow_outage,
-            unreachable=model.unreachable,
-            forks=self.options.forks or model.forks,
-            release_id=model.release.id or "",
-            artifact=artifact,
-            pools=specs(pools),
-            drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
-            health=Health(
-                interval_s=h.interval,
-                start_period_s=h.start_period,
-                healthy_for_s=h.healthy_for,
-                deadline_s=h.deadline,
-                fall=h.fall,
-                watch_interval_s=h.watch_interval,
-                identity=identity,
-            ),
-            on_failure=OnFailure(revert=f.revert, before_switch=f.before_switch),
-            step_timeout_s=model.limits.step_timeout,
-            progress_deadline_s=model.limits.progress_deadline,
-            collect=f.collect == "default",
-            resolve=resolver,
-            sources={**self.inventory.sources, **self.source.digests},
-            warnings=(*self.inventory.warnings, *self.source.warnings),
-        )
-
-    def _no_service(self) -> bool:
-        node = self.source.play.get("service")
-        return isinstance(node, Scalar) and node.value == "none"
-
 
 _FAILED = object()
-
-
-def _ordered(hosts: Sequence[HostName], order: str, seed: int) -> tuple[HostName, ...]:
-    """Return hosts in the play's order."""
-    if order == "shuffle":
-        shuffled = list(hosts)
-        random.Random(seed).shuffle(shuffled)  # noqa: S311  an order, not a secret
-        return tuple(shuffled)
-    if order in ("sorted", "reverse_sorted"):
-        return tuple(sorted(hosts, reverse=order.startswith("reverse")))
-    return tuple(reversed(hosts)) if order == "reverse_inventory" else tuple(hosts)

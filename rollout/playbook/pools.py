@@ -100,7 +100,7 @@ def floor_problems(
     floor: Share | None, allow_outage: bool, pools: Sequence[Pool], matched: Sequence[HostName], place: Place
 ) -> list[Problem]:
     """Refuse a floor that is nothing without leave, or that never lets a host go."""
-    if floor is None:
+    if floor is None or not matched:
         return []
     sizes = [(p.spec.name, len(p.hosts)) for p in pools if p.hosts] or [(PoolName("the play"), len(matched))]
     for name, size in sizes:

@@ -142,6 +142,8 @@ class Resolver:
     def render(self, ids: Mapping[HostName, str]) -> tuple[dict[HostName, Ask], list[Problem]]:
         """Render and check everything for these hosts; a problem met on many hosts is told once."""
         found: dict[Problem, None] = {}
+        if not ids:
+            return {}, []
         parts = self.parts.all()
         wanted = dict(pair for p in parts for pair in p.templates) | self._connection_templates(ids)
         rendered: dict[Path, Rendered] = {}

@@ -114,6 +114,17 @@ def test_the_budget_counts_what_aliases_stand_for(tmp_path: Path) -> None:
         read(str(tmp_path / "x.yml"))
 
 
+def test_aliases_cannot_go_deeper_than_what_is_written(tmp_path: Path) -> None:
+    def text(levels: int) -> str:
+        return "a0: &a0 x\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, levels))
+
+    (tmp_path / "x.yml").write_text(text(63))
+    assert read(str(tmp_path / "x.yml")).problems == ()
+    (tmp_path / "x.yml").write_text(text(65))
+    with pytest.raises(InputError, match="E_DEPTH"):
+        read(str(tmp_path / "x.yml"))
+
+
 OPTIONS = [
     (Options(limit="db1", environ={}), "--limit: E_LIMIT: `db1` leaves none of the play's 4 hosts."),
     (Options(limit="web9", environ={}), "--limit: E_LIMIT: No host or group is called `web9`. Did you mean"),
@@ -128,6 +139,12 @@ def test_what_the_command_line_says_is_checked_too(options: Options, expected: s
     found = problems(tmp_path, PLAY, options)
     assert len(found) == 1
     assert found[0].startswith(expected)
+
+
+def test_a_pattern_that_finds_nothing_is_the_one_thing_said(tmp_path: Path) -> None:
+    text = PLAY.replace("hosts: web", "hosts: wob\n  min_in_service: 2").replace("/srv/shop", "'/srv/{{ http_port }}'")
+    found = problems(tmp_path, text)
+    assert [f.split(": ")[1] for f in found] == ["E_GROUP"]
 
 
 def test_two_hosts_at_one_address_and_port(tmp_path: Path) -> None:
