@@ -96,7 +96,7 @@ def _write(found: _Found, made: IO[bytes]) -> None:
 def _write_file(found: _Found, made: IO[bytes]) -> None:
     with io.FileIO(os.open(found.name, OPEN, dir_fd=found.folder), "rb") as file:
         status = os.fstat(file.fileno())
-        made.write(_header(found.path, tarfile.REGTYPE, status.st_size, executable=bool(status.st_mode & 0o111)))
+        made.write(_header(found.path, tarfile.REGTYPE, status.st_size, executable=bool(status.st_mode & 0o100)))
         left = status.st_size
         while left and (data := file.read(min(CHUNK, left))):
             made.write(data)

@@ -30,6 +30,8 @@ MAX_EXTRA = 64 * 1024  # bytes of one header's extensions
 OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
 PAX_RECORD = re.compile(rb"([1-9][0-9]{0,5}) ")
 PAX_REFUSED = re.compile(rb"GNU\..*|SCHILY\.(realsize|filetype)")
+IGNORED_FIELDS = (slice(100, 108), slice(108, 116), slice(116, 124), slice(136, 148))  # mode, owner, group, time
+PAX_NUMBERS = re.compile(rb"[0-9]{1,15}|-?[0-9]{1,15}(\.[0-9]{0,15})?")
 MEANING = (b"path", b"linkpath", b"size")
 
 
@@ -91,6 +93,7 @@ def _checked(block: bytes, at: int) -> bytes:
     if block[257:265] not in MAGICS or not said or not said[1] or int(said[1], 8) != real:
         hint = "Make it with `tar -cf` or `tar -czf`."
         raise ArtifactFault("E_ARCHIVE", f"there is no tar header at byte {at}.", hint)
+    _look_at_ignored(block, at)
     return block[156:157]
 
 
@@ -101,6 +104,14 @@ def _number(field: bytes, at: int) -> int:
     if not found or field[0] & 0x80:
         raise ArtifactFault("E_ARCHIVE", f"the header at byte {at} holds a number that is none, or below zero.")
     return int(found[1] or b"0", 8)
+
+
+def _look_at_ignored(block: bytes, at: int) -> None:
+    """Refuse numbers that are not used here, but that would make a host's tar give up."""
+    for part in IGNORED_FIELDS:
+        field = block[part]
+        if field[0] not in (0x80, 0xFF):
+            _number(field, at)
 
 
 def _text(field: bytes) -> bytes:
@@ -121,7 +132,7 @@ def _member(block: bytes, kind: bytes, extra: _Extra, at: int) -> Member:
     return Member(
         name=name,
         kind=KINDS[kind],
-        executable=bool(_number(block[100:108], at) & 0o111),
+        executable=bool(_number(block[100:108], at) & 0o100),
         size=size,
         target=extra.target if extra.target is not None else _text(block[157:257]),
         at=at,
@@ -175,6 +186,8 @@ def _pax(extra: _Extra, kind: bytes, data: bytes, at: int) -> None:
             raise ArtifactFault("E_MEMBER_TYPE", f"the header at byte {at} describes a sparse or dumped file.")
         if key == b"hdrcharset" and value not in (b"", b"ISO-IR 10646 2000 UTF-8"):
             raise ArtifactFault("E_MEMBER_NAME", f"the header at byte {at} says that names are not UTF-8.")
+        if key in (b"mtime", b"atime", b"ctime", b"uid", b"gid") and not PAX_NUMBERS.fullmatch(value):
+            raise ArtifactFault("E_ARCHIVE", f"the extended header at byte {at} has the {shown(key)} {shown(value)}.")
         if key not in MEANING:
             continue
         if kind == b"g" or not value or b"\0" in value:
