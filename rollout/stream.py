@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rollout.model.event import Event, Note, Record
 from rollout.ports import Journal, Sink
@@ -18,6 +19,14 @@ from rollout.ports import Journal, Sink
 NOTES_WAITING = 1_000  # more than a terminal can show before the next second
 
 S = TypeVar("S")
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A sink that wants to know what happened before it came, when a rollout is taken over."""
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        """Fold the past in; show none of it."""
 
 
 class Stream(Generic[S]):
@@ -29,6 +38,8 @@ class Stream(Generic[S]):
     def __init__(self, journal: Journal, fold: Callable[[S, Event], S], state: S, sinks: Iterable[Sink] = ()) -> None:
         """Begin at ``state``: what the journal holds already is folded in, and not shown again."""
         self.journal, self.fold, self.state = journal, fold, state
+        sinks = tuple(sinks)
+        _remind([sink for sink in sinks if isinstance(sink, Remembers)], journal)
         self._feeds = tuple(_Feed(sink, self._dropped) for sink in sinks)
 
     def record(self, events: Sequence[Event]) -> None:
@@ -63,6 +74,14 @@ class Stream(Generic[S]):
         for feed in self._feeds:
             feed.end()
         return tuple(type(feed.sink).__name__ for feed in self._feeds if not feed.join(until))
+
+
+def _remind(sinks: Sequence[Remembers], journal: Journal) -> None:
+    """Tell the sinks that ask what happened before; one that cannot take it fails later, by itself."""
+    past = journal.read() if sinks else ()
+    for sink in sinks if past else ():
+        with suppress(Exception):  # principle 12
+            sink.catch_up(past)
 
 
 class _Feed:

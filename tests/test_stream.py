@@ -119,3 +119,24 @@ def test_a_sink_that_hangs_blocks_nobody_loses_notes_and_keeps_events() -> None:
     assert stream.close(timeout_s=20) == ()
     assert sum(isinstance(item, BatchStarted) for item in slow.seen) == 3 * NOTES_WAITING
     assert sum(isinstance(item, Note) for item in slow.seen) <= NOTES_WAITING + 1
+
+
+@dataclass
+class Remembering(Watcher):
+    """A watcher that asks what happened before."""
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        self.seen.append(len(records))
+
+
+def test_a_sink_may_know_the_past_without_showing_it() -> None:
+    class Past(Memory):
+        def read(self) -> Sequence[Record]:
+            return [Record(rollout="r", seq=1, at="", event=batch(0), previous_hash="", hash="")]
+
+    asks, plain = Remembering(), Watcher()
+    stream = Stream(Past([]), count, 1, [asks, plain])
+    stream.record([batch(1)])
+    stream.close()
+    assert asks.seen == [1, batch(1)]
+    assert plain.seen == [batch(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     with ending(arguments) as end:
-        result = cli.main(arguments, prog_name="rollout", standalone_mode=False)
-        end.code = result if isinstance(result, int) else 0
+        end.code = _run(arguments)
     return end.code
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the command that is named.
+
+    Not by click's own ``main``: that takes any EOFError for Ctrl-C and any broken pipe, a socket's
+    too, for a reader that left.
+    """
+    if "_ROLLOUT_COMPLETE" in os.environ:
+        cli.main(arguments, prog_name="rollout")
+    try:
+        with cli.make_context("rollout", arguments) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
+    return result if isinstance(result, int) else 0

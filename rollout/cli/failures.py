@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,13 +37,10 @@ def ending(arguments: Sequence[str]) -> Iterator[End]:
     except click.ClickException as error:
         error.show()
         end.code = 2
-    except BrokenPipeError:
-        _no_more_output()
-        end.code = BROKEN_PIPE
     except RolloutError as error:
         end.code = _known(error, arguments)
-    except Exception as error:  # a bug of ours: nothing of it may reach the user as a traceback
-        end.code = _crashed(error, arguments)
+    except Exception as error:  # a bug of ours, or a reader that left: no traceback for either
+        end.code = BROKEN_PIPE if _reader_left(error) else _crashed(error, arguments)
 
 
 def _known(error: RolloutError, arguments: Sequence[str]) -> int:
@@ -101,8 +99,19 @@ def _say(text: str) -> None:
         pass
 
 
-def _no_more_output() -> None:
-    """Point stdout at nothing, so that the interpreter's own last flush is silent too."""
+def _reader_left(error: Exception) -> bool:
+    """Whether it was stdout's pipe that broke, and no socket's; then silence the last flush too."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # no real file: nothing that a reader could leave
+        return False
+    asked = select.poll()
+    asked.register(stdout, 0)
+    if not any(said & select.POLLERR for _, said in asked.poll(0)):
+        return False
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, stdout)
     os.close(nothing)
+    return True

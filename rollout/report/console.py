@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from rollout.model.event import Note, Record
 from rollout.model.host import HostName
-from rollout.report.board import Board, see, see_note
+from rollout.report.board import Board, see, see_note, seen_all
 from rollout.report.boardview import board_view
 from rollout.report.recap import Line, recap_of
 from rollout.report.text import clock, inert
@@ -19,7 +20,7 @@ from rollout.report.words import noted, said
 from rollout.store.store import utc_now
 
 LAST = 6  # events under the board
-MOODS = {"good": "bold green", "bold": "bold", "bad": "red", "warn": "yellow", "dim": "dim", "": ""}
+MOODS = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim", "": ""}
 
 
 class ConsoleSink:
@@ -36,6 +37,10 @@ class ConsoleSink:
         self.last: deque[str] = deque(maxlen=LAST)
         self.notes: dict[HostName, str] = {}
         self._live: Live | None = None
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        """Know what happened before this process took over."""
+        self.board = seen_all(records)
 
     def event(self, record: Record) -> None:
         """Fold one event in, and draw."""
@@ -65,7 +70,7 @@ class ConsoleSink:
     def _over(self) -> None:
         """Take the board away and leave the recap."""
         self.close()
-        self.console.print(*(line_text(line) for line in recap_of(self.board)), sep="\n", soft_wrap=True)
+        self.console.print(recap_view(recap_of(self.board)))
 
     def close(self) -> None:
         """Stop drawing and give the cursor back."""
@@ -74,14 +79,11 @@ class ConsoleSink:
             self._live = None
 
 
-def line_text(line: Line) -> Text:
-    """Return one line of the recap in its colours."""
-    style = MOODS[line.mood]
-    if (
-        not line.label
-        and line.text[:1].isupper()
-        and line.text.split(":")[0].isupper()
-        and not line.text.startswith(" ")
-    ):
-        return Text(line.text, f"bold {style}".replace("bold bold", "bold"))
-    return Text(f"  {line.label:8} ", "bold").append(line.text, style)
+def recap_view(lines: Sequence[Line]) -> RenderableType:
+    """Return the recap in its colours, long lines wrapped under their own column."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=10, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines[1:]:
+        grid.add_row(Text(f"  {line.label}", "bold"), Text(line.text, MOODS[line.mood]))
+    return Group(*(Text(line.text, f"bold {MOODS[line.mood]}") for line in lines[:1]), grid)

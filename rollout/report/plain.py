@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from rollout.model.event import Note, Record
-from rollout.report.board import Board, see
+from rollout.report.board import Board, see, seen_all
 from rollout.report.recap import recap_of, recap_text
 from rollout.report.text import ascii_only, clock, inert
 from rollout.report.words import noted, said
@@ -26,6 +26,10 @@ class PlainSink:
         self.board = Board()
         self._ascii = not _speaks_unicode(self.out)
         self._gone = False
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        """Know what happened before this process took over."""
+        self.board = seen_all(records)
 
     def event(self, record: Record) -> None:
         """Write one line; more for a failure, whose last lines are what people need."""

@@ -44,6 +44,7 @@ class Database:
         else:
             self._must_exist()
         self.engine = _engine(path)
+        self._writer = self.engine.execution_options(rollout_begin="IMMEDIATE")
         with self.reading() as connection:
             empty = _is_empty(connection, path)
         if empty:
@@ -62,7 +63,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a transaction that holds the write lock from its first moment."""
-        with self._said(), self.engine.execution_options(rollout_begin="IMMEDIATE").begin() as connection:
+        with self._said(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
 from rollout.model.plan import PlayPlan
 from rollout.store.schema import leases, releases, rollouts
+
+_HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
 
 
 def project(connection: Connection, chain: Sequence[Record]) -> None:
@@ -24,7 +26,7 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
             case RolloutFinished():
                 _ended(connection, record, record.event)
     last = chain[-1]
-    connection.execute(update(rollouts).where(rollouts.c.id == last.rollout).values(head=last.hash))
+    connection.execute(_HEAD, {"mine": last.rollout, "newest": last.hash})
 
 
 def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:

@@ -1,0 +1,170 @@
+"""The plan as people read it before anything runs: batches and waves, capacity, programs and ways back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rollout.errors import Reason
+from rollout.model.host import HostName
+from rollout.model.plan import HostPlan, Plan, PlayPlan, Step, Switch
+from rollout.report.curve import capacity, chart
+from rollout.report.text import count, duration, inert, names, size, table
+from rollout.report.words import doing
+
+BATCHES = 12  # shown in full; of more, the first and the last
+
+
+def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[str] = ()) -> list[str]:
+    """Return the whole plan as plain lines.
+
+    ``refusals``: why it cannot run, with the arithmetic; ``weaker``: what is weaker than it could be.
+    """
+    lines: list[str] = []
+    for play in plan.plays:
+        lines += [*_head(plan, play), "", *_batches(play), *_pools(play), "", *_programs(play)]
+    lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)
+    return [*lines, "", f"Plan {inert(plan.id)}, digest {plan.digest or '-'}"]
+
+
+def refusal_lines(refusals: Sequence[Reason]) -> list[str]:
+    """Return why there is no plan at all."""
+    return _refusals(refusals)[1:]
+
+
+def working(play: PlayPlan) -> list[HostName]:
+    """Return the hosts that have something to do."""
+    return [host for batch in play.batches for host in batch.hosts if play.hosts[host].steps]
+
+
+def _head(plan: Plan, play: PlayPlan) -> list[str]:
+    """Say what goes where, and within which limits."""
+    todo = working(play)
+    release = play.release
+    if not todo:
+        return [f"{inert(play.name)}: nothing to do: every host is on {release.id} already, in {plan.environment}"]
+    health, digest = play.health, release.artifact[:16]
+    lines = [
+        f"{inert(play.name)}: {play.app} {release.id} to {plan.environment}, {count(len(todo), 'host')} in "
+        f"{count(len(play.batches), 'batch', 'batches')}",
+        f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}",
+        f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
+        f"  failure   {_budget(play)}; when the release is at fault, {_scope(play)}",
+    ]
+    off = [f"  off target (unreachable): {names(play.off_target)}"] if play.off_target else []
+    return lines + off
+
+
+def _budget(play: PlayPlan) -> str:
+    """Say how many failures halt."""
+    if play.max_fail_percentage_ppm is not None:
+        return f"more than {play.max_fail_percentage_ppm / 10_000:g}% of a batch failed halts"
+    if play.max_failures == 0:
+        return "the first host that fails halts"
+    return f"{count(play.max_failures, 'host')} may fail, one more halts"
+
+
+def _scope(play: PlayPlan) -> str:
+    """Say what a bad release brings back."""
+    return {
+        "fleet": "every touched host goes back",
+        "batch": "the hosts of its batch go back",
+        "host": "the host alone goes back",
+        "none": "nothing goes back by itself",
+    }[play.on_failure.revert]
+
+
+def _batches(play: PlayPlan) -> list[str]:
+    """Return the batches, their waves parted by a bar."""
+    every = list(enumerate(play.batches, start=1))
+    if not every:
+        return []
+    shown = every if len(every) <= BATCHES else [*every[: BATCHES - 2], *every[-1:]]
+    lines = ["Batches (hosts leave together up to the bar; a gate stands after each batch):"]
+    for number, batch in shown:
+        if number == len(every) and len(shown) < len(every):
+            lines.append(f"   ...  {count(len(every) - len(shown), 'more batch', 'more batches')} like these")
+        lines.append(f"  {number:4d}  {_waves(batch.waves)}")
+    return lines
+
+
+def _waves(waves: Sequence[Sequence[HostName]]) -> str:
+    """Return the waves of one batch."""
+    hosts = sum(map(len, waves))
+    if hosts <= 16:
+        return " | ".join(names(wave, 16) for wave in waves)
+    sizes = sorted({len(wave) for wave in waves}, reverse=True)
+    each = f"{sizes[0]}" if len(sizes) == 1 else f"up to {sizes[0]}"
+    first = names([host for wave in waves for host in wave], 3)
+    return f"{hosts} hosts in {count(len(waves), 'wave')} of {each}: {first}"
+
+
+def _pools(play: PlayPlan) -> Iterator[str]:
+    """Yield the capacity of each pool while the plan runs."""
+    for pool in play.pools:
+        curve = capacity(play, pool)
+        if len(curve) == 1:
+            continue
+        how = "as written" if pool.written else "by default"
+        yield ""
+        yield (
+            f"Capacity of pool {inert(pool.spec.name)}: {pool.serving} of {pool.size} in service now, "
+            f"{min(curve)} at the lowest, floor {pool.floor} ({how})"
+        )
+        yield from chart(curve, pool.floor, pool.size)
+
+
+def _programs(play: PlayPlan) -> list[str]:
+    """Return each program once, each step with what undoes it, and the hosts that have it."""
+    groups: dict[tuple[str, ...], list[HostName]] = {}
+    batched = [host for batch in play.batches for host in batch.hosts]
+    known = set(batched)
+    for host in [*batched, *(host for host in play.hosts if host not in known)]:
+        groups.setdefault((play.hosts[host].note, *_steps(play.hosts[host])), []).append(host)
+    return [line for steps, hosts in groups.items() for line in _program(hosts, steps[1:], play.hosts[hosts[0]])]
+
+
+def _steps(plan: HostPlan) -> list[str]:
+    """Return the steps as a table: what is done, and its way back."""
+    if not plan.steps:
+        return []
+    rows = [
+        (f"  {number}.", doing(step.do) + (" (while it serves)" if number <= plan.staging else ""), _undo(step))
+        for number, step in enumerate(plan.steps, start=1)
+    ]
+    return table(("   ", "DOES", "WAY BACK (from the last step begun, upwards)"), rows)
+
+
+def _undo(step: Step) -> str:
+    """Say what undoes a step."""
+    return ", then ".join(map(doing, step.undo)) or "-"
+
+
+def _program(hosts: Sequence[HostName], steps: Sequence[str], plan: HostPlan) -> list[str]:
+    """Return one program and the hosts that have it."""
+    note = f" ({inert(plan.note, 200)})" if plan.note else ""
+    alone = "" if steps else " left alone"
+    return [f"{count(len(hosts), 'host')}{alone}{note}: {names(hosts)}", *steps, *_no_way_back(plan)]
+
+
+def _no_way_back(plan: HostPlan) -> list[str]:
+    """Say what a host without a previous release goes back to."""
+    if plan.previous or not any(isinstance(step.do, Switch) for step in plan.steps):
+        return []
+    return ["  nothing ran here before: its way back is to nothing"]
+
+
+def _notes(title: str, notes: Sequence[str]) -> list[str]:
+    """Return notes under their title."""
+    return ["", f"{title}:", *(f"  - {inert(note)}" for note in notes)] if notes else []
+
+
+def _refusals(refusals: Sequence[Reason]) -> list[str]:
+    """Return the reasons why this cannot run."""
+    if not refusals:
+        return []
+    lines = ["", "This is refused; nothing was changed:"]
+    for reason in refusals:
+        hosts = f" [{names(reason.hosts)}]" if reason.hosts else ""
+        lines.append(f"  {reason.code}: {inert(reason.what)}{hosts}")
+        lines += [f"      {inert(reason.instead)}"] if reason.instead else []
+    return lines

@@ -1,0 +1,132 @@
+"""Three lines for somebody who was woken up: what happened, why, what is so now, what to type."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout.model.host import HostName
+from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.report.recap import recap, recap_text, telling_line
+from rollout.report.show import story
+from tests.report import journals
+from tests.report.journals import Script
+
+REVERTED = """\
+REVERTED: shop 2.0.0 to default, after 22s (rollout r1, exit 4: every touched host is back as it was)
+  why      web2 failed at the health check (cause: the release): http :8080/healthz answered 500, 12 times in 20s
+           web2 said: 03:12:09 shop[811]: sqlite3.OperationalError: no such table: orders
+  now      2 hosts back on 1.0.0, in rotation: web1, web2
+           4 hosts not touched: web3, web4, web5, web6
+           2.0.0 is marked bad: apply refuses it without --allow-bad
+  next     rollout show r1 has the evidence; fix the release, give it a new id, and apply that
+  figures  6 hosts, 3 batches; out of rotation: median 7.0s, longest 8.0s
+"""
+
+GOOD = """\
+DONE: shop 2.0.0 to default, after 36s (rollout r1, exit 0)
+  now      6 hosts on 2.0.0, in rotation: web1, web2, web3, web4, web5, web6
+  next     nothing
+  figures  6 hosts, 3 batches; out of rotation: median 4.0s, longest 4.0s
+"""
+
+STRANDED = """\
+STRANDED: shop 2.0.0 to default, after 19s (rollout r1, exit 5: a person is needed)
+  why      web2 failed at the health check (cause: the release): http :8080/healthz answered 500, 12 times in 20s
+           web2 said: 03:12:09 shop[811]: sqlite3.OperationalError: no such table: orders
+  now      1 host back on 1.0.0, in rotation: web1
+           4 hosts not touched: web3, web4, web5, web6
+           STRANDED web2 (out of rotation, last known on 2.0.0, stuck at the switch of its way back): no route to \
+host since 03:12:31
+           OUT OF ROTATION: web2
+           2.0.0 is marked bad: apply refuses it without --allow-bad
+  next     look at web2 by hand; the evidence: rollout show r1
+           when it is mended, apply again: hosts that are right already are left alone
+  figures  6 hosts, 3 batches; out of rotation: median 8.0s, longest 8.0s
+"""
+
+ORPHANED = """\
+UNFINISHED: shop 2.0.0 to default, rolling for 3.0s (rollout r1)
+  now      1 host half-way: web1
+           2 hosts not touched: web2, web3
+           PERHAPS OUT OF ROTATION: web1
+  next     rollout status r1, and when its process is gone: rollout revert r1
+  figures  3 hosts, 2 batches; no host was out of rotation
+"""
+
+INTERRUPTED = """\
+HALTED: shop 2.0.0 to default, after 7.0s (rollout r1, exit 130: stopped by Ctrl-C; what was in flight is healed)
+  why      stopped by Ctrl-C (SIGINT)
+  now      1 host on 2.0.0, in rotation: web1
+           2 hosts not touched: web2, web3
+  next     rollout show r1 has the evidence; mend the cause and apply again: what is right already is left alone
+  figures  3 hosts, 2 batches; out of rotation: median 4.0s, longest 4.0s
+"""
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (journals.good(), GOOD),
+        (journals.reverted(), REVERTED),
+        (journals.stranded(), STRANDED),
+        (journals.orphaned(), ORPHANED),
+        (journals.interrupted(), INTERRUPTED),
+    ],
+    ids=["good", "reverted", "stranded", "orphaned", "interrupted"],
+)
+def test_the_recap(records: list[journals.Record], said: str) -> None:
+    *lines, last = recap_text(recap(records))
+    assert "\n".join(lines) + "\n" == said
+    assert last == f"  journal  {len(records)} records, head {records[-1].hash}"
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        ((), ""),
+        (("", "  "), ""),
+        (("starting", "ready"), "ready"),
+        (("KeyError: 'port'", "listening: 22"), "KeyError: 'port'"),
+        (("\x1b[31mpanic: boom\x1b[0m",), r"\x1b[31mpanic: boom\x1b[0m"),
+    ],
+)
+def test_the_line_that_says_most(tail: tuple[str, ...], said: str) -> None:
+    assert telling_line(tail) == said
+
+
+def test_a_failure_before_anything_was_touched_says_so() -> None:
+    script = Script()
+    of = script.begin(hosts=2)
+    full = Outcome(verdict=Verdict.FAILED, cause=Cause.HOST, summary="no room on /srv")
+    script.step(HostName("web1"), 0, of.plays[0].hosts[HostName("web1")].steps[0].do, outcome=full)
+    script.finish("halted", "1 failed, 0 allowed", 6)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "web1 failed at staging (cause: the host): no room on /srv" in text
+    assert "2 hosts not touched: web1, web2" in text
+    assert "no host was out of rotation" in text
+
+
+def test_the_story_holds_who_why_when_and_the_evidence() -> None:
+    lines = story(journals.reverted())
+    text = "\n".join(lines)
+    for part in (
+        "Begun      2026-11-23 03:12:00Z by alice on bastion",
+        "Message    summer sale",
+        "artifact " + "c" * 64,
+    ):
+        assert part in text
+    assert sum(" web2 " in line and "FAILED" in line for line in lines) == 1
+    at = lines.index(next(line for line in lines if line.startswith("Evidence of web2")))
+    assert [line[4:] for line in lines[at + 1 :]] == list(journals.SICK.tail)
+    assert "Evidence" not in "\n".join(story(journals.reverted(), evidence=False))
+
+
+def test_of_long_evidence_the_end_is_shown() -> None:
+    script = Script()
+    of = script.begin(hosts=1)
+    script.stage(of)
+    long = Outcome(verdict=Verdict.FAILED, cause=Cause.RELEASE, tail=tuple(f"line {n}" for n in range(1_000)))
+    script.forward(of, HostName("web1"), upto=3, outcome=long)
+    lines = story(script.records)
+    assert lines[-1] == "  | line 999"
+    assert "  (600 lines before these are left out)" in lines
