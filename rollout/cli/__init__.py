@@ -21,7 +21,7 @@ COMMANDS = {
     "show": ("rollout.cli.show:show", "One rollout's story, with the evidence."),
     "events": ("rollout.cli.events:events", "One rollout's journal, record by record."),
     "revert": ("rollout.cli.revert:revert", "Bring back what a rollout changed."),
-    "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts behind a real balancer, to try things on."),
+    "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),
 }
 
 

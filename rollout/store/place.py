@@ -91,12 +91,12 @@ def _check_file(path: Path) -> None:
         found = path.lstat()
     except FileNotFoundError:
         return
-    wrong = _wrong_with(found)
+    wrong = wrong_with(found)
     if wrong:
         raise StoreError(f"E_STATE_PLACE: {path} {wrong}. The journal must be a file of this user's alone.")
 
 
-def _wrong_with(found: os.stat_result) -> str:
+def wrong_with(found: os.stat_result) -> str:
     """Return what makes this file unfit for a journal, or nothing."""
     if not stat.S_ISREG(found.st_mode):
         return "is not a plain file"

@@ -16,7 +16,7 @@ import pytest
 from rollout.errors import Fenced, Held, InputError, StoreError
 from rollout.model.event import RevertStarted, RolloutFinished
 from rollout.model.host import HostName
-from rollout.store.place import state_url
+from rollout.store.place import state_url, wrong_with
 from rollout.store.store import Store, open_store
 from tests.store.stories import REVERTED, SUCCEEDED, started, step
 
@@ -243,11 +243,6 @@ def _wal_link(path: Path) -> None:
     path.with_name(path.name + "-wal").symlink_to("/dev/null")
 
 
-def _foreign(path: Path) -> None:
-    path.touch(mode=0o600)
-    os.chown(path, 12345, -1)
-
-
 def _not_a_database(path: Path) -> None:
     path.touch(mode=0o600)
     path.write_text("this is a text of some length " * 50)
@@ -269,7 +264,7 @@ def _newer(path: Path) -> None:
     [
         (_link, "E_STATE_PLACE"),
         (_wal_link, "-wal is not a plain file"),
-        (_foreign, "belongs to user 12345"),
+        (lambda path: path.symlink_to(path.parent / "made-by-us"), "E_STATE_PLACE"),
         (lambda path: path.touch(mode=0o644), "chmod 600"),
         (lambda path: path.mkdir(), "E_STATE_PLACE"),
         (lambda path: path.parent.chmod(0o777), "chmod o-w"),
@@ -284,6 +279,15 @@ def test_a_place_that_cannot_be_trusted_is_refused(tmp_path: Path, spoil: object
     spoil(folder / "state.db")  # type: ignore[operator]
     with pytest.raises(StoreError, match=said):
         open_store(str(folder / "state.db"))
+    assert not (folder / "made-by-us").exists(), "a link was followed"
+
+
+def test_another_users_file_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "f").touch(mode=0o600)
+    mine = list((tmp_path / "f").stat())
+    assert wrong_with(os.stat_result(mine)) == ""
+    mine[stat.ST_UID] += 1
+    assert "belongs to user" in wrong_with(os.stat_result(mine))
 
 
 def test_reading_makes_nothing(path: Path) -> None:
