@@ -26,7 +26,8 @@ def write_report(error: BaseException, arguments: Sequence[str]) -> str:
     """Write the report into the state folder; return a sentence that says where it is, or why there is none."""
     try:
         folder = default_folder() / "crashes"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # by itself: `parents` would leave it open
+        folder.mkdir(mode=0o700, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.txt"
         _write(folder / name, report(error, arguments))
     except (OSError, RolloutError) as problem:

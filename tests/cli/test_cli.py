@@ -253,4 +253,5 @@ def test_a_bug_of_ours_leaves_a_report_without_a_value(tmp_path: Path, capsys: p
     ):
         assert part in text
     assert "hunter2" not in text + said
-    assert report.stat().st_mode & 0o077 == 0
+    for private in (report, report.parent, report.parent.parent):
+        assert private.stat().st_mode & 0o077 == 0
