@@ -25,7 +25,7 @@ from rollout.errors import Reason, Refused
 from rollout.lab import needs, ports
 from rollout.lab.haproxy import Balancer
 from rollout.lab.hosts import MARK, LabHost, make_key, user_name
-from rollout.lab.processes import Proc, descendants, end, marked, seen, send
+from rollout.lab.processes import Proc, descendants, end, freeze, marked, seen, send
 from rollout.lab.state import FILE, LabState, load, locked
 
 MOST_HOSTS = 60
@@ -172,7 +172,7 @@ class Fleet:
     def freeze_host(self, name: str) -> None:
         """Stop a host's sshd and its sessions in their tracks: connections are accepted, nothing answers."""
         for proc in self._sshds(name):
-            send(proc, signal.SIGSTOP)
+            freeze(proc)
 
     def thaw_host(self, name: str) -> None:
         """Let a frozen host go on."""

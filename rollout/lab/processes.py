@@ -113,6 +113,12 @@ def send(proc: Proc, number: int) -> None:
             os.kill(proc.pid, number)
 
 
+def freeze(proc: Proc) -> None:
+    """Stop a process in its tracks; return when it has stopped."""
+    send(proc, signal.SIGSTOP)
+    wait_until(f"process {proc.pid} stops", lambda: not proc.alive or _stat(proc.pid)[:1] == ["T"])
+
+
 def end(procs: Iterable[Proc], grace_s: float = 3.0) -> None:
     """End processes: TERM, after ``grace_s`` (0: at once) KILL; return when none of them runs."""
     left = [p for p in procs if p.alive]
