@@ -6,6 +6,7 @@ which would leave a waiter behind when the controller has gone.
 The lock directory ``lock.d`` is never empty while it is held: it holds one directory named by its owner
 (process id, start, boot), and appears by one rename. A dead owner's is taken away by ``rmdir`` of that very
 name, which succeeds for one taker only; an empty ``lock.d`` is nobody's and may be removed by anybody.
+Let go, it is renamed to ``free``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ TEXT = lean(r"""
     lock() {
         myself
         if command -v flock >/dev/null 2>&1; then
-            { true >>.rollout/lock; } 2>/dev/null || refuse E_DISK "cannot write $root/.rollout/lock"
+            { true >>.rollout/lock; } 2>/dev/null || unwritten
             exec 9>>.rollout/lock
             try=tryflock
         else
@@ -33,6 +34,10 @@ TEXT = lean(r"""
             rest 0.1
         done
         { echo "$me" >.rollout/holder; } 2>/dev/null
+    }
+    unwritten() {
+        touch .rollout 2>/dev/null || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)"
+        refuse E_DISK "cannot make a lock below $root/.rollout: the disk is full"
     }
     tryflock() { flock -n 9; }
     held() {
@@ -46,7 +51,7 @@ TEXT = lean(r"""
         [ "${o#*.}" = "$boot" ] && stat "${1%%.*}" && [ "$start" = "${o%%.*}" ]
     }
     trydir() {
-        mkdir -p ".rollout/l.$token/$token" 2>/dev/null || refuse E_DISK "cannot make a lock below $root/.rollout"
+        mkdir -p ".rollout/l.$token/$token" 2>/dev/null || reuse || unwritten
         if [ ! -e .rollout/lock.d ] && mv -T ".rollout/l.$token" .rollout/lock.d 2>/dev/null; then
             unlock=dropdir
             return
@@ -60,5 +65,14 @@ TEXT = lean(r"""
         rmdir .rollout/lock.d 2>/dev/null
         return 1
     }
-    dropdir() { rmdir ".rollout/lock.d/$token" .rollout/lock.d; }
+    # A lock that is let go is kept for a disk without inodes: taking it again is two renames.
+    dropdir() {
+        for d in .rollout/free/*; do rmdir "$d" .rollout/free 2>/dev/null; done
+        mv -T .rollout/lock.d .rollout/free 2>/dev/null || rmdir ".rollout/lock.d/$token" .rollout/lock.d
+    }
+    reuse() {
+        rmdir ".rollout/l.$token" 2>/dev/null
+        mv -T .rollout/free ".rollout/l.$token" 2>/dev/null || return 1
+        for d in ".rollout/l.$token"/*; do mv -T "$d" ".rollout/l.$token/$token" || return 1; done
+    }
 """)

@@ -24,6 +24,7 @@ class Shell:
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    user: int | None = None
 
     def command(self) -> list[str]:
         """Return the constant command, as this shell being both the login shell and /bin/sh."""
@@ -32,7 +33,15 @@ class Shell:
     def send(self, data: bytes, timeout_s: float = 60) -> bytes:
         """Say ``data``; return what was printed."""
         return subprocess.run(
-            self.command(), input=data, stdout=subprocess.PIPE, env=dict(self.env), timeout=timeout_s, check=False
+            self.command(),
+            input=data,
+            stdout=subprocess.PIPE,
+            env=dict(self.env),
+            user=self.user,
+            group=self.user,
+            extra_groups=None if self.user is None else [],
+            timeout=timeout_s,
+            check=False,
         ).stdout
 
 
