@@ -12,6 +12,7 @@ from typing import Literal
 
 Broken = Literal["", "exits", "fails_later", "unhealthy", "deaf", "slow"]
 SERVER = Path(__file__).with_name("serve.py")
+CONTROL = Path(__file__).with_name("ctl.sh")
 
 
 def build_release(
@@ -32,6 +33,7 @@ def build_release(
     about = {"version": version, "broken": broken, "start_s": start_s, "after_s": after_s}
     files = {
         "VERSION": f"{version}\n".encode(),
+        "bin/ctl": CONTROL.read_bytes(),
         "bin/serve": SERVER.read_bytes(),
         "config/.keep": b"",
         "release.json": json.dumps(about, sort_keys=True).encode() + b"\n",
@@ -42,6 +44,13 @@ def build_release(
     path = folder / f"shop-{version}.tar.gz"
     path.write_bytes(_packed(f"shop-{version}", files))
     return path
+
+
+def demo_releases(folder: Path) -> None:
+    """Write the three releases that people try a lab with: v1 and v2 are good, v3 never becomes healthy."""
+    build_release(folder, "v1", start_s=0.2)
+    build_release(folder, "v2", start_s=0.2)
+    build_release(folder, "v3", "unhealthy", start_s=0.2)
 
 
 def _packed(top: str, files: dict[str, bytes]) -> bytes:

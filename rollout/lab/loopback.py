@@ -6,6 +6,7 @@
     DIR/known_hosts        the hosts' keys          DIR/client_key   what logs in to them
     DIR/haproxy.cfg        the balancer             DIR/state.json   what was started
     DIR/lab1/              a host: its key, its sshd's log, its home, srv/shop (the app's root)
+    DIR/releases/          the demo app's releases: v1, v2, and v3 which never becomes healthy
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from rollout.errors import Reason, Refused
 from rollout.lab import needs, ports
+from rollout.lab.app import demo_releases
 from rollout.lab.haproxy import Balancer
 from rollout.lab.hosts import MARK, LabHost, make_key, user_name
 from rollout.lab.processes import Proc, descendants, end, freeze, marked, seen, send
@@ -43,6 +45,7 @@ ansible_user={user}
 ansible_ssh_private_key_file={folder}/client_key
 known_hosts={folder}/known_hosts
 haproxy_socket={socket}
+releases={folder}/releases
 """
 
 
@@ -113,6 +116,11 @@ class Fleet:
     def client_key(self) -> Path:
         """The private key that every host lets in."""
         return self.folder / "client_key"
+
+    @property
+    def releases(self) -> Path:
+        """Where the demo app's releases v1, v2 and v3 are."""
+        return self.folder / "releases"
 
     @property
     def haproxy_socket(self) -> Path:
@@ -222,6 +230,7 @@ class Fleet:
             host.write(authorized, self.state.mark)
         self.known_hosts.write_text("".join(h.known_hosts_line + "\n" for h in self.hosts), encoding="ascii")
         self.inventory.write_text(_inventory(self), encoding="utf-8")
+        demo_releases(self.releases)
         self.balancer().write(self.hosts)
         self.start_haproxy()
         for host in self.hosts:
@@ -298,8 +307,8 @@ def _end_all(state: LabState) -> None:
 
 def _remove(folder: Path, state: LabState) -> None:
     """Remove what a lab wrote, and the folder when nothing else is in it."""
-    for host in state.hosts:
-        shutil.rmtree(host.folder, ignore_errors=True)
+    for place in (folder / "releases", *(host.folder for host in state.hosts)):
+        shutil.rmtree(place, ignore_errors=True)
     names = ("inventory.ini", "known_hosts", "authorized_keys", "client_key", "client_key.pub")
     for name in (*names, "haproxy.cfg", "haproxy.log", "admin.sock", FILE):
         (folder / name).unlink(missing_ok=True)
