@@ -19,6 +19,7 @@ from rollout.app.request import Request, package_of, play_of, store_of
 from rollout.app.signals import heeded
 from rollout.engine.machine import evolve, initial
 from rollout.engine.state import State
+from rollout.errors import StoreError
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan
@@ -128,6 +129,11 @@ def perform(run: Run, *facts: Event) -> int:
     try:
         with heeded(inbox.put, run.showing.say, bound_s), _heartbeat(run.store, run.rollout):
             state = runner.run(*facts)
+    except StoreError:
+        run.outside.sessions.close()
+        stream.close()
+        _name_unknown(run, stream.state)
+        raise
     except Aborted as stop:
         run.outside.sessions.close()
         stream.close()

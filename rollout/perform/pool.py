@@ -54,6 +54,7 @@ class Seat:
     forced: str = ""  # what the drain's deadline did
     killed_at: float = 0.0
     as_found: bool = False  # it served nobody before: ready is all, whatever its balancer thinks of it
+    shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
 

@@ -7,7 +7,7 @@ which put it back is noticed and undone at once (I21).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from rollout.errors import BalancerError
 from rollout.model.event import Note, PoolReasserted
@@ -106,8 +106,21 @@ class PoolWorker:
         await self.carry_out(found)
         self.record(found, seen)
         self.confirm(seen, found)
+        self.show(seen)
         if found.write:
             await self.read_back()
+
+    def show(self, seen: PoolState) -> None:
+        """Note who waits for the floor and who still drains, when that has changed."""
+        for seat in self.books.seats.values():
+            state = seen.members.get(seat.member)
+            if seat.stand not in (Stand.WAITING, Stand.DRAINING) or state is None:
+                continue
+            about: Literal["waiting", "draining"] = "waiting" if seat.stand is Stand.WAITING else "draining"
+            text = f"{state.sessions} sessions" if about == "draining" else "until the floor lets it leave"
+            if seat.shown != text:
+                seat.shown = text
+                self.desk.note(Note(about=about, host=seat.host, text=text))
 
     async def carry_out(self, found: Turn) -> None:
         """Write what the turn found, then answer."""

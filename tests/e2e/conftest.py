@@ -1,0 +1,36 @@
+"""One fleet of real hosts behind a real HAProxy per test process, brought to a known release for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout.lab.loopback import Fleet
+from tests.e2e.lab import Lab
+
+HOSTS = 4
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    made = Fleet.up(tmp_path_factory.mktemp("e2e") / "lab", HOSTS, check_ms=100)
+    yield made
+    made.down()
+
+
+@pytest.fixture
+def lab(fleet: Fleet, tmp_path: Path) -> Lab:
+    """A fleet on a release of its own, served by every host, recorded in a state of its own."""
+    lab = Lab(fleet=fleet, folder=tmp_path)
+    lab.clean()
+    return lab
+
+
+@pytest.fixture
+def served(lab: Lab) -> Lab:
+    """The same with release ``v1`` rolled out and kept."""
+    done = lab.apply("v1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return lab

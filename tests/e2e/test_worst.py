@@ -1,0 +1,175 @@
+"""The worst nights: a killed controller, signals, a reload, swapped keys, sessions that never end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from rollout.lab.hosts import make_key
+from tests.e2e.lab import Lab
+
+pytestmark = pytest.mark.lab
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    text, _ = process.communicate(timeout=120)
+    return text
+
+
+def step_is_begun(lab: Lab, action: str) -> bool:
+    """Whether the newest rollout has written down that a step begins."""
+    rollouts = lab.type("history", "--state", str(lab.state), "--json")
+    if rollouts.returncode or len(lab.read("history")) < 2:
+        return False
+    events = [e["event"] for e in lab.events(lab.last()["id"])]
+    return any(e["kind"] == "step_started" and e["action"]["kind"] == action for e in events)
+
+
+def out(lab: Lab) -> list[str]:
+    return [h for h in lab.hosts if not lab.member(h).in_rotation]
+
+
+def test_a_controller_killed_after_its_deregister_is_taken_over_by_revert(served: Lab) -> None:
+    served.release("v2", start_s=1.0)
+    process = served.begin("v2", "-y", "--output", "plain")
+    served.wait(lambda: out(served), "a host that leaves")
+    process.kill()
+    process.wait(timeout=20)
+    assert out(served), "the fleet is left as the dead controller left it"
+    second = served.apply("v2")
+    assert second.returncode == 7
+    rollout = served.last()["id"]
+    assert rollout in second.stderr
+    back = served.type("revert", rollout, "--state", str(served.state), "--output", "plain")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert served.all_on("v1")
+    again = served.type("revert", rollout, "--state", str(served.state))
+    assert again.returncode == 8
+    assert "E_FINISHED" in again.stderr
+
+
+def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab) -> None:
+    served.release("v2", start_s=1.0)
+    process = served.begin("v2", "-y", "--output", "plain")
+    served.wait(lambda: out(served), "a host that leaves")
+    second = served.type(*served.words_of("apply", "v2"))
+    assert second.returncode == 7
+    assert "E_HELD" in second.stderr
+    finish(process)
+    assert process.returncode == 0
+    assert served.all_on("v2")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_halts_and_heals_what_is_in_flight(served: Lab, number: int, code: int) -> None:
+    served.release("v2", start_s=1.0)
+    process = served.begin("v2", "-y", "--output", "plain", healthy_for="1s")
+    served.wait(lambda: out(served), "a host that leaves")
+    os.kill(process.pid, number)
+    text = finish(process)
+    assert process.returncode == code, text
+    assert not out(served), "nothing is left drained"
+    state = served.truth()
+    assert all(current == serving for current, serving, _ in state.values()), state
+    assert sum(current == "v2" for current, _, _ in state.values()) <= 1, "no further host left"
+
+
+def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(served: Lab) -> None:
+    served.release("v2", start_s=2.5)
+    process = served.begin("v2", "-y", "--output", "plain")
+    host = served.wait(lambda: out(served), "a host that leaves")[0]
+    served.wait(lambda: served.current(host) == "v2", "the switch")
+    served.fleet.reload_haproxy()
+    text = finish(process)
+    assert process.returncode == 0, text
+    events = [e["event"] for e in served.events(served.last()["id"])]
+    forgotten = [e for e in events if e["kind"] == "pool_reasserted"]
+    assert forgotten
+    assert host in forgotten[0]["hosts"]
+    assert served.all_on("v2")
+
+
+def test_a_host_with_a_swapped_key_is_refused_and_nothing_leaves(served: Lab) -> None:
+    host = served.fleet.host("lab2")
+    kept = {p: p.read_bytes() for p in host.host_key.parent.glob(host.host_key.name + "*")}
+    try:
+        served.fleet.stop_host("lab2")
+        for path in kept:
+            path.unlink()
+        make_key(host.host_key, "another")
+        host.start()
+        done = served.apply("v2")
+        assert done.returncode == 6
+        assert "lab2" in done.stderr
+        assert "key" in done.stderr
+        assert served.all_on("v1")
+    finally:
+        served.fleet.stop_host("lab2")
+        subprocess.run(["pkill", "-f", f"sshd.*{host.folder}/"], check=False)
+        for path, content in kept.items():
+            path.write_bytes(content)
+        served.fleet.start_host("lab2")
+
+
+def test_an_unreachable_host_is_refused_before_anything_leaves(served: Lab) -> None:
+    served.fleet.stop_host("lab4")
+    try:
+        done = served.apply("v2")
+        assert done.returncode == 6
+        assert "E_UNREACHABLE" in done.stderr
+        assert "lab4" in done.stderr
+    finally:
+        served.fleet.start_host("lab4")
+    assert served.all_on("v1")
+
+
+@contextmanager
+def endless(lab: Lab) -> Iterator[str]:
+    """Hold a request open through the balancer; yields the host that serves it."""
+    at = urlsplit(lab.fleet.url)
+    with socket.create_connection((at.hostname, at.port), timeout=5) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx")
+        busy = lab.wait(lambda: [h for h in lab.hosts if lab.member(h).sessions], "a session")
+        yield busy[0]
+
+
+@pytest.mark.parametrize(("policy", "code"), [("fail", 3), ("proceed", 0), ("kill", 0)])
+def test_sessions_that_never_end_meet_the_drains_deadline(served: Lab, policy: str, code: int) -> None:
+    with endless(served) as host:
+        drain = f"{{ deadline: 1s, on_deadline: {policy} }}"
+        done = served.apply("v2", "--limit", host, play={"drain": drain})
+        assert done.returncode == code, done.stdout + done.stderr
+    assert served.current(host) == ("v2" if code == 0 else "v1")
+    served.wait(lambda: served.member(host).in_rotation, "it is back in rotation")
+
+
+def test_the_state_is_named_in_ci(served: Lab) -> None:
+    words = [w for w in served.words_of("apply", "v1") if w not in ("--state", str(served.state))]
+    done = served.type(*words, env={"CI": "true", "ROLLOUT_STATE": ""})
+    assert done.returncode == 6
+    assert "--state" in done.stderr
+
+
+def test_a_network_that_is_cut_in_the_middle_ends_with_everybody_named(served: Lab) -> None:
+    served.release("v2", start_s=2.0)
+    extra = "min_in_service: 2\n  limits: { step_timeout: 3s }"
+    process = served.begin("v2", "-y", "--output", "plain", deadline="4s", extra=extra)
+    host = served.wait(lambda: out(served), "a host that leaves")[0]
+    served.wait(lambda: served.current(host) == "v2", "the switch")
+    served.fleet.freeze_host(host)
+    try:
+        text = finish(process)
+    finally:
+        served.fleet.thaw_host(host)
+    assert process.returncode == 5, text
+    assert host in text
+    assert not served.member(host).in_rotation, "a stranded host stays out"
+    others = {h: t for h, t in served.truth().items() if h != host}
+    assert set(others.values()) == {("v1", "v1", True)}
