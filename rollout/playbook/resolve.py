@@ -26,7 +26,7 @@ from rollout.playbook.hostparts import (
     shared_of,
 )
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template
-from rollout.playbook.pools import Pool
+from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.templates import Rendered, Renderer
 from rollout.playbook.vars import Said, Variables, shared
@@ -186,7 +186,8 @@ class Resolver:
             server = self._server(pool, host, number, rendered)
             if server:
                 members[PoolName(pool.spec.name)] = Member(server)
-        if problems or None in values.values() or len(members) < sum(host in p.hosts for p in self.pools):
+        needed = {("release", "root"), ("service",)} <= values.keys()
+        if problems or not needed or None in values.values() or len(members) < sum(host in p.hosts for p in self.pools):
             return None, problems
         service = values[("service",)]
         checks = values.get(("health", "checks"))
@@ -204,11 +205,20 @@ class Resolver:
     def _groups_of(self, service: Any, host: HostName) -> dict[str, bool]:
         """Return which of the patterns that units name this host is of."""
         found = {}
-        for pattern in {u.hosts for u in service.systemd or ()} - {"all"}:
-            if pattern not in self.matches:
-                self.matches[pattern] = frozenset(self.words.inventory.match(pattern))
-            found[pattern] = host in self.matches[pattern]
+        for index, unit in enumerate(service.systemd or ()):
+            if unit.hosts not in self.matches:
+                self.matches[unit.hosts] = self._matching(unit.hosts, index)
+            found[unit.hosts] = host in self.matches[unit.hosts]
         return found
+
+    def _matching(self, pattern: str, unit: int) -> frozenset[HostName]:
+        """Return the hosts of a unit's pattern; one that cannot be read is kept as a problem of the service."""
+        try:
+            return frozenset(self.words.inventory.match(pattern))
+        except InputError as error:
+            place = descend(self.parts.play, ("service", "systemd", unit, "hosts"))[1]
+            self.parts.by_path["service",].problems += [at_place(p, place) for p in error.problems]
+            return frozenset()
 
     def _server(self, pool: Pool, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> str:
         """Return the host's member in a pool, or nothing where it has none."""

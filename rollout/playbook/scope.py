@@ -185,7 +185,7 @@ class Scope:
         with self.jinja.seeing(self):
             if template.whole is not None:
                 return template.whole()
-            return "".join(_bounded(template.parts.generate()))
+            return template.parts.render()
 
     def names_behind(self, template: Template) -> set[str]:
         """Return every name that a template looks up, through the variables all hosts share."""
@@ -211,16 +211,6 @@ class Scope:
         if "filter" in message:
             known = [*environment.filters]
         return next(iter(difflib.get_close_matches(name, known[:10_000], n=1, cutoff=0.7)), "") if name else ""
-
-
-def _bounded(pieces: Iterator[str]) -> Iterator[str]:
-    """Yield a template's output while it is not too much."""
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > 1 << 20:
-            raise Refused("E_TEMPLATE_LIMIT", "The value is larger than 1 MiB.")
-        yield piece
 
 
 def _holds_template(raw: Any) -> bool:

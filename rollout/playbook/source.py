@@ -142,13 +142,18 @@ def variable_files(source: Source, paths: Sequence[str], place: Place) -> list[N
         try:
             document = read(os.path.normpath(os.path.join(os.path.dirname(source.path), written)))
         except InputError as error:
-            source.problems += error.problems
+            source.problems += [p if p.line else _named_here(p, written, place) for p in error.problems]
             continue
         source.problems += document.problems
         source.warnings += document.text.warnings
         source.digests[document.text.file] = document.text.digest
         found.append(document.root)
     return found
+
+
+def _named_here(found: Problem, written: str, place: Place) -> Problem:
+    """Return the problem of a file as a whole, at the place that names the file."""
+    return problem(place, found.code, f"{quoted(written)}: {found.what}", found.why, found.instead)
 
 
 def _inside(folder: str, written: str) -> bool:
