@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import click
@@ -83,6 +82,12 @@ def _show(fleet: Fleet, as_json: bool) -> None:
     click.echo(f"\nusers come in at   {fleet.url}")
     click.echo(f"HAProxy            {f'pid {haproxy.pid}' if haproxy else 'does not run'}, {fleet.haproxy_socket}")
     click.echo(f"inventory          {fleet.inventory}")
+    click.echo(f"\nTry: rollout apply playbooks/demo.yml -i {_short(fleet.inventory)} -e version=v1")
+
+
+def _short(path: Path) -> str:
+    """Return a path as one types it from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _cell(value: object) -> str:
@@ -98,7 +103,7 @@ def _seen(fleet: Fleet, host: LabHost) -> dict[str, object]:
         "sshd": sshd and sshd.pid,
         "app_port": host.app_port,
         "apps": fleet.apps(host.name),
-        "serves": _served(host.app_port),
+        "serves": fleet.serves(host),
         "in_haproxy": _members(fleet).get(host.name),
     }
 
@@ -109,15 +114,3 @@ def _members(fleet: Fleet) -> dict[str, str]:
         return fleet.balancer().members(next(iter(fleet.urls)))
     except OSError:
         return {}
-
-
-def _served(port: int) -> str | None:
-    """Return what an app answers at `/`, cut short; None when nobody does."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/", headers={"Connection": "close"})
-        return connection.getresponse().read(64).decode("utf-8", "replace").strip()
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()

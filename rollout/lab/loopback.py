@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from rollout.errors import Reason, Refused
@@ -82,7 +83,7 @@ class Fleet:
                 what = f"the lab in {path} has {len(state.hosts)} hosts, not {hosts}."
                 raise Refused(Reason(code="E_LAB_SIZE", what=what, instead="Type: rollout lab down"))
             fleet = cls(path, state)
-            fleet._ensure()
+            fleet._ensured(new=load(path) is None)
         return fleet
 
     @classmethod
@@ -159,6 +160,18 @@ class Fleet:
         """Return the pids of what runs on a host beside its sshd: the app, and commands at work."""
         return sorted(marked(f"{MARK}={self.state.mark}/{name}"))
 
+    def serves(self, host: LabHost) -> str | None:
+        """Return what a host's app answers at `/`, cut short; None when nobody answers with 200."""
+        connection = HTTPConnection("127.0.0.1", host.app_port, timeout=5)
+        try:
+            connection.request("GET", "/", headers={"Connection": "close"})
+            answer = connection.getresponse()
+            return answer.read(64).decode("utf-8", "replace").strip() if answer.status == 200 else None
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
     # What may happen to a host or to the balancer.
 
     def stop_host(self, name: str) -> None:
@@ -219,6 +232,16 @@ class Fleet:
 
     # Inside.
 
+    def _ensured(self, new: bool) -> None:
+        """Ensure all of it; of a new lab that does not come up, or is interrupted, nothing stays."""
+        try:
+            self._ensure()
+        except BaseException:
+            if new:
+                _end_all(self.state)
+                _remove(self.folder, self.state)
+            raise
+
     def _ensure(self) -> None:
         """Write every file and start every process that is not there."""
         self.state.save(self.folder)
@@ -264,7 +287,7 @@ def _designed(path: Path, hosts: int, backends: Sequence[str], check_ms: int, ri
     if not 1 <= hosts <= MOST_HOSTS:
         what = f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}."
         raise Refused(Reason(code="E_LAB_SIZE", what=what))
-    if any(entry.name != "lab.log" for entry in path.iterdir()):
+    if any(path.iterdir()):
         what = f"{path} holds something, and it is no lab."
         raise Refused(Reason(code="E_LAB_FOLDER", what=what, instead="Choose another folder: --dir DIR"))
     chosen = ports.block(len(backends) + 2 * hosts)

@@ -11,7 +11,7 @@ import pytest
 from rollout.errors import Refused
 from rollout.lab import needs
 from rollout.lab.app import build_release
-from rollout.lab.hosts import MARK
+from rollout.lab.hosts import MARK, LabHost
 from rollout.lab.loopback import Fleet
 from rollout.lab.processes import Proc, descendants, end, marked, seen
 from tests.conftest import FleetOf
@@ -188,6 +188,23 @@ def test_what_is_missing_is_named_with_the_line_that_brings_it(tmp_path: Path, m
     monkeypatch.setattr(needs, "PLACES", str(tmp_path))
     with pytest.raises(Refused, match=r"E_LAB_PACKAGES: .*apt-get install -y haproxy openssh-client openssh-server"):
         Fleet.up(tmp_path / "lab", 1)
+
+
+def test_of_a_lab_that_does_not_come_up_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Proc] = []
+    start = LabHost.start
+
+    def second_fails(host: LabHost) -> Proc:
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(start(host))
+        return begun[0]
+
+    monkeypatch.setattr(LabHost, "start", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        Fleet.up(tmp_path / "lab", 2)
+    assert [proc for proc in begun if proc.alive] == []
+    assert not (tmp_path / "lab").exists()
 
 
 def test_nothing_here_is_marked_as_a_lab_s() -> None:
