@@ -152,6 +152,7 @@ class Knock:
                 self.sock.shutdown(socket.SHUT_RDWR)
             self.sock.close()
         if self.line is not None:
+            self.line.packetizer.complete_handshake()  # its timer is a thread that would outlive this
             self.line.close()
 
 

@@ -29,7 +29,7 @@ class Dropped(Exception):
 class Governor:
     """At most ``per_destination`` logins to one sshd and ``total`` at all at one time."""
 
-    per_destination: int = 8
+    per_destination: int = 6
     total: int = 32
     _room: threading.Condition = field(default_factory=threading.Condition)
     _busy: Counter[Destination] = field(default_factory=Counter)

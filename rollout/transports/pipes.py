@@ -16,7 +16,7 @@ from rollout.transports.capture import Capture, for_stderr
 from rollout.transports.deadline import Deadline
 
 SLICE_S = 0.05  # how often the end of a process is looked for while somebody holds its streams open
-QUIET_S = 0.2  # after the end of the process: silence on the streams that it left to others
+QUIET_S, GRACE_S = 0.2, 2.0  # after the process's end: silence on the streams it left to others, and the longest wait
 PIECE = 65_536
 
 
@@ -47,14 +47,17 @@ class Pipes:
 
     def _turn(self) -> bool:
         last = time.monotonic()
+        ended = None
         while not self.deadline.over:
             for key, _ in self._selector.select(min(SLICE_S, self.deadline.left())):
                 last = time.monotonic()
                 self._serve(key)
             if self.out.seen or not self._open_outputs():
                 return True
-            if self.process.poll() is not None and time.monotonic() - last > QUIET_S:
-                return True
+            if self.process.poll() is not None:
+                ended = ended or Deadline.after(GRACE_S)
+                if ended.over or time.monotonic() - last > QUIET_S:
+                    return True
         return False
 
     def _open_outputs(self) -> bool:

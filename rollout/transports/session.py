@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from rollout.transports.turns import Turns
 
 FORWARDING_REFUSED = "forwarding refused"
 PATIENCE_S = 5.0  # how long a refused channel is asked for again: an ended command frees its place a little later
+ASKING_S = 30.0
 _WHERE = b'printf "%s\\n" "$SSH_CONNECTION"\n'
 
 
@@ -36,7 +38,7 @@ class SshSession:
     owner: Any  # fabric's Connection: kept, since closing it closes the client
     command: str
     _turns: Turns = field(default_factory=Turns)
-    _address: str = ""
+    _answer: Future[str] | None = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, script: bytes, payload: BinaryIO | None, *, deadline_s: float, until: bytes | None = None) -> Raw:
@@ -72,14 +74,13 @@ class SshSession:
 
         try:
             return self.line.open_session(timeout=deadline.left())
-        except paramiko.ChannelException as e:
-            self._turns.refused()
-            raise Dropped(
-                f"sshd opens no more sessions on this connection (MaxSessions): {one_line(str(e))}."
-            ) from None
         except (paramiko.SSHException, EOFError, OSError) as e:
+            why = one_line(str(e)) or "end of stream"
+            if self.alive and not deadline.over:
+                self._turns.refused()
+                raise Dropped(f"sshd opens no more sessions on this connection (MaxSessions): {why}") from None
             self.sever()
-            raise Unreachable(f"{self.label}: the connection is gone: {one_line(str(e)) or 'end of stream'}.") from None
+            raise Unreachable(f"{self.label}: the connection is gone: {why}") from None
 
     def dial(self, host: str, port: int, *, timeout_s: float) -> ByteStream:
         """Open a TCP stream from the host; ``host`` "" is the address that sshd itself sees.
@@ -88,22 +89,28 @@ class SshSession:
         Unreachable when the host itself does not answer.
         """
         deadline = Deadline.after(timeout_s)
-        return self._stream(host or self._seen_address(deadline), port, deadline)
+        to = host or self._seen_address(deadline)
+        try:
+            return insist(lambda: self._stream(to, port, deadline), deadline)
+        except Dropped as e:
+            raise ConnectionRefusedError(str(e)) from None
 
     def _stream(self, host: str, port: int, deadline: Deadline) -> ByteStream:
         import paramiko
 
         place = f"{host}:{port}"
+        waiting = Deadline.after(0.75 * deadline.left())  # the rest is for asking whether the host itself answers
         try:
-            # A quarter of the time is kept for asking whether the host itself still answers.
             stream: ByteStream = self.line.open_channel(
-                "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=0.75 * deadline.left()
+                "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=waiting.left()
             )
         except paramiko.ChannelException as e:
             raise _refused(e, place) from None
         except (paramiko.SSHException, EOFError, OSError) as e:
             if not self.line.is_active():
                 raise Unreachable(f"{self.label}: the connection is gone.") from None
+            if not waiting.over:  # refused; who was refused for which reason got lost between two threads
+                raise Dropped(f"{place} refused the connection.") from None
             self._prove_alive(deadline)
             raise TimeoutError(f"{place} does not answer the host: {one_line(str(e))}") from None
         stream.settimeout(max(0.001, deadline.left()))
@@ -121,14 +128,36 @@ class SshSession:
             raise Unreachable(f"{self.label}: the host does not answer on its connection.") from None
 
     def _seen_address(self, deadline: Deadline) -> str:
+        """Return the third field of SSH_CONNECTION, asked for once.
+
+        The question has a time of its own: a shell may be slow to start, and a command that is cut
+        off takes the connection with it.
+        """
         with self._asking:
-            if not self._address:
-                raw = self.run(b"%d\n" % len(_WHERE) + _WHERE, None, deadline_s=max(0.01, deadline.left()))
-                words = raw.stdout.decode("ascii", "replace").split()[-4:]
-                if len(words) != 4:
-                    raise OSError("the host does not say at which address it was reached (SSH_CONNECTION)")
-                self._address = words[2]
-        return self._address
+            if self._answer is None or (self._answer.done() and self._answer.exception() is not None):
+                self._answer = Future()
+                threading.Thread(target=self._ask_address, args=(self._answer,), daemon=True).start()
+        try:
+            return self._answer.result(deadline.left())
+        except TimeoutError:
+            raise Unreachable(f"{self.label}: it has not said yet at which address it is reached.") from None
+        except OutcomeUnknown as e:
+            raise Unreachable(str(e)) from None
+
+    def _ask_address(self, answer: Future[str]) -> None:
+        try:
+            raw = self.run(b"%d\n" % len(_WHERE) + _WHERE, None, deadline_s=ASKING_S)
+            words = raw.stdout.decode("ascii", "replace").split()[-4:]
+            if len(words) != 4:
+                raise OSError("the host does not say at which address it was reached (SSH_CONNECTION)")
+            answer.set_result(words[2])
+        except BaseException as e:
+            answer.set_exception(e)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection is up, as far as this side has seen."""
+        return bool(self.line.is_active())
 
     def sever(self) -> None:
         """Close the socket at once: every wait on the connection ends."""
