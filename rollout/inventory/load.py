@@ -42,7 +42,7 @@ def load_inventory(paths: Sequence[Path], playbook_dir: Path | None) -> Inventor
     draft.reconcile()
     draft.warnings += [f"`{n}` is the name of a host and of a group" for n in draft.groups if n in draft.hosts]
     merged = _Merge(draft, folders, [playbook_dir] if playbook_dir else [])
-    inventory = _inventory(draft, merged) if not draft.problems else None
+    inventory = None if draft.full else _inventory(draft, merged)
     if inventory is None or draft.problems:
         raise InputError(*draft.problems)
     return inventory
@@ -108,7 +108,7 @@ class _Merge:
     draft: Draft
     inventories: Sequence[Path]
     playbooks: Sequence[Path]
-    opened: dict[Path, VarsFolder] = field(default_factory=dict)
+    opened: dict[tuple[Path, str], VarsFolder] = field(default_factory=dict)
     cached: dict[tuple[str, ...], Layer] = field(default_factory=dict)
 
     def host(self, name: str, own: Layer, groups: Iterable[str]) -> Layer:
@@ -139,11 +139,10 @@ class _Merge:
 
     def _files(self, kind: str, folders: Sequence[Path], names: Sequence[str]) -> Iterator[Layer]:
         for folder in folders:
-            path = folder / kind
-            if path not in self.opened:
-                self.opened[path] = VarsFolder(path, self.draft)
-            for name in names:
-                yield self.opened[path].layer(name) or NO_LAYER
+            if (folder, kind) not in self.opened:
+                self.opened[folder, kind] = VarsFolder(folder / kind, self.draft)
+            found = self.opened[folder, kind]
+            yield from (found.layer(name) or NO_LAYER for name in names)
 
 
 def _inventory(draft: Draft, merge: _Merge) -> Inventory:

@@ -26,6 +26,7 @@ x[1:2]-[a:b].example.org  t=(1,2) b=b'x' e=... c=1+2j
 [prod:children]
 web
 api
+later
 [api]
 api1 x='{"a": 1}' eq=a=b hash=a\\#b empty=
 web01 http_port=1
@@ -161,7 +162,6 @@ PATTERNS = [
         "later:!yy",
         "2001:db8::1",
         "localhost",
-        "127.0.0.1",
         " web , api ",
         "all:!~x.*",
         "prod:&web:!web01",
@@ -221,7 +221,11 @@ LINES = st.builds(
 
 @st.composite
 def generated(draw: st.DrawFn) -> str:
-    """Draw an inventory whose groups are two deep: deeper ones have no fixed order in Ansible itself."""
+    """Draw an inventory with one parent of groups at each depth.
+
+    Where several groups of one depth have children, Ansible's own order changes from run to run
+    (it walks a set); ours is the order of the lines.
+    """
     parts = ["\n".join(draw(st.lists(LINES, max_size=3)))]
     for group in draw(st.permutations(GROUPS)):
         parts.append(f"[{group}]\n" + "\n".join(draw(st.lists(LINES, max_size=4))))
@@ -232,6 +236,7 @@ def generated(draw: st.DrawFn) -> str:
             )
     for parent in ("p1", "p2"):
         children = draw(st.lists(st.sampled_from(GROUPS), unique=True, max_size=3))
+        children += ["p2"] if parent == "p1" else []
         place = draw(st.integers(1, len(parts)))
         parts.insert(place, f"[{parent}:children]\n" + "\n".join(children))
     return "\n".join(parts) + "\n"
@@ -243,8 +248,8 @@ DRAWN = st.lists(st.tuples(st.sampled_from(["", "", "&", "!"]), TERMS), min_size
 )
 
 
-@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(st.lists(generated(), min_size=1, max_size=1), st.lists(DRAWN, min_size=25, max_size=25, unique=True))
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.lists(generated(), min_size=1, max_size=1), st.lists(DRAWN, min_size=15, max_size=15, unique=True))
 def test_generated_inventories_are_read_as_ansible_reads_them(texts: list[str], patterns: list[str]) -> None:
     import tempfile
 
