@@ -38,7 +38,7 @@ PLAYBOOK = """\
     root: "{{{{ app_root }}}}"
     shared:
       files:
-        - {{ path: config/port, content: "{{{{ app_port }}}}", mode: "0644" }}
+        - {{ path: config/port, content: "{{{{ app_port }}}}\\n", mode: "0644" }}
   service: {service}
   load_balancers: {balancers}
   drain: {drain}
