@@ -9,9 +9,9 @@ from rollout.posix.quote import assign, lean
 _WORK = lean(r"""
     everything() {
         echo "== current: $kind ${cur:-$raw}; running: ${running:-unknown} (pid ${pid:-none}, restarts $restarts)"
-        svc_evidence
         echo "== listening"
         { timeout 5 ss -ltn || timeout 5 netstat -ltn; } 2>/dev/null
+        svc_evidence
     }
     work() {
         look

@@ -81,16 +81,16 @@ _RECEIVE = lean(r"""
         set -- $(df -Pk . | tail -n 1)
         [ "$(($4))" -ge "$((need / 1024))" ]
     }
-    hashed() { h=$(sha256sum); h=${h%% *}; [ "$h" = "$1" ]; }
+    hashed() { h=${1%% *}; [ "$h" = "$2" ]; }
     receive() {
         room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
         mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && mkdir -m 700 "$stage" 2>/dev/null ||
             spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
         left
         timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload" 2>/dev/null
-        head -c "$size" "$stage/payload" 8<&- | hashed "$artifact" || short E_DIGEST artifact "$artifact"
+        hashed "$(head -c "$size" "$stage/payload" | sha256sum)" "$artifact" || short E_DIGEST artifact "$artifact"
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
-        hashed "$manifest" <"$stage/manifest" || short E_DIGEST manifest "$manifest"
+        hashed "$(sha256sum <"$stage/manifest")" "$manifest" || short E_DIGEST manifest "$manifest"
     }
     short() {
         got=$(wc -c <"$stage/payload")

@@ -32,14 +32,15 @@ class Epoch:
 class Observe:
     """Read the host; change nothing, take no lock, need no ``.rollout``.
 
-    Fields of the reply: ``root`` (ok|missing|foreign), ``writable`` (1|0), ``identity``
-    (``environment/app`` or ""), ``current`` (release id, "" for none), ``current_kind`` (link|none|
-    directory|file|dangling|outside), ``releases`` (``id:manifest`` pairs, space separated: those that are complete),
-    ``ledger`` (``id:mark,mark`` pairs, space separated), ``epoch`` (``number rollout``), ``free_bytes``,
-    ``free_inodes``, ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded),
-    ``tools`` (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit),
-    ``shared.<n>`` (ok|missing, for each shared file without content; n counts those from 0), ``running``
-    (release that the service runs, or "").
+    Fields of the reply: ``root`` (ok|missing|foreign|unsafe: others could exchange it, then ``root_why``),
+    ``writable`` (1|0), ``identity`` (``environment/app`` or ""), ``current`` (release id, "" for none),
+    ``current_kind`` (link|none|directory|file|dangling|outside), ``releases`` (``id:manifest`` pairs, space
+    separated: those that are complete), ``ledger`` (``id:mark,mark`` pairs, space separated, in the order in
+    which they were last kept), ``epoch`` (``number rollout``), ``free_bytes``, ``free_inodes``, ``boot_id``,
+    ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
+    (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit), ``shared.<n>`` (ok|missing,
+    for each shared file without content; n counts those from 0), ``running`` (release that the service runs, or
+    ""; without a service what current names), ``fresh`` (as in Identify).
     """
 
     kind: Literal["observe"] = "observe"
@@ -54,7 +55,8 @@ class Install:
     The payload is the artifact's bytes, then the manifest's text. ``present``: the host is
     known to have the complete release already, nothing is sent, and that is checked again.
     Reply fields: ``installed`` (new|present).
-    Refusals: E_DIGEST, E_MANIFEST, E_RELEASE_CONFLICT, E_DISK, E_SHARED, E_ROOT.
+    Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_DISK,
+    E_SHARED. A refusal, and a release that is complete already, is answered without reading the payload.
     """
 
     kind: Literal["install"] = "install"
@@ -69,8 +71,9 @@ class Activate:
 
     ``expect``: the release that ``current`` must name now ("" for no link at all); it may also
     name ``release`` already. Where the link is right and the running process is of the release
-    nothing is restarted. Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous``.
-    Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SERVICE, E_SUDO.
+    nothing is restarted. Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous`` (= ``expect``).
+    Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SUDO, E_DISK.
+    Failures: E_SERVICE (the link has moved, the service did not start).
     """
 
     kind: Literal["activate"] = "activate"
@@ -96,8 +99,8 @@ class Withdraw:
 class Mark:
     """Write one mark of a release into the host's ledger.
 
-    ``verified``: proven healthy; ``kept``: its rollout succeeded here; ``bad``: reverted for a
-    cause of its own; ``unverified``: takes ``verified`` and ``kept`` away.
+    ``verified``: proven healthy; ``kept``: its rollout succeeded here (takes ``bad`` away); ``bad``: reverted
+    for a cause of its own; ``unverified``: takes ``verified`` and ``kept`` away.
     """
 
     kind: Literal["mark"] = "mark"
@@ -121,7 +124,7 @@ class Identify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCheck:
-    """Run a command check in the release's directory. Reply fields: ``status``; tail: its output."""
+    """Run a command check in the release's directory. Reply fields: ``status`` (124: out of time); tail: its output."""
 
     kind: Literal["check"] = "check"
     release: ReleaseId
@@ -175,6 +178,8 @@ class Op:
 class Reply:
     """What a host answered to an Op, proven by the frame's trailer.
 
+    Refusals that any Op may meet: E_ROOT, E_IDENTITY, E_STEP_STILL_RUNNING (with ``holder``), E_FENCED and E_STALE
+    (with ``epoch``), E_EPOCH. Those are not put on record; every other result of a changing Op is.
     ``status``: ``done``; ``refused`` (nothing was changed); ``failed`` (begun, and not completed).
     ``code``: an ``E_`` word, "" when done. ``fields`` and ``tail`` are hostile data.
     """

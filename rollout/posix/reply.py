@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rollout.posix.quote import lean
 
-# The nonce is never exported: no child sees it in its environment or arguments.
+# The nonce is never exported: no child sees it in its environment or arguments (printf is the shell's own).
 TEXT = lean(r"""
     umask 022
     had_lc=${LC_ALL-}
@@ -24,9 +24,10 @@ TEXT = lean(r"""
     flat() { case $1 in *"$nl"*) v=$(printf %s "$1" | tr '\n' ' ');; *) v=$1;; esac; }
     f() { flat "$2"; say "f $1 $v"; }
     tails() {
+        [ -n "$1" ] || return 0
         set -f
         IFS=$nl
-        for l in $1; do say "t $l"; done
+        R="$R$(printf 't %s\n' $1)$nl" O="$O$(printf "$N t %s\n" $1)$nl"
         unset IFS
         set +f
     }

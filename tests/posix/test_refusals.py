@@ -31,7 +31,7 @@ UNSAFE: dict[str, tuple[Callable[[Path], object], str]] = {
     "releases is a link": (lambda r: _link(r, "releases"), "releases"),
     "shared is a link": (lambda r: _link(r, "shared"), "shared"),
     ".rollout is a link": (lambda r: _link(r, ".rollout"), ".rollout"),
-    "root is a link": (lambda r: (r.rmdir(), r.symlink_to("/tmp")), "symbolic link"),
+    "root is a link": (lambda r: (r.rename(r.parent / "real"), r.symlink_to("real")), "symbolic link"),
     "root is a file": (lambda r: (r.rmdir(), r.write_text("")), "install -d"),
     "root is missing": (lambda r: r.rmdir(), "install -d -o "),
     "parent writable by everybody": (lambda r: r.parent.chmod(0o777), "chmod o-w"),

@@ -96,10 +96,11 @@ def test_a_command_that_is_not_in_the_release(host: ShellHost) -> None:
 
 def test_a_process_that_ends_at_once_says_why(host: ShellHost) -> None:
     _installed(host)
-    service = Process(command=("sh", "-c", "echo no configuration; exit 78"))
+    service = Process(command=("sh", "-c", "echo no configuration; echo '* `x` $(y) %s'; exit 78"))
     reply = host.do(_activate("v1", "", service))
     seen = host.do(Collect(service=service))
     assert "no configuration" in [*reply.tail, *seen.tail]
+    assert "* `x` $(y) %s" in seen.tail
     assert _proof(host, service)["running"] == ""
 
 
