@@ -108,7 +108,7 @@ def _failed(host: HostName, row: Row, outcome: Outcome) -> str:
 
 def telling_line(tail: Sequence[str]) -> str:
     """Return the line of a host's output that says most: the last that complains, else the last."""
-    lines = [line for line in tail if line.strip()]
+    lines = [line for line in tail if line.strip() and not line.startswith(("== ", "LISTEN ", "State "))]
     complaints = [line for line in lines if TELLING.search(line)]
     return inert((complaints or lines or [""])[-1].strip(), 200)
 

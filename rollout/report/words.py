@@ -145,7 +145,9 @@ def _whole(board: Board, event: Any) -> str:
             return f"HALT: {inert(reason, 300)}{f' [{signal}]' if signal else ''}{cause(event.cause)}"
         case RevertStarted(hosts=hosts, condemned=condemned):
             bad = f"; {board.release} is marked bad" if condemned else ""
-            return f"REVERT of {count(len(hosts), 'host')}{': ' + names(hosts) if hosts else ''}{bad}"
+            if not hosts:
+                return f"no done host has to go back{bad}"
+            return f"REVERT of {count(len(hosts), 'done host')}: {names(hosts)}{bad}"
         case Recovered(stranded=stranded):
             return "taken over from a controller that is gone" + (f"; stranded: {names(stranded)}" if stranded else "")
         case PoolReasserted(pool=pool, hosts=hosts):
