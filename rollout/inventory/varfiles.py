@@ -19,20 +19,8 @@ from rollout.inventory.names import shown
 EXTENSIONS = ("", ".yml", ".yaml", ".json")
 MAX_NODES = 100_000  # after aliases are followed
 MAX_DEPTH = 64
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class VarsLoader(_SafeLoader):  # type: ignore[misc]
-    """YAML 1.1 as Ansible reads it (yes is true), with a bound on what merge keys may grow to."""
-
-    merged = 0
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Lay merge keys in, and count what they bring."""
-        super().flatten_mapping(node)
-        self.merged += len(node.value)
-        if self.merged > MAX_NODES:
-            raise yaml.constructor.ConstructorError(None, None, "merge keys grow beyond all bounds", node.start_mark)
+# YAML 1.1 as Ansible reads it: yes is true, 010 is eight.
+VarsLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -143,7 +131,10 @@ class _LimitError(yaml.MarkedYAMLError):
 
 
 class _Budget:
-    """Counts a document's nodes with aliases followed, and refuses cycles and deep nests."""
+    """Counts a document's nodes with aliases followed, and refuses cycles and deep nests.
+
+    What merge keys bring in is counted too: they name it by an alias.
+    """
 
     def __init__(self, node: yaml.Node) -> None:
         self.sizes: dict[int, int] = {}

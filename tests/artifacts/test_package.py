@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import socket
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -203,6 +205,9 @@ def test_a_folder_is_packed_the_same_whatever_its_times_order_and_modes(tmp_path
     assert hashlib.sha256(one.open().read(one.size)).hexdigest() == one.sha256
     assert [line.split()[-1] for line in one.manifest_text.splitlines() if line.startswith("0755")] == ["./z"]
     assert list((tmp_path / "cache").iterdir()) == []
+    with one.open() as stream, tarfile.open(fileobj=io.BytesIO(stream.read(one.size))) as tar:
+        assert tar.getnames() == ["a", "lib", "lib/b", "lib/empty", "lib/l", "lib/é", "z"]
+        assert {(m.mtime, m.uid, m.gid, m.uname) for m in tar} == {(0, 0, 0, "")}
 
 
 def test_a_folder_without_what_is_excluded(tmp_path: Path) -> None:

@@ -91,6 +91,12 @@ def test_anything_else_is_not(name: str) -> None:
     assert fault.what.isprintable()
 
 
+def test_a_name_that_ssh_takes_for_an_option_is_called_that() -> None:
+    fault = host_fault("-oProxyCommand=touch")
+    assert fault is not None
+    assert "option" in fault.what
+
+
 def test_characters_beyond_ascii_are_shown_by_code_point() -> None:
     fault = host_fault("w\u0435b1")
     assert fault is not None
