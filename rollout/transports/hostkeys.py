@@ -12,10 +12,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from fnmatch import fnmatchcase
 
 SSH_PORT = 22
 AUTHORITY, REVOKED = "@cert-authority", "@revoked"
@@ -179,16 +178,11 @@ def _unknown(offered: Key, name: str, files: Sequence[str]) -> str:
     )
 
 
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """Only ``*`` and ``?`` mean something; brackets are part of ``[host]:port``."""
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
-
-
 def _matches(pattern: str, name: str) -> bool:
+    """Only ``*`` and ``?`` mean something; brackets are part of ``[host]:port``."""
     if "*" not in pattern and "?" not in pattern:
         return pattern == name
-    return _pattern(re.sub(r"\*+", "*", pattern)).fullmatch(name) is not None
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _hashed(names: str, name: str) -> bool:
