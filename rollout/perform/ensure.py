@@ -8,7 +8,7 @@ being an ensure-action, is said again under a newer sequence number: a late deli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.errors import OutcomeUnknown, Unreachable
 from rollout.model.event import Note
@@ -16,7 +16,7 @@ from rollout.model.host import HostName
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.retries import reconnecting
-from rollout.posix.op import Deed, Epoch, Op, Reply, Settle
+from rollout.posix.op import READ_ONLY, Deed, Epoch, Op, Reply, Settle
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
 
@@ -39,8 +39,9 @@ class Wording:
     said: int = 0
 
     def op(self, deed: Deed, timeout_s: float) -> Op:
-        """Return the next Op of the step."""
-        self.said += 1
+        """Return the next Op of the step; questions change nothing, and so take no number of their own."""
+        if not isinstance(deed, READ_ONLY):
+            self.said += 1
         plan = self.desk.plan
         become = self.desk.host(self.host).connection.become
         return Op(
@@ -68,8 +69,10 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
             sent = True
             desk.note(Note(about="retry", host=wording.host, text=f"outcome unknown: {error}; asking the host"))
         answer = await _settle(wording, op, deadline + desk.pace.settle_s)
-        if isinstance(answer, Lost) or answer.status != "done":
+        if isinstance(answer, Lost):
             return answer
+        if answer.status != "done":
+            return replace(answer, status="failed")  # what was in doubt may have been done: it is not untouched
         recorded = _recorded(answer)
         if recorded is not None:
             return recorded

@@ -11,9 +11,11 @@ from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Probe, Sleep, Tell, Together
 from rollout.perform.ensure import Lost, Wording, ask
-from rollout.posix.op import Identify, Reply, RunCheck
+from rollout.perform.observe import boot_of
+from rollout.posix.op import Identify, Observe, Reply, RunCheck
 
 IDENTIFY_S = 20.0
+OBSERVE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,13 @@ async def _identity(wording: Wording, proof: Proof) -> Seen:
     if fresh != "1":
         return Seen(ok=False, summary="the running process is older than the switch", restarts=restarts)
     return Seen(ok=True, restarts=restarts)
+
+
+async def rebooted(desk: Desk, wording: Wording) -> bool:
+    """Say whether the host restarted since preflight: then a process that is gone says nothing of its release."""
+    plan = desk.host(wording.host)
+    reply = await ask(wording, Observe(service=plan.service), OBSERVE_S)
+    return isinstance(reply, Reply) and bool(plan.boot) and boot_of(reply.fields) != plan.boot
 
 
 def _failed(seen: Seen) -> Outcome:

@@ -129,14 +129,23 @@ class Outside:
         return reply
 
     def ask(self, host: HostName, check: CheckSpec) -> Probed:
-        """Probe a host from where the check says."""
+        """Probe a host from where the check says; over a new connection where the old one turns out to be lost."""
+        seen = self.asked_once(host, check)
+        return seen if seen.reachable else self.asked_once(host, check)
+
+    def asked_once(self, host: HostName, check: CheckSpec) -> Probed:
+        """Probe a host once; forget a session that proves to be of no more use."""
         connection = self.sessions.connections[host]
+        session: Session | None = None
         try:
-            session = self.sessions.get(host) if getattr(check, "vantage", "host") == "host" else None
-            timeout_s = getattr(check, "timeout_s", 5.0)
-            return self.probe(check, session, connection).probe(timeout_s)
+            if getattr(check, "vantage", "host") == "host":
+                session = self.sessions.get(host)
+            seen = self.probe(check, session, connection).probe(getattr(check, "timeout_s", 5.0))
         except Unreachable as error:
             return Probed(ok=False, reachable=False, summary=str(error))
+        if not seen.reachable and session is not None:
+            self.sessions.drop(host, session)
+        return seen
 
     def together(self, effects: tuple[Effect, ...]) -> tuple[Any, ...]:
         """Perform several at once; what one raises is its answer."""

@@ -53,9 +53,10 @@ class Seat:
     give_up_at: float = 0.0
     forced: str = ""  # what the drain's deadline did
     killed_at: float = 0.0
-    as_found: bool = False  # it served nobody before: ready is all, whatever its balancer thinks of it
+    as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
     shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
+    heed_by: float = 0.0  # by when the balancer must be seen to do what it was told
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
 
 
@@ -66,6 +67,7 @@ class Leave:
     host: HostName
     member: Member
     way_back: bool
+    as_found: bool
     reply: Mailbox
 
 
@@ -125,8 +127,10 @@ class Books:
     plan: PoolPlan
     drain: Drain
     patience_s: float  # progress_deadline: how long the fleet may wait for capacity
+    heed_s: float = 30.0  # how long a balancer that does not do what it is told is told again
     seats: dict[Member, Seat] = field(default_factory=dict)
     ours: frozenset[Member] = frozenset()  # every member that counts for the floor
+    arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be
     halted: bool = False
     floor_back: int | None = None  # fixed when the first host asks to leave on the way back
     progressed_at: float = 0.0
@@ -149,12 +153,14 @@ class Books:
 
         On the way back a default floor is one under what is in service when it begins, at least
         1: one dead host must not freeze the revert of a bad release. A written floor holds both ways.
+        A host that served nobody before is asked for no more than served then: so a first deploy,
+        or one to a sick fleet, can be taken back.
         """
-        if not seat.way_back or self.plan.written:
+        if not seat.way_back:
             return self.plan.floor
         if self.floor_back is None:
-            self.floor_back = min(self.plan.floor, max(1, serving - 1))
-        return self.floor_back
+            self.floor_back = self.plan.floor if self.plan.written else min(self.plan.floor, max(1, serving - 1))
+        return min(self.floor_back, self.plan.serving) if seat.as_found else self.floor_back
 
 
 def turn(books: Books, seen: PoolState, now: float) -> Turn:
@@ -208,7 +214,7 @@ def _admit(books: Books, seen: PoolState, now: float, found: Turn) -> None:
         elif not counts or serving - 1 >= books.floor(seat, serving):
             serving -= 1 if counts else 0
             books.progressed_at = now
-            _to(seat, Stand.DRAINING, found)
+            _to(books, seat, Stand.DRAINING, now, found)
             seat.drain_by = now + books.drain.deadline_s
         elif now - max(books.progressed_at, seat.drain_by) >= books.patience_s:
             del books.seats[seat.member]
@@ -221,9 +227,10 @@ def _no_room(books: Books, seat: Seat, serving: int) -> Outcome:
     return _failed(Cause.CAPACITY, summary, untouched=True)
 
 
-def _to(seat: Seat, stand: Stand, found: Turn) -> None:
+def _to(books: Books, seat: Seat, stand: Stand, now: float, found: Turn) -> None:
     seat.stand = stand
     seat.stood = False
+    seat.heed_by = now + books.heed_s
     _write(seat, found)
 
 
@@ -236,17 +243,28 @@ def _write(seat: Seat, found: Turn) -> None:
     found.write[seat.member] = WANTED[seat.stand]
 
 
+def _insist(books: Books, seat: Seat, now: float, found: Turn) -> None:
+    """Tell a balancer again that did not do what it was told; one that never does must not be waited for."""
+    if now < seat.heed_by:
+        _write(seat, found)
+        return
+    seat.stand = Stand.PARKED  # it may be out: whatever is next is up to its way back
+    summary = f"pool {books.plan.spec.name}: {seat.member} was told again and again, and does not leave rotation"
+    _answer(seat, _failed(Cause.BALANCER, summary), found)
+
+
 def _waiting(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     """Nothing yet: ``_admit`` looks at all that wait together."""
 
 
 def _draining(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     if state.admin not in (Rotation.DRAIN, Rotation.MAINT):
-        _write(seat, found)
+        _insist(books, seat, now, found)
         return
     seat.stood = True
+    seat.heed_by = now + books.heed_s
     if state.sessions == 0:
-        _to(seat, Stand.PARKING, found)
+        _to(books, seat, Stand.PARKING, now, found)
     elif now >= seat.drain_by:
         _overdue(books, seat, state, now, found)
 
@@ -256,7 +274,7 @@ def _overdue(books: Books, seat: Seat, state: MemberState, now: float, found: Tu
     left = f"{state.sessions} sessions left after {books.drain.deadline_s:g} s"
     if books.drain.on_deadline == "proceed" or (seat.killed_at and now >= seat.killed_at + _KILL_S):
         seat.forced = seat.forced or f"{left}: went on"
-        _to(seat, Stand.PARKING, found)
+        _to(books, seat, Stand.PARKING, now, found)
     elif books.drain.on_deadline == "kill":
         seat.killed_at = seat.killed_at or now
         seat.forced = f"{left}: cut"
@@ -271,7 +289,7 @@ _KILL_S = 30.0  # how long sessions are cut before maint ends them all
 
 def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     if state.admin is not Rotation.MAINT:
-        _write(seat, found)
+        _insist(books, seat, now, found)
         return
     seat.stand = Stand.PARKED
     seat.stood = True
@@ -295,19 +313,19 @@ def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: T
     if state.admin is Rotation.READY and (state.up or seat.as_found):
         _readying(books, seat, state, now, found)
     else:
-        _to(seat, Stand.CHECKING if state.checked else Stand.READYING, found)
+        _to(books, seat, Stand.CHECKING if state.checked else Stand.READYING, now, found)
 
 
 def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     """Wait for fresh checks. An unacknowledged write may have left yesterday's opinion standing."""
-    if state.admin is not Rotation.DRAIN or not seat.acknowledged:
-        _write(seat, found)
-        return
-    seat.stood = True
-    if state.up or seat.as_found:
-        _to(seat, Stand.READYING, found)
+    told = state.admin is Rotation.DRAIN and seat.acknowledged
+    seat.stood = seat.stood or told
+    if told and (state.up or seat.as_found):
+        _to(books, seat, Stand.READYING, now, found)
     elif now >= seat.give_up_at:
-        _refused(books, seat, found)
+        _refused(books, seat, now, found)
+    elif not told:
+        _write(seat, found)
 
 
 def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
@@ -316,15 +334,15 @@ def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: T
         books.progressed_at = now
         _answer(seat, Outcome(), found)
     elif now >= seat.give_up_at:
-        _refused(books, seat, found)
+        _refused(books, seat, now, found)
     elif state.admin is not Rotation.READY:
         _write(seat, found)
 
 
-def _refused(books: Books, seat: Seat, found: Turn) -> None:
+def _refused(books: Books, seat: Seat, now: float, found: Turn) -> None:
     """The balancer's own check disagrees: the member goes out again, for its way back to deal with."""
     pool = books.plan.spec.name
-    _to(seat, Stand.PARKING, found)
+    _to(books, seat, Stand.PARKING, now, found)
     summary = f"pool {pool}: its own check does not bring {seat.member} up, though ours pass"
     _answer(seat, _failed(Cause.BALANCER, summary), found)
 
@@ -345,12 +363,20 @@ def leave(books: Books, ask: Leave, now: float) -> None:
     old = books.seats.get(ask.member)
     stand = Stand.WAITING if old is None or old.stand is Stand.WAITING else Stand.PARKING
     books.seats[ask.member] = Seat(
-        host=ask.host, member=ask.member, stand=stand, way_back=ask.way_back, reply=ask.reply, drain_by=now
+        host=ask.host,
+        member=ask.member,
+        stand=stand,
+        way_back=ask.way_back,
+        as_found=ask.as_found,
+        reply=ask.reply,
+        drain_by=now,
+        heed_by=now + books.heed_s,
     )
 
 
 def enter(books: Books, ask: Enter, now: float) -> None:
-    """Note that a member is to come back; the next reading says from where."""
+    """Note that a member is to come back, and on which release; the next reading says from where."""
+    (books.arrived.discard if ask.way_back else books.arrived.add)(ask.member)
     books.seats[ask.member] = Seat(
         host=ask.host,
         member=ask.member,

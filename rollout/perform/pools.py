@@ -74,8 +74,6 @@ class PoolWorker:
                 leave(self.books, message, self.desk.now())
             case Enter():
                 enter(self.books, message, self.desk.now())
-                if self.workers is not None:
-                    self.workers.side[message.member] = message.way_back
             case Confirm():
                 self.confirming.append((message, self.desk.now() + message.timeout_s))
             case Look():
@@ -182,10 +180,20 @@ class PoolWorker:
         """Answer who asked whether a member is really out."""
         for ask, by in list(self.confirming):
             state = seen.members.get(ask.member)
-            if state is not None and state.admin is Rotation.MAINT and ask.member not in found.write:
+            out = state is not None and state.admin is Rotation.MAINT and ask.member not in found.write
+            late = self.desk.now() >= by
+            if out and (late or self.idle(ask.member, seen)):
                 self.settle(ask, Outcome())
-            elif self.desk.now() >= by:
+            elif late:
                 self.settle(ask, self.balancer(f"{ask.member} does not stay out"))
+
+    def idle(self, member: Member, seen: PoolState) -> bool:
+        """Whether nobody is served any more, or the drain's deadline has said to go on (I2).
+
+        Sessions that came while somebody else had put the member in are given Confirm's time to end.
+        """
+        seat = self.books.seats.get(member)
+        return seen.members[member].sessions == 0 or (seat is not None and bool(seat.forced))
 
     def settle(self, ask: Confirm, outcome: Outcome) -> None:
         """Answer one question."""
@@ -232,6 +240,7 @@ def open_books(desk: Desk) -> dict[PoolName, Books]:
             plan=pool,
             drain=desk.play.drain,
             patience_s=desk.play.progress_deadline_s,
+            heed_s=desk.pace.patience_s,
             ours=frozenset(mine | set(pool.others)),
             progressed_at=desk.now(),
         )

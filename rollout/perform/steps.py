@@ -14,8 +14,7 @@ from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Lost, Wording, ask, ensure
-from rollout.perform.health import Proof, proof_of, prove
-from rollout.perform.observe import boot_of
+from rollout.perform.health import Proof, proof_of, prove, rebooted
 from rollout.perform.pool import Confirm, Enter, Leave
 from rollout.posix import op
 from rollout.posix.op import Reply
@@ -87,7 +86,7 @@ async def _deregister(job: Job) -> Outcome:
     summary = ""
     members = job.desk.host(job.step.host).members
     for pool in sorted(members):
-        outcome = await _ask_pool(job, pool, Leave, way_back=job.step.undo)
+        outcome = await _ask_pool(job, pool, Leave, way_back=job.step.undo, as_found=_as_found(job, back=job.step.undo))
         if not outcome.passed:
             return await _undo_leave(job, left, outcome)
         left.append(pool)
@@ -97,7 +96,7 @@ async def _deregister(job: Job) -> Outcome:
 
 async def _undo_leave(job: Job, left: list[PoolName], outcome: Outcome) -> Outcome:
     for pool in reversed(left):
-        back = await _enter(job, pool)
+        back = await _enter(job, pool, back=True)
         if not back.passed:
             return replace(outcome, untouched=False)
     return outcome
@@ -106,18 +105,21 @@ async def _undo_leave(job: Job, left: list[PoolName], outcome: Outcome) -> Outco
 async def _register(job: Job) -> Outcome:
     members = job.desk.host(job.step.host).members
     for pool in sorted(members):
-        outcome = await _enter(job, pool)
+        outcome = await _enter(job, pool, back=job.step.undo)
         if not outcome.passed:
             return outcome
     return Outcome() if job.step.undo else _noted(await _mark(job, "verified"))
 
 
-async def _enter(job: Job, pool: PoolName) -> Outcome:
-    """Into one pool: seen in rotation, or where it served nobody before, as it was found."""
-    way_back = job.step.undo
-    as_found = way_back and not job.desk.host(job.step.host).serving
+async def _enter(job: Job, pool: PoolName, *, back: bool) -> Outcome:
+    """Into one pool: seen in rotation, or where it goes back and served nobody before, as it was found."""
+    as_found = _as_found(job, back=back)
     timeout_s = job.desk.play.step_timeout_s
-    return await _ask_pool(job, pool, Enter, timeout_s=timeout_s, way_back=way_back, as_found=as_found)
+    return await _ask_pool(job, pool, Enter, timeout_s=timeout_s, way_back=back, as_found=as_found)
+
+
+def _as_found(job: Job, *, back: bool) -> bool:
+    return back and not job.desk.host(job.step.host).serving
 
 
 async def _ask_pool(job: Job, pool: PoolName, message: Callable[..., Any], **more: Any) -> Outcome:
@@ -159,18 +161,11 @@ async def _verify(job: Job) -> Outcome:
     proof = proof_of(job.desk, job.step.host, action.release, way_back=action.way_back)
     wording = job.wording
     outcome = await prove(job.desk, wording, proof)
-    if outcome.data.get("dead") and (action.way_back or await _rebooted(job, wording)):
+    if outcome.data.get("dead") and (action.way_back or await rebooted(job.desk, wording)):
         outcome = await _started_again(job, wording, proof)
     if not outcome.passed:
         return await _with_evidence(job, replace(outcome, summary=inert(outcome.summary)))
     return outcome
-
-
-async def _rebooted(job: Job, wording: Wording) -> bool:
-    """Say whether the host restarted since preflight: then a process that is gone says nothing of its release."""
-    plan = job.desk.host(job.step.host)
-    reply = await ask(wording, op.Observe(service=plan.service), COLLECT_S)
-    return isinstance(reply, Reply) and bool(plan.boot) and boot_of(reply.fields) != plan.boot
 
 
 async def _started_again(job: Job, wording: Wording, proof: Proof) -> Outcome:

@@ -15,7 +15,7 @@ from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Wording
-from rollout.perform.health import Seen, look, proof_of
+from rollout.perform.health import Seen, look, proof_of, rebooted
 from rollout.perform.pool import Look, Stop
 from rollout.posix.sanitise import line as inert
 
@@ -73,7 +73,7 @@ class Watch:
             return
         for host in await self.doubtful():
             if host in self.failures:
-                self.count(host, await self.ask(host))
+                await self.count(host, await self.ask(host))
 
     async def doubtful(self) -> list[HostName]:
         """Return the hosts to ask by the play's checks; the others are well as their balancers see it."""
@@ -109,12 +109,19 @@ class Watch:
         proof = proof_of(self.desk, host, release, way_back=False)
         return await look(Wording(desk=self.desk, host=host, step=0), proof)
 
-    def count(self, host: HostName, seen: Seen) -> None:
+    async def count(self, host: HostName, seen: Seen) -> None:
         """Count a failure, or start again; ``fall`` in a row are reported, once."""
         self.failures[host] = 0 if seen.ok else self.failures[host] + 1
         if self.failures[host] < self.desk.play.health.fall:
             return
         del self.failures[host]
-        cause = Cause.RELEASE if seen.reachable else Cause.CONNECTION
+        cause = await self.cause(host, seen)
         summary = inert(f"was healthy, and is not any more: {seen.summary}")
         self.desk.post(HostSickened(host=host, outcome=Outcome(verdict=Verdict.FAILED, cause=cause, summary=summary)))
+
+    async def cause(self, host: HostName, seen: Seen) -> Cause:
+        """Say whose doing it is: a host that restarted lost its process, whatever it ran (F65)."""
+        if not seen.reachable:
+            return Cause.CONNECTION
+        wording = Wording(desk=self.desk, host=host, step=0)
+        return Cause.HOST if await rebooted(self.desk, wording) else Cause.RELEASE

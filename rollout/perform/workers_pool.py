@@ -20,7 +20,6 @@ class WorkersReading:
     desk: Desk
     books: Books
     admin: dict[Member, Rotation] = field(default_factory=dict)
-    side: dict[Member, bool] = field(default_factory=dict)  # True: on its way back; absent: not touched yet
 
     async def read(self) -> PoolState:
         """Probe every host that counts; one that is out by us is not asked."""
@@ -45,16 +44,19 @@ class WorkersReading:
         """Ask every check of every host at once."""
         effects: list[Effect] = []
         owners: list[int] = []
+        passed = [True] * len(members)
         for number, member in enumerate(members):
             host = HostName(member)
             plan = self.desk.play.hosts.get(host)
             if plan is None:
                 continue
-            for check in plan.checks_back if self.side.get(member, True) else plan.checks:
+            back = member not in self.books.arrived
+            checks = plan.checks_back if back else plan.checks
+            passed[number] = bool(checks) or plan.serving or not back  # without a check: as it was found
+            for check in checks:
                 if not isinstance(check, CommandCheck):
                     effects.append(Probe(host=host, check=check))
                     owners.append(number)
-        passed = [True] * len(members)
         answers = await Together(effects=tuple(effects)) if effects else ()
         for number, answer in zip(owners, answers, strict=True):
             passed[number] &= isinstance(answer, Probed) and answer.ok
