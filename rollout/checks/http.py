@@ -44,20 +44,15 @@ class HttpProbe:
             return Probed(ok=False, summary=self._said(e))
 
     def _asked(self, timed: Timed) -> Probed:
-        under: Plain = Secured(timed, _trust(self.spec.verify_tls), self._host()) if self._tls() else timed
-        asked = http.client.HTTPConnection(self._host(), self.spec.port)
+        name = asked_name(self.spec, self.name)
+        tls = self.spec.scheme == "https"
+        under: Plain = Secured(timed, _trust(self.spec.verify_tls), name) if tls else timed
+        asked = http.client.HTTPConnection(name, self.spec.port)
         asked.sock = Sock(under)  # it needs three methods of a socket
         asked.auto_open = 0
         headers = {"Connection": "close", "User-Agent": "rollout", **self.spec.headers}
         asked.request(self.spec.method, self.spec.path, body=self.spec.body.encode() or None, headers=headers)
         return read(self.spec, asked.getresponse())
-
-    def _tls(self) -> bool:
-        return self.spec.scheme == "https"
-
-    def _host(self) -> str:
-        written = {name.lower(): value for name, value in self.spec.headers.items()}.get("host", "")
-        return written.partition(":")[0] or self.spec.host or self.name
 
     def _said(self, error: Exception) -> str:
         why = "no whole answer in time" if isinstance(error, TimeoutError) else one_line(str(error), 120)
@@ -66,6 +61,12 @@ class HttpProbe:
         elif isinstance(error, http.client.HTTPException):
             why = f"no HTTP answer: {type(error).__name__} {why}".rstrip()
         return f"{self.spec.method} {one_line(self.spec.path, 80)} on port {self.spec.port}: {why}"
+
+
+def asked_name(spec: HttpCheck, name: str) -> str:
+    """Return the name that is asked for: of the Host header, of the check, or of the host."""
+    written = {key.lower(): value for key, value in spec.headers.items()}.get("host", "")
+    return written.partition(":")[0] or spec.host or name
 
 
 def read(spec: HttpCheck, answer: http.client.HTTPResponse) -> Probed:

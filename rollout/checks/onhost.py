@@ -6,7 +6,8 @@ import http.client
 import io
 from dataclasses import dataclass
 
-from rollout.checks.http import read
+from rollout.checks.http import asked_name, read
+from rollout.checks.wire import Lines
 from rollout.errors import OutcomeUnknown, Unreachable
 from rollout.model.check import HttpCheck, Probed, TcpCheck
 from rollout.ports import Raw, Session
@@ -22,7 +23,7 @@ if [ -z "$to" ]; then
     to=${SSH_CONNECTION-}; to=${to#* }; to=${to#* }; to=${to%% *}
     case $to in '') to=127.0.0.1;; *:*) to=[$to];; esac
 fi
-{ printf 'url = "%s%s%s"\\n' "$before" "$to" "$after"; printf '%s\\n' "$options"; } |
+{ printf 'connect-to = "::%s:%s"\\n' "$to" "$port"; printf '%s\\n' "$options"; } |
     curl -q -K - 2>&3 3>&- | head -c "$cap"
 """
 
@@ -33,10 +34,10 @@ class _Came:
     def __init__(self, said: bytes) -> None:
         self.said = said
 
-    def makefile(self, mode: str) -> io.BytesIO:
+    def makefile(self, mode: str) -> Lines:
         """Return it as a file."""
         del mode
-        return io.BytesIO(self.said)
+        return Lines(io.BytesIO(self.said))  # bytes in memory are read like a raw stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ class CurlProbe:
     def _script(self, limit_s: float) -> str:
         spec = self.spec
         scheme, path = ("telnet", "") if isinstance(spec, TcpCheck) else (spec.scheme, spec.path)
-        said = assign("to", spec.host) + assign("cap", CAP) + assign("before", f"{scheme}://")
-        said += assign("after", _escaped(f":{spec.port}{path}"))
-        options = [("max-time", f"{limit_s:.2f}"), *_COMMON, *self._options()]
+        name = self.name if isinstance(spec, TcpCheck) else asked_name(spec, self.name)
+        url = f"{scheme}://{_bracketed(name)}:{spec.port}{path}"
+        said = assign("to", _bracketed(spec.host)) + assign("port", spec.port) + assign("cap", CAP)
+        options = [("url", url), ("max-time", f"{limit_s:.2f}"), *_COMMON, *self._options()]
         said += assign("options", "\n".join(f'{name} = "{_escaped(value)}"' for name, value in options))
         return said + "exec 3>&2\n" + _SCRIPT
 
@@ -88,7 +90,7 @@ class CurlProbe:
         spec = self.spec
         if isinstance(spec, TcpCheck):
             return [("write-out", "%{time_connect}\\n"), ("output", "/dev/null")]
-        headers = {"Host": f"{self.name}:{spec.port}", "User-Agent": "rollout", **spec.headers}
+        headers = {"User-Agent": "rollout", **spec.headers}
         said = [("header", f"{name}: {value}") for name, value in headers.items()]
         said += [("request", spec.method)]
         said += [("data-binary", spec.body)] if spec.body else []
@@ -98,6 +100,10 @@ class CurlProbe:
 
 
 _COMMON = (("silent", ""), ("show-error", ""), ("globoff", ""), ("noproxy", "*"))
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
 
 
 def _escaped(value: str) -> str:

@@ -16,6 +16,10 @@ class TooMuch(OSError):
     """More came in than any answer to a health check needs."""
 
 
+class CutOff(OSError):
+    """The answer ended before its head was complete."""
+
+
 class Plain(Protocol):
     """What is written to and read from: the stream itself, or TLS over it."""
 
@@ -118,10 +122,21 @@ class Sock:
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return the input as a file."""
         del mode
-        return io.BufferedReader(_Reader(self.under), PIECE)
+        return Lines(_Reader(self.under), PIECE)
 
     def close(self) -> None:
         """Do nothing: the probe closes the stream."""
+
+
+class Lines(io.BufferedReader):
+    """Input whose lines are whole: the parser would take a head that was cut off for a complete one."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line; raise CutOff where the input ends in the middle of one, or before it."""
+        found = super().readline(size if size is not None else -1)
+        if not found.endswith(b"\n") and (size is None or size < 0 or len(found) < size):
+            raise CutOff("the answer was cut off")
+        return found
 
 
 class _Reader(io.RawIOBase):

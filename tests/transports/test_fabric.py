@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -151,9 +152,14 @@ def test_refused_forwarding_has_a_name_of_its_own(servers: Servers) -> None:
     assert said(session, "echo still here\n") == b"still here\n"
 
 
-def test_the_address_that_sshd_sees_is_dialled(sshd: Sshd) -> None:
-    stream = opened(sshd).dial("", sshd.port, timeout_s=5)
-    assert stream.recv(4) == b"SSH-"
+def test_the_address_that_sshd_sees_is_dialled(servers: Servers) -> None:
+    server = servers("ListenAddress 127.0.0.3")
+    server.known_hosts.write_text(server.line().replace("127.0.0.1", "127.0.0.3"))
+    session = opened(server, address="127.0.0.3")
+    with socket.create_server(("127.0.0.3", 0)) as only_there:
+        session.dial("", only_there.getsockname()[1], timeout_s=5).close()
+        with pytest.raises(ConnectionRefusedError):
+            session.dial("127.0.0.1", only_there.getsockname()[1], timeout_s=5)
 
 
 def test_an_idle_session_survives_and_closes_its_threads(sshd: Sshd) -> None:
