@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The demo app: a small threaded HTTP server, with ways to be broken that real releases have.
 
-It is no part of rollout: it travels in a release as ``bin/serve`` and runs on any Python 3. The port
-is $PORT, else the text of ``config/port`` in the release, else of ``shared/port`` below the app's
-root. ``release.json`` beside ``bin/`` names the version, the time it takes to start and what is
-broken. Raw sockets, since importing http.server costs more than serving a thousand requests.
+It is no part of rollout: it travels in a release as ``bin/serve`` and runs on any Python 3. It listens
+on $ADDRESS, or on loopback alone. The port is $PORT, else the text of ``config/port`` in the release,
+else of ``shared/port`` below the root. ``release.json`` beside ``bin/`` names the version, the time it
+takes to start and what is broken. Raw sockets: importing http.server costs more than a thousand requests.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def listening() -> socket.socket:
     """Return the socket that users come to."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port()))
+    listener.bind((os.environ.get("ADDRESS", "127.0.0.1"), port()))
     listener.listen(256)
     return listener
 

@@ -1,0 +1,62 @@
+"""What these tests type, and what they look at afterwards, past rollout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.model.pool import Member, Rotation
+from tests.e2e.lab import Lab
+from tests.systemd.fleet import PORT, ROOT, Fleet, Machine
+
+
+@dataclass(slots=True)
+class SystemdLab(Lab):
+    """The end-to-end lab's words over machines with systemd."""
+
+    fleet: Fleet  # type: ignore[assignment]
+
+    def playbook(self, **words: Any) -> Any:
+        said = {"service": "{ systemd: shop.service }", "extra": "min_in_service: 1", "serial": "[1, 1]", **words}
+        return super(SystemdLab, self).playbook(**said)
+
+    @property
+    def hosts(self) -> list[str]:
+        return list(self.fleet.names)
+
+    def machine(self, host: str) -> Machine:
+        return self.fleet.machines[host]
+
+    def current(self, host: str) -> str:
+        return self.machine(host).try_(f"readlink {ROOT}/current").removeprefix("releases/").strip()
+
+    def serves(self, host: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://{self.machine(host).address}:{PORT}/healthz", timeout=2) as answer:
+                said: dict[str, str] = json.load(answer)
+                return said["version"]
+        except (OSError, ValueError):
+            return ""
+
+    def clean(self) -> None:
+        """Bring the machines back to nothing installed, as an operator set them up, every member ready."""
+        for machine in self.fleet.machines.values():
+            machine.sudoers()
+            machine.try_("systemctl kill -s KILL shop.service; systemctl stop shop.service; pkill -KILL -u shop")
+            machine.try_(f"find {ROOT} -mindepth 1 -delete; systemctl reset-failed")
+            machine.unit()
+        self.balancer.set({Member(h): Rotation.READY for h in self.hosts})
+
+    def shown(self) -> str:
+        """Return what ``rollout show`` says of the newest rollout."""
+        done = self.type("show", self.last()["id"], "--state", str(self.state))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Return all that a command printed, for the message of an assertion."""
+    return f"{done.returncode}\n{done.stdout}{done.stderr}"
