@@ -166,6 +166,12 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=IDENTIFY),
     ),
     "somebody moved it elsewhere": (*BOTH, "outside", Say(deed=activate("v2", "v1"))),
+    "somebody's link stands where ours is to be": (
+        "outside",
+        Say(deed=install("v1")),
+        Say(deed=activate("v1", "")),
+        Say(deed=withdraw("v1")),
+    ),
     "expected nothing and found a link": (*BOTH, Say(deed=activate("v2", ""))),
     "somebody removed the link": (*BOTH, "remove", Say(deed=activate("v2", "v1")), Say(deed=activate("v1", ""))),
     "current is a directory": (*BOTH, "directory", Say(deed=activate("v2", "v1")), Say(deed=withdraw("v1"))),

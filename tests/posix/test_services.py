@@ -209,6 +209,8 @@ def test_the_old_process_behind_the_new_link_proves_nothing(init: Init) -> None:
     host.do(_activate("v2", "v1", NoService()))
     proof = _proof(host, UNITS)
     assert (proof["running"], proof["fresh"]) == ("", "0")
+    by_path = _proof(host, Systemd(units=UNITS.units[:1]))
+    assert (by_path["running"], by_path["fresh"]) == ("", "0")
     one = Systemd(units=UNITS.units[1:])
     assert _proof(host, one)["running"] == "v1"
     assert host.do(_activate("v2", "v1", UNITS)).fields["restarted"] == "1"
