@@ -28,6 +28,7 @@ from rollout.model.event import (
 )
 from rollout.model.host import HostName
 from rollout.model.plan import Deregister, Switch, Withdraw
+from rollout.model.pool import Member
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk, Pace
 from rollout.perform.effects import Effect, Mailbox
@@ -166,6 +167,7 @@ class Runner:
         for name, books in open_books(self.desk).items():
             books.halted = self.state.halt is not None
             _seat(books, outside(self.state), self.state)
+            books.arrived.update(_arrived(books, self.state))
             worker = PoolWorker(self.desk, books, mailboxes[name])
             self.workers.start(f"pool {name}", worker.run(), self.background_ended)
         self.watch = Mailbox(name="watch")
@@ -205,6 +207,13 @@ def outside(state: State) -> tuple[HostName, ...]:
         if kinds & {Switch, Withdraw} and Deregister not in kinds:
             found.append(host)
     return tuple(found)
+
+
+def _arrived(books: Books, state: State) -> set[Member]:
+    """Return the members of done hosts, in a rollout that was taken over."""
+    pool = books.plan.spec.name
+    done = [state.program(h).members for h in state.order if state.hosts[h].phase is At.DONE]
+    return {members[pool] for members in done if pool in members}
 
 
 def _seat(books: Books, hosts: tuple[HostName, ...], state: State) -> None:

@@ -311,8 +311,14 @@ def _host_sickened(state: State, event: HostSickened) -> State:
         done=state.done - 1,
         succeeded=_bump(state.succeeded, now.batch, -1),
         sick=state.sick.set(host, None),
+        unkept=state.unkept - (1 if _awaits_keep(state, host) else 0),
     )
     return _count(_unsettle(state, host), host, event.outcome)
+
+
+def _awaits_keep(state: State, host: HostName) -> bool:
+    """Whether the rollout waits for the success of a done host to be written down."""
+    return state.phase is Phase.CLOSING and isinstance(state.next_step(host), Keep)
 
 
 def _host_revert_started(state: State, event: HostRevertStarted) -> State:
@@ -355,9 +361,10 @@ def _undone(state: State, host: HostName, now: HostState, outcome: Outcome) -> S
 
 
 def _halt_ordered(state: State, event: HaltOrdered) -> State:
-    """Keep the first halt; a later order to revert, or the first signal, is laid over it."""
+    """Keep the first halt; one that blames the release, an order to revert, or the first signal is laid over it."""
     old = state.halt
-    if old is None or (event.revert and not old.revert):
+    blamed = event.cause is Cause.RELEASE and old is not None and old.cause not in (Cause.RELEASE, Cause.PERSON)
+    if old is None or blamed or (event.revert and not old.revert):
         return replace(state, halt=event, blocked=None)
     if event.signal and not old.signal:
         return replace(state, halt=replace(old, signal=event.signal), blocked=None)
@@ -377,10 +384,15 @@ def _recovered(state: State, event: Recovered) -> State:
         now = state.hosts[host]
         if now.phase is At.STRANDED:
             continue
-        state = replace(state, done=state.done - (1 if now.phase is At.DONE else 0))
+        state = replace(
+            state,
+            done=state.done - (1 if now.phase is At.DONE else 0),
+            sick=state.sick.delete(host) if host in state.sick else state.sick,
+        )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
         state = _settle(_put(state, host, after, stranded=state.stranded + 1), host)
-    return replace(state, plan=replace(state.plan, epoch=event.epoch))
+    left = tuple(h for h in state.returning[state.return_up :] if state.hosts[h].phase is At.DONE)
+    return replace(state, plan=replace(state.plan, epoch=event.epoch), returning=left, return_up=0)
 
 
 def _interrupt(state: State, host: HostName, now: HostState) -> State:

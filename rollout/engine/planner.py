@@ -29,7 +29,7 @@ from rollout.model.plan import (
     Withdraw,
 )
 from rollout.model.play import Ask
-from rollout.model.pool import Member, PoolName, Rotation
+from rollout.model.pool import Member, PoolName, Rotation, WorkersPool
 from rollout.model.release import Release, ReleaseId, Site
 
 
@@ -95,10 +95,11 @@ def _may_return(recorded: Mapping[str, str], seen: Observation, release: str) ->
 
 def _host_plan(question: Question, host: HostName) -> HostPlan:
     ask, seen = question.asks[host], question.seen[host]
-    members = _moved(ask, seen)
+    members = moved(question, host)
     back = question.asks_back.get(host)
     previous = previous_of(question.recorded, seen, question.release.id)
-    settled = host not in question.play.hosts or _on_target(question, host)
+    there = _on_target(question, host)
+    settled = there or host not in question.play.hosts
     return HostPlan(
         host=host,
         connection=ask.connection,
@@ -110,28 +111,33 @@ def _host_plan(question: Question, host: HostName) -> HostPlan:
         shared=ask.shared,
         service=ask.service,
         checks=ask.checks,
-        checks_back=_demanded(back, seen, previous) if back else (),
+        checks_back=ask.checks if there else _demanded(back, seen, previous) if back else (),
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
         boot=seen.boot,
-        note=_note(settled, ask, members),
+        note=_note(question, host, there, members),
     )
 
 
-def _moved(ask: Ask, seen: Observation) -> Mapping[PoolName, Member]:
-    """Return the pools that this run takes the host out of: what an operator drained stays drained (I7)."""
-    moved = {}
-    for pool, member in ask.members.items():
+def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
+    """Return the pools that this run takes the host out of: what an operator drained stays drained (I7).
+
+    Where there is no balancer nobody can have drained it: it is always ours to take out.
+    """
+    seen = question.seen[host]
+    workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
+    found = {}
+    for pool, member in question.asks[host].members.items():
         state = seen.members.get(pool)
-        if state is not None and state.admin == Rotation.READY:
-            moved[pool] = member
-    return moved
+        if pool in workers or (state is not None and state.admin == Rotation.READY):
+            found[pool] = member
+    return found
 
 
 def _on_target(question: Question, host: HostName) -> bool:
     """Whether the host is on the release, runs it, and is in rotation as it was found."""
     seen = question.seen[host]
-    drained = not _moved(question.asks[host], seen)
+    drained = not moved(question, host)
     return (
         seen.current == question.release.id
         and seen.running == question.release.id
@@ -180,10 +186,12 @@ def _demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, .
     return tuple(c for c, tried in zip(back.checks, seen.checks, strict=True) if tried.ok)
 
 
-def _note(settled: bool, ask: Ask, members: Mapping[PoolName, Member]) -> str:
-    if settled:
+def _note(question: Question, host: HostName, there: bool, members: Mapping[PoolName, Member]) -> str:
+    if there:
         return "already on the release"
-    left = sorted(set(ask.members) - set(members))
+    if host not in question.play.hosts:
+        return "outside --limit"
+    left = sorted(set(question.asks[host].members) - set(members))
     return f"left as found in {', '.join(left)}" if left else ""
 
 

@@ -88,9 +88,25 @@ def stranded_in_rotation(state: State) -> Event | None:
     return HaltOrdered(cause=Cause.HOST, reason="a stranded host may still be in rotation", revert=False)
 
 
+def release_at_fault(state: State) -> Event | None:
+    """What halted for another reason learns from hosts in flight that the release is bad: then it goes back."""
+    halt = state.halt
+    if state.phase is not Phase.HALTING or halt is None or halt.signal or not state.release_failures:
+        return None
+    if halt.cause in (Cause.RELEASE, Cause.PERSON) or not over_budget(state):
+        return None
+    return HaltOrdered(cause=Cause.RELEASE, reason=state.last_reason, revert=goes_back(state, Cause.RELEASE))
+
+
+def heals(state: State) -> bool:
+    """Whether failed hosts go back: always, but where the play says none and no person says otherwise."""
+    ordered = state.halt is not None and state.halt.revert and state.halt.cause is Cause.PERSON
+    return ordered or state.play.on_failure.revert != "none"
+
+
 def turn_back_failed(state: State) -> Event | None:
     """A host that failed heals itself."""
-    if state.play.on_failure.revert == "none":
+    if not heals(state):
         return None
     host = min(state.sick, key=state.place.__getitem__, default=None)
     return None if host is None else HostRevertStarted(host=host)
@@ -165,13 +181,13 @@ def halt_settled(state: State) -> Event | None:
     """Nothing moves any more: revert what is done, by scope, or end here."""
     if state.phase is not Phase.HALTING or state.halt is None or state.in_flight or _midway(state):
         return None
-    if state.halt.revert and state.play.on_failure.revert != "none":
+    if state.halt.revert and heals(state):
         return RevertStarted(hosts=in_scope(state), condemned=state.halt.cause is Cause.RELEASE)
     return _finished(state, "halted")
 
 
 def _midway(state: State) -> bool:
-    return bool(state.active) or (bool(state.sick) and state.play.on_failure.revert != "none")
+    return bool(state.active) or (bool(state.sick) and heals(state))
 
 
 def in_scope(state: State) -> tuple[HostName, ...]:
@@ -235,6 +251,7 @@ RULES: tuple[Rule, ...] = (
     budget_exceeded,
     blocked,
     stranded_in_rotation,
+    release_at_fault,
     turn_back_failed,
     turn_back_midway,
     staging_over,

@@ -60,7 +60,7 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
     deadline = desk.now() + timeout_s
     sent = False
     while True:
-        op = wording.op(deed, max(1.0, deadline - desk.now()))
+        op = wording.op(deed, timeout_s)
         try:
             return await _tell(wording, op, deadline)
         except Unreachable as error:
@@ -84,7 +84,8 @@ async def _tell(wording: Wording, op: Op, deadline: float) -> Reply:
     desk = wording.desk
     async for attempt in reconnecting(desk.now, deadline, desk.pace.retry_s):
         with attempt:
-            return await Tell(host=wording.host, op=op)  # type: ignore[no-any-return]
+            left_s = max(1.0, deadline - desk.now())  # what connecting took is gone
+            return await Tell(host=wording.host, op=replace(op, timeout_s=left_s))  # type: ignore[no-any-return]
     raise AssertionError("tenacity reraises")
 
 
@@ -101,7 +102,7 @@ async def _settle(wording: Wording, doubtful: Op, deadline: float) -> Reply | Lo
     desk = wording.desk
     pause = desk.pace.retry_s
     while True:
-        op = wording.op(Settle(op=doubtful.id), max(1.0, deadline - desk.now()))
+        op = wording.op(Settle(op=doubtful.id), desk.pace.settle_s)
         try:
             return await _tell(wording, op, deadline)
         except Unreachable as error:

@@ -95,8 +95,9 @@ async def _deregister(job: Job) -> Outcome:
 
 
 async def _undo_leave(job: Job, left: list[PoolName], outcome: Outcome) -> Outcome:
+    """Put it back as it was: the way back of a way back is forward."""
     for pool in reversed(left):
-        back = await _enter(job, pool, back=True)
+        back = await _enter(job, pool, back=not job.step.undo)
         if not back.passed:
             return replace(outcome, untouched=False)
     return outcome

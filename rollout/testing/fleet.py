@@ -6,10 +6,9 @@ with the faults of a script. The hosts execute the very Ops that real ones are t
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from rollout.errors import BalancerError, OutcomeUnknown, Unreachable
 from rollout.model.check import Probed
@@ -18,61 +17,24 @@ from rollout.model.pool import Member, PoolName, Rotation
 from rollout.perform.effects import Effect, Probe, ReadPool, SetPool, ShutSessions, Tell
 from rollout.posix.op import READ_ONLY, Activate, Op, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
+from rollout.testing.faults import Fault, Happened, Incident, Script
 from rollout.testing.host import SimulatedHost
 from rollout.testing.virtual import Answer, VirtualTime
 
-Fault = Literal[
-    "unreachable",  # nothing is sent
-    "lose command",  # sent, never delivered
-    "late command",  # sent, delivered long after it was given up
-    "lose reply",  # delivered and done, and nobody hears of it
-    "twice",  # delivered twice
-    "reboot",  # done, then the host restarts and its process is gone; the reply is lost
-]
 LATENCY_S = 0.01
 GIVEN_UP_S = 20.0
 LATE_S = 45.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Script:
-    """Which messages meet which fault: by the number of the message, counted over the whole run."""
-
-    tells: dict[int, Fault] = field(default_factory=dict)
-    writes: dict[int, Literal["refuse", "lose command", "lose reply"]] = field(default_factory=dict)
-    reloads: frozenset[int] = frozenset()  # the balancer reloads right after this write
-    unreadable: frozenset[int] = frozenset()  # reads that fail
-    told: int = 0
-    written: int = 0
-    read: int = 0
-
-    @classmethod
-    def random(cls, seed: int, *, faults: int, messages: int = 60) -> Script:
-        """Return a script with so many faults at random places."""
-        dice = random.Random(seed)  # noqa: S311 - a simulation wants to be repeated
-        script = cls()
-        for _ in range(faults):
-            at = dice.randrange(messages)
-            kind = dice.choice(("tell", "tell", "tell", "write", "reload", "read"))
-            if kind == "tell":
-                script.tells[at] = dice.choice(FAULTS)
-            elif kind == "write":
-                script.writes[at % 20] = dice.choice(("refuse", "lose command", "lose reply"))
-            elif kind == "reload":
-                script.reloads |= {at % 20}
-            else:
-                script.unreadable |= {at}
-        return script
-
-
-FAULTS: tuple[Fault, ...] = ("unreachable", "lose command", "late command", "lose reply", "twice", "reboot")
+PROBE_S = 5.0
+BY_HAND = "by-hand"  # the release that somebody points ``current`` at
+STRANGER = (99, "somebody-else", 0)  # the epoch of a newer rollout
 
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedFleet:
     """Hosts behind balancers. ``members``: per pool, the server name of each host in it.
 
-    ``watchers`` are called with (effect name, host or pool, detail) at every change of the world.
+    ``watchers`` are called with (effect name, host or pool, detail) at every change of the world;
+    ``happened`` is what went wrong so far, whoever's doing it was.
     """
 
     time: VirtualTime
@@ -81,10 +43,12 @@ class SimulatedFleet:
     members: Mapping[PoolName, Mapping[HostName, Member]] = field(default_factory=dict)
     script: Script = field(default_factory=Script)
     down: set[HostName] = field(default_factory=set)  # hosts that no connection reaches
+    frozen: dict[HostName, float] = field(default_factory=dict)  # hosts that answer nothing until then
+    silent: set[PoolName] = field(default_factory=set)  # balancers that cannot be talked to
+    deaf: set[PoolName] = field(default_factory=set)  # balancers that refuse to be written
     watchers: list[Callable[[str, str, Any], None]] = field(default_factory=list)
+    happened: list[Happened] = field(default_factory=list)
     slow_s: float = 0.2  # how long a restart takes
-    last_read: dict[PoolName, Any] = field(default_factory=dict)
-    reloaded_at: dict[PoolName, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -95,6 +59,8 @@ class SimulatedFleet:
         *,
         checks: Checks | None = None,
         unchecked: Iterable[Member] = (),
+        load: int = 0,
+        session_s: float = 0.0,
     ) -> SimulatedFleet:
         """Build a fleet with nothing installed."""
         made = {h: SimulatedHost(clock=time.now) for h in hosts}
@@ -107,6 +73,8 @@ class SimulatedFleet:
                 healthy=lambda m, owner=owner: fleet.answers(owner[m]),  # type: ignore[misc]
                 checks=checks or Checks(inter_s=0.3, rise=2, fall=3),
                 unchecked=unchecked,
+                load=load,
+                session_s=session_s,
             )
         return fleet
 
@@ -118,10 +86,96 @@ class SimulatedFleet:
         """Whether any balancer could send a request to the host now."""
         return any(self.balancers[p].truth(m[host]) for p, m in self.members.items() if host in m)
 
+    def settle(self) -> None:
+        """Let the balancers make up for their checks, before an application changes."""
+        for balancer in self.balancers.values():
+            balancer.settle()
+
     def saw(self, what: str, where: str, detail: Any = None) -> None:
         """Tell the oracles that the world changed."""
         for watcher in self.watchers:
             watcher(what, where, detail)
+
+    def went_wrong(self, what: str, where: str) -> None:
+        """Write down that something went wrong."""
+        self.happened.append(Happened(at=self.time.at, what=what, where=where))
+        self.saw("fault", where, what)
+
+    # -- incidents
+
+    def begin(self) -> None:
+        """Have the script's incidents happen, counted from now."""
+        for incident in self.script.incidents:
+            self.time.after(incident.at_s, lambda incident=incident: self.befall(incident))  # type: ignore[misc]
+
+    def heal(self) -> None:
+        """No more faults: what can be mended is; what somebody did by hand stays."""
+        self.script = Script()
+        self.down.clear()
+        self.frozen.clear()
+        self.silent.clear()
+        self.deaf.clear()
+        for host in self.hosts.values():
+            host.full = False
+        for pool, members in self.members.items():
+            for member in members.values():
+                self.balancers[pool].hold(member, -1_000)
+
+    def befall(self, incident: Incident) -> None:
+        """Let one incident happen now, unless the fleet was healed before."""
+        if incident not in self.script.incidents:
+            return
+        self.settle()
+        host = tuple(self.hosts)[incident.host % len(self.hosts)]
+        pools = tuple(self.balancers)
+        pool = pools[incident.pool % len(pools)] if pools else PoolName("")
+        _BEFALL[incident.kind](self, host, pool, incident.for_s)
+        self.went_wrong(incident.kind, pool if incident.kind in ("silent", "deaf", "reload") else host)
+
+    def _partition(self, host: HostName, _: PoolName, for_s: float) -> None:
+        self.down.add(host)
+        self.time.after(for_s, lambda: self.down.discard(host))
+
+    def _freeze(self, host: HostName, _: PoolName, for_s: float) -> None:
+        self.frozen[host] = self.time.at + for_s
+
+    def _die(self, host: HostName, *_: object) -> None:
+        self.down.add(host)
+        self.hosts[host].reboot()
+
+    def _kill(self, host: HostName, *_: object) -> None:
+        self.hosts[host].running = ""
+
+    def _restart(self, host: HostName, *_: object) -> None:
+        self.hosts[host].reboot()
+
+    def _fill(self, host: HostName, *_: object) -> None:
+        self.hosts[host].full = True
+
+    def _drift(self, host: HostName, *_: object) -> None:
+        self.hosts[host].releases[BY_HAND] = BY_HAND
+        self.hosts[host].point(BY_HAND)
+
+    def _fence(self, host: HostName, *_: object) -> None:
+        self.hosts[host].epoch = STRANGER
+
+    def _by_hand(self, host: HostName, pool: PoolName, rotation: Rotation) -> None:
+        if host in self.members.get(pool, {}):
+            self.balancers[pool].operator(self.members[pool][host], rotation)
+
+    def _hold(self, host: HostName, pool: PoolName, for_s: float) -> None:
+        member = self.members.get(pool, {}).get(host)
+        if member is not None:
+            self.balancers[pool].hold(member)
+            self.time.after(for_s, lambda: self.balancers[pool].hold(member, -1))
+
+    def _silence(self, _: HostName, pool: PoolName, for_s: float) -> None:
+        self.silent.add(pool)
+        self.time.after(for_s, lambda: self.silent.discard(pool))
+
+    def _deafen(self, _: HostName, pool: PoolName, for_s: float) -> None:
+        self.deaf.add(pool)
+        self.time.after(for_s, lambda: self.deaf.discard(pool))
 
     # -- effects
 
@@ -131,19 +185,22 @@ class SimulatedFleet:
             case Tell(host=host, op=op):
                 self._tell(host, op, answer)
             case Probe(host=host):
-                self.time.after(LATENCY_S, lambda: answer(self._probed(host)))
+                took = PROBE_S if self._is_frozen(host) else LATENCY_S
+                self.time.after(took, lambda: answer(self._probed(host)))
             case ReadPool(pool=pool):
                 self.time.after(0.001, lambda: self._read(pool, answer))
             case SetPool(pool=pool, wanted=wanted):
                 self.time.after(0.001, lambda: self._write(pool, wanted, answer))
             case ShutSessions(pool=pool, member=member, limit=limit):
-                self.balancers[pool].shut_sessions(member, limit)
-                self.time.after(0.001, lambda: answer(None))
+                self.time.after(0.001, lambda: self._shut(pool, member, limit, answer))
             case _:
                 raise TypeError(f"no such effect: {effect}")
 
+    def _is_frozen(self, host: HostName) -> bool:
+        return self.frozen.get(host, 0.0) > self.time.at
+
     def _probed(self, host: HostName) -> Probed:
-        if host in self.down:
+        if host in self.down or self._is_frozen(host):
             return Probed(ok=False, reachable=False, summary="unreachable")
         ok = self.answers(host)
         return Probed(ok=ok, summary="" if ok else "HTTP 500")
@@ -155,48 +212,62 @@ class SimulatedFleet:
             self.script.told += 1
         if host in self.down or fault == "unreachable":
             self.time.after(LATENCY_S, lambda: answer(Unreachable(f"{host}: connection refused")))
+        elif self._is_frozen(host):
+            self._lost(host, op.timeout_s, answer)
+            self.time.after(self.frozen[host] - self.time.at, lambda: self._execute(host, op))
         elif fault in ("lose command", "late command"):
-            self.time.after(GIVEN_UP_S, lambda: answer(OutcomeUnknown(f"{host}: no reply")))
+            self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             if fault == "late command":
                 self.time.after(LATE_S, lambda: self._execute(host, op))
         else:
             self.time.after(LATENCY_S, lambda: self._deliver(host, op, fault, answer))
 
+    def _lost(self, host: HostName, after_s: float, answer: Answer) -> None:
+        self.time.after(after_s, lambda: answer(OutcomeUnknown(f"{host}: no reply")))
+
     def _deliver(self, host: HostName, op: Op, fault: Fault | None, answer: Answer) -> None:
         if host in self.down:
-            self.time.after(LATENCY_S, lambda: answer(Unreachable(f"{host}: gone")))
+            self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
         reply = self._execute(host, op)
         if fault == "twice":
             reply = self._execute(host, op)
         if fault == "reboot":
+            self.settle()
             self.hosts[host].reboot()
-            self.saw("reboot", host)
+            self.went_wrong("reboot", host)
         if fault in ("lose reply", "reboot"):
-            self.time.after(GIVEN_UP_S, lambda: answer(OutcomeUnknown(f"{host}: no reply")))
+            self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
         took = self.slow_s if isinstance(op.do, Activate | Withdraw) else LATENCY_S
-        self.time.after(took, lambda: answer(reply))
+        self.time.after(took, lambda: self._reply(host, op, reply, answer))
+
+    def _reply(self, host: HostName, op: Op, reply: Any, answer: Answer) -> None:
+        """A reply comes through, unless the host was cut off meanwhile."""
+        if host in self.down or self._is_frozen(host):
+            self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
+        else:
+            answer(reply)
 
     def _execute(self, host: HostName, op: Op) -> Any:
         """Let the host do it; the balancers' past checks must see the past."""
-        for balancer in self.balancers.values():
-            balancer.settle()
+        self.settle()
         reply = self.hosts[host].execute(op)
         self.saw(type(op.do).__name__, host, (op, reply))
         return reply
 
     def _read(self, pool: PoolName, answer: Answer) -> None:
         number, self.script.read = self.script.read, self.script.read + 1
-        if number in self.script.unreadable:
+        if number in self.script.unreadable or pool in self.silent:
             answer(BalancerError(f"pool {pool}: the socket does not answer"))
             return
-        state = self.balancers[pool].read()
-        self.last_read[pool] = state
-        answer(state)
+        answer(self.balancers[pool].read())
 
     def _write(self, pool: PoolName, wanted: Mapping[Member, Rotation], answer: Answer) -> None:
         number, self.script.written = self.script.written, self.script.written + 1
+        if pool in self.silent or pool in self.deaf:
+            answer(BalancerError(f"pool {pool}: permission denied"))
+            return
         balancer = self.balancers[pool]
         fault = self.script.writes.get(number)
         if fault == "refuse":
@@ -214,6 +285,30 @@ class SimulatedFleet:
         self.saw("write", pool, (before, balancer.read(), wanted))
         if number in self.script.reloads:
             balancer.reload()
-            self.reloaded_at[pool] = self.time.at
-            self.saw("reload", pool)
+            self.went_wrong("reload", pool)
         answer(error)
+
+    def _shut(self, pool: PoolName, member: Member, limit: int, answer: Answer) -> None:
+        if pool in self.silent or pool in self.deaf:
+            answer(BalancerError(f"pool {pool}: permission denied"))
+            return
+        self.balancers[pool].shut_sessions(member, limit)
+        answer(None)
+
+
+_BEFALL: Mapping[str, Callable[[SimulatedFleet, HostName, PoolName, float], None]] = {
+    "partition": SimulatedFleet._partition,
+    "frozen": SimulatedFleet._freeze,
+    "dead": SimulatedFleet._die,
+    "killed": SimulatedFleet._kill,
+    "restart": SimulatedFleet._restart,
+    "disk full": SimulatedFleet._fill,
+    "drift": SimulatedFleet._drift,
+    "fenced": SimulatedFleet._fence,
+    "operator out": lambda fleet, host, pool, _: fleet._by_hand(host, pool, Rotation.MAINT),
+    "operator in": lambda fleet, host, pool, _: fleet._by_hand(host, pool, Rotation.READY),
+    "held": SimulatedFleet._hold,
+    "silent": SimulatedFleet._silence,
+    "deaf": SimulatedFleet._deafen,
+    "reload": lambda fleet, _, pool, __: fleet.balancers[pool].reload() if pool else None,
+}

@@ -64,6 +64,7 @@ class SimulatedHost:
     read_only: bool = False  # the file system: everything that writes is refused
     tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
     restarts: int = 0
+    boots: int = 1  # how often it was started
     switches: int = 0  # for oracles: effects that moved the link or touched the process
 
     # -- the world around it
@@ -98,6 +99,7 @@ class SimulatedHost:
     def reboot(self) -> None:
         """Restart the host: the process is gone, files stay."""
         self.running, self.pid = "", 0
+        self.boots += 1
         if self.linked_at is not None:
             self.linked_at = EARLIER_BOOT
 
@@ -291,6 +293,7 @@ class SimulatedHost:
             "epoch": f"{number} {rollout}" if rollout else "",
             "free_bytes": str(self.free_bytes),
             "free_inodes": str(self.free_inodes),
+            "boot_id": f"simulated-{self.boots}",
             "sudo": "unneeded",
         }
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollout.engine.machine import fold, initial
 from rollout.engine.policy import over_budget
-from rollout.engine.state import At, State
-from rollout.model.event import Event, HaltOrdered, HostRevertStarted, StepFinished, StepStarted
+from rollout.engine.state import BUSY, At, State
+from rollout.model.event import Event, HaltOrdered, HostRevertStarted, RevertStarted, StepFinished, StepStarted
 from rollout.model.host import HostName
-from rollout.model.plan import Deregister, Plan
-from rollout.model.pool import Member, PoolState, Rotation
-from rollout.model.verdict import Cause
-from rollout.posix.op import Activate, Withdraw
-from tests.simulation.world import NEW, PACE, POOL, World
+from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Verify
+from rollout.model.pool import Member, PoolName, PoolState, Rotation
+from rollout.posix.op import Activate, Install, Mark, Withdraw
+from rollout.testing.fleet import BY_HAND
+from tests.simulation.bounds import step_bound
+from tests.simulation.truth import RELOAD_WINDOW_S, Truth
+from tests.simulation.world import PACE, World, manifest
 
-RELOAD_WINDOW_S = PACE.watch_s + 2.0  # a reload is noticed within an interval, and undone at once (I21)
+DUMB = frozenset({"silent", "deaf"})
+TURN_S = 0.5  # a halt reaches a pool's worker within a turn
 
 
 class Oracle:
@@ -23,143 +25,244 @@ class Oracle:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.truth = Truth(world)
         self.plan: Plan | None = None
         self.state: State | None = None
-        self.ops: set[tuple[str, str]] = set()  # steps that were written down as begun
+        self.steps: dict[tuple[str, HostName], StepStarted] = {}  # by the number of the step
+        self.begun_at: dict[HostName, float] = {}
+        self.out: set[HostName] = set()  # our deregister may have been applied
+        self.forced: dict[HostName, str] = {}  # what a drain's deadline did, as journaled
+        self.verified_at: dict[HostName, float] = {}
         self.turned: list[str] = []
-        self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
-        self.admin = self._admin()
+        self.halted_at = 1e9
+        self.floors_back: dict[PoolName, int] = {}
+        self.fenced = False
         world.fleet.watchers.append(self.saw)
         world.observers.append(self.recorded)
         world.time.after_each = self.always
-
-    def _admin(self) -> dict[str, Any]:
-        if not self.world.shape.balanced:
-            return {}
-        return {str(m): s.admin for m, s in self.world.fleet.balancers[POOL].read().members.items()}
 
     # -- events
 
     def recorded(self, event: Event, state: State) -> None:
         self.state, self.plan = state, state.plan
         match event:
-            case StepStarted(host=host, op=op, action=action, undo=undo):
-                self.ops.add((f"{state.plan.id}.{op}", host))
-                if isinstance(action, Deregister) and not undo:
-                    assert not over_budget(state), f"I9: {host} leaves though the budget is exceeded"
-                    assert state.halt is None, f"I9: {host} leaves in a halt"
+            case StepStarted():
+                self._started(event, state)
+            case StepFinished():
+                self._finished(event, state)
             case HostRevertStarted(host=host):
                 assert host not in self.turned, f"I11: {host} turns back twice"
                 self.turned.append(host)
-            case HaltOrdered() | StepFinished():
-                pass
+            case HaltOrdered():
+                self.halted_at = min(self.halted_at, self.world.time.at)
+            case RevertStarted(condemned=condemned):
+                assert not condemned or self._may_be_bad(), "a release was condemned that has no fault"
+
+    def _started(self, event: StepStarted, state: State) -> None:
+        host, action = event.host, event.action
+        self.steps[str(event.op), host] = event
+        self.begun_at[host] = self.world.time.at
+        if isinstance(action, Deregister):
+            self.out.add(host)
+            if not event.undo:
+                assert not over_budget(state), f"I9: {host} leaves though the budget is exceeded"
+                assert state.halt is None, f"I9: {host} leaves in a halt"
+        if isinstance(action, Keep):
+            settled = BUSY | {At.DONE, At.REVERTED, At.FAILED, At.STRANDED}
+            early = [h for h, s in state.hosts.items() if s.phase not in settled]
+            assert not early, f"success is written down while {early} are on their way"
+
+    def _finished(self, event: StepFinished, state: State) -> None:
+        host, outcome = event.host, event.outcome
+        step = self.steps[str(event.op), host]
+        took = self.world.time.at - self.begun_at[host]
+        bound = step_bound(state, step)
+        assert took <= bound, f"I13: {step.action.kind} of {host} took {took:g} s, at most {bound:g} were declared"
+        self.fenced = self.fenced or "fenced" in outcome.data
+        if isinstance(step.action, Register) and outcome.passed:
+            self.out.discard(host)
+        if isinstance(step.action, Deregister):
+            self.forced[host] = outcome.summary
+            if outcome.untouched:
+                self.out.discard(host)
+        if isinstance(step.action, Verify) and outcome.passed:
+            self.verified_at[host] = self.world.time.at
+            plan = state.program(host)
+            demanded = not step.undo or (plan.checks_back and plan.identity_back)
+            assert not demanded or self._well(host), f"I8: {host} passed and is ill"
+
+    def _well(self, host: HostName) -> bool:
+        return self.truth.lately_well(host) or self.truth.befell(host)
+
+    def _may_be_bad(self) -> bool:
+        shape, truth = self.world.shape, self.truth
+        injured = frozenset({"killed", "restart", "reboot", "dead", "drift", "operator in"})
+        return not shape.good or any(truth.befell(h, injured) for h in self.world.names)
 
     # -- effects on the world
 
     def saw(self, what: str, where: str, detail: Any) -> None:
-        if what == "write":
-            self._written(*detail)
-        elif what in ("Activate", "Withdraw"):
-            self._changed(HostName(where), *detail)
-        if what in ("Install", "Activate", "Withdraw", "Mark"):
-            op = detail[0]
-            step = op.id.rpartition(".")[0]
-            assert (step, where) in self.ops, f"I5: {what} on {where} without an intention on record"
+        match what:
+            case "fault":
+                return
+            case "write":
+                self._written(PoolName(where), *detail)
+            case "Install" | "Mark":
+                self._told(HostName(where), *detail)
+            case "Activate" | "Withdraw":
+                self._told(HostName(where), *detail)
+                self._changed(HostName(where), *detail)
 
-    def _written(self, before: PoolState, after: PoolState, wanted: Any) -> None:
-        """I1: our own writes never bring the pool under its floor."""
-        if self.state is None or self.plan is None:
-            return
-        took = [m for m, r in wanted.items() if r is not Rotation.READY and before.members[m].in_rotation]
-        if not took or any(after.members[m].in_rotation for m in took):
-            self._readied(before, wanted)
-            return
-        pool = self.plan.plays[0].pools[0]
-        left = sum(s.in_rotation for s in after.members.values())
-        floor = pool.floor
-        reverting = self.state.halt is not None
-        if reverting and not pool.written:
-            floor = min(floor, 1)
-        forgotten = self._just_reloaded()
-        assert left >= floor or forgotten, f"I1: {took} leave, {left} in service, {floor} must stay"
-        self._readied(before, wanted)
+    def _told(self, host: HostName, op: Any, reply: Any) -> None:
+        """I5, I6: nothing is done without an intention on record, nor against a newer rollout."""
+        step = self.steps.get((op.id.split(".")[1], host))
+        assert step is not None, f"I5: {op.do.kind} on {host} without an intention on record"
+        if self.world.fleet.hosts[host].epoch[1] != "r1":
+            assert reply.status == "refused", f"I6: {host} was changed by an old controller"
+        if isinstance(op.do, Activate | Withdraw) and reply.status != "refused":
+            self._right_way(host, op, step)
+        if isinstance(op.do, Install):
+            assert not step.undo
+        if isinstance(op.do, Mark) and op.do.mark == "bad" and reply.status == "done":
+            assert self._may_be_bad(), "a release was condemned that has no fault"
 
-    def _readied(self, before: PoolState, wanted: Any) -> None:
-        """I8: nobody is made ready whose application does not run."""
+    def _right_way(self, host: HostName, op: Any, step: StepStarted) -> None:
+        """I11: forward only to the new release, back only to the one before."""
+        assert self.plan is not None
+        plan = self.plan.plays[0].hosts[host]
+        if isinstance(op.do, Withdraw):
+            assert step.undo, f"{host} is withdrawn on the way forward"
+            assert not plan.previous, f"{host} is withdrawn though it had {plan.previous}"
+        else:
+            wanted = plan.previous if step.undo else self.plan.plays[0].release.id
+            assert op.do.release == wanted, f"I11: {host} goes to {op.do.release}, not to {wanted}"
+
+    def _written(self, pool: PoolName, before: PoolState, after: PoolState, wanted: Any) -> None:
+        """Look at one write to a balancer."""
+        if self.plan is None:
+            return
         for member, rotation in wanted.items():
-            state = before.members[member]
-            as_found = self.plan is not None and not self.plan.plays[0].hosts[HostName(member)].serving
-            if rotation is Rotation.READY and state.admin is not Rotation.READY and state.checked and not as_found:
-                assert state.up, f"I8: {member} made ready while its balancer says it is down"
+            host = HostName(member)
+            moves = [s for (_, h), s in self.steps.items() if h == host and isinstance(s.action, Deregister | Register)]
+            assert moves, f"I5: {member} of {pool} is written without an intention on record"
+            if rotation is Rotation.READY:
+                self._readied(pool, host, before)
+        took = [m for m in wanted if before.members[m].in_rotation and not after.members[m].in_rotation]
+        if took:
+            self._left(pool, [HostName(m) for m in took])
 
-    def _just_reloaded(self) -> bool:
-        at = self.world.fleet.reloaded_at.get(POOL)
-        return at is not None and self.world.time.at - at <= RELOAD_WINDOW_S
+    def _left(self, pool: PoolName, took: list[HostName]) -> None:
+        """I1, I9, I10: who may leave, and how many must stay."""
+        assert self.plan is not None
+        assert self.state is not None
+        plan = next(p for p in self.plan.plays[0].pools if p.spec.name == pool)
+        for host in took:
+            assert host in self.out, f"I7: {host} is taken out of {pool} and nobody asked for it"
+        if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self._again(took):
+            return
+        for host in took:
+            if not self._on_way_back(host):
+                self._may_leave(host)
+        left = self.truth.serving(pool)
+        floor = self._floor(plan, took, left)
+        assert left >= floor, f"I1: {took} leave {pool}, {left} in service, {floor} must stay"
+
+    def _again(self, took: list[HostName]) -> bool:
+        """A host that was out already was put in by somebody else."""
+        return all(
+            self.truth.befell(h, frozenset({"operator in"})) and self.state.hosts[h].phase is not At.WAITING  # type: ignore[union-attr]
+            for h in took
+        )
+
+    def _on_way_back(self, host: HostName) -> bool:
+        assert self.state is not None
+        return self.state.hosts[host].phase in (At.UNDOING, At.REVERTING, At.STRANDED, At.REVERTED)
+
+    def _may_leave(self, host: HostName) -> None:
+        assert self.state is not None
+        now, plan = self.state.hosts[host], self.state.program(host)
+        first = now.begun == plan.staging + 1
+        if not first:
+            return
+        late = self.world.time.at - self.halted_at
+        assert late <= TURN_S, f"I9: {host} leaves {late:g} s after a halt"
+        simulated = self.world.fleet.hosts[host]
+        if plan.serving:
+            assert plan.previous, f"I10: {host} serves, leaves, and has no way back"
+            assert simulated.releases.get(plan.previous) == manifest(plan.previous), f"I10: {host} cannot go back"
+        staged = [h for h, s in self.state.hosts.items() if s.at == 0 and s.phase in (At.WAITING, At.RUNNING)]
+        assert not staged, f"{host} leaves while {staged} are not staged"
+
+    def _floor(self, plan: PoolPlan, took: list[HostName], left: int) -> int:
+        """The written or the planned floor; on the way back a default one may be less (semantics.md)."""
+        assert self.plan is not None
+        if not all(map(self._on_way_back, took)):
+            return plan.floor
+        least = plan.floor if plan.written else min(plan.floor, max(1, left))
+        floor = self.floors_back.setdefault(plan.spec.name, least)
+        served = any(self.plan.plays[0].hosts[h].serving for h in took)
+        return floor if served else min(floor, plan.serving)
+
+    def _readied(self, pool: PoolName, host: HostName, before: PoolState) -> None:
+        """I8: nobody is made ready whose application does not run, or runs what it should not."""
+        assert self.plan is not None
+        assert self.state is not None
+        state, plan = before.members[Member(host)], self.plan.plays[0].hosts[host]
+        midway = self.state.hosts[host].at <= plan.staging
+        if state.admin is Rotation.READY or (not plan.serving and (midway or self._on_way_back(host))):
+            return
+        if state.checked:
+            assert state.up, f"I8: {host} made ready while its balancer says it is down"
+        if not self.world.shape.unchecked:
+            simulated = self.world.fleet.hosts[host]
+            assert self._well(host) or not self.world.shape.good, f"I8: {host} made ready and does not answer"
+            now = self.state.hosts[host]
+            leaving = bool(now.way) and isinstance(now.way[now.way_at], Deregister)  # and one of its pools refused
+            back = self._on_way_back(host) and not leaving
+            wanted = plan.previous if back else self.plan.plays[0].release.id
+            right = simulated.running == wanted or midway or self.truth.befell(host)
+            assert right, f"I8: {host} made ready and runs {simulated.running}, not {wanted}"
 
     def _changed(self, host: HostName, op: Any, reply: Any) -> None:
-        """I2: no host is changed while traffic may reach it."""
-        if reply.status == "refused" or not self.world.shape.balanced or self.plan is None:
-            return
-        if isinstance(op.do, Activate | Withdraw) and not self._did(reply):
+        """I2: no host is changed while traffic may reach it, or while it still works."""
+        assert self.plan is not None
+        done = "1" in (reply.fields.get("switched", "1"), reply.fields.get("restarted", "1"))
+        if reply.status == "refused" or not done:
             return
         plan = self.plan.plays[0].hosts[host]
-        if POOL in plan.members and not self._just_reloaded():
-            assert not self.world.fleet.balancers[POOL].truth(Member(host)), f"I2: {host} changed in rotation"
+        for pool, member in plan.members.items():
+            balancer = self.world.fleet.balancers.get(pool)
+            if balancer is None:
+                self._paused(pool, host)
+                continue
+            if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self.truth.befell(
+                pool, frozenset({"silent", "deaf"})
+            ):
+                continue
+            assert not balancer.truth(member), f"I2: {host} changed in rotation of {pool}"
+            left = balancer.read().members[member].sessions
+            waited = self.world.time.at - self.begun_at[host] >= PACE.patience_s
+            cut = self.forced.get(host) or (
+                waited and (self.truth.meddled(pool) or self.truth.befell(host, frozenset({"held"})))
+            )
+            assert not left or cut, f"I2: {host} changed with {left} sessions of {pool}"
 
-    def _did(self, reply: Any) -> bool:
-        return "1" in (reply.fields.get("switched", "1"), reply.fields.get("restarted", "1"))
+    def _paused(self, pool: PoolName, host: HostName) -> None:
+        """I1 where no balancer stands: a worker that is restarted does no work meanwhile."""
+        assert self.plan is not None
+        plan = next(p for p in self.plan.plays[0].pools if p.spec.name == pool)
+        assert host in self.out, f"I5: {host} is changed and never left"
+        if self.truth.befell(host) or not self.plan.plays[0].hosts[host].serving:
+            return
+        left = sum(self.truth.lately_well(h) for h in self.world.names if h not in self.out)
+        ill = sum(self.truth.befell(h) for h in self.world.names) + (0 if self.world.shape.good else 1_000)
+        assert left >= plan.floor - ill, f"I1: {host} pauses, {left} work, {plan.floor} must stay"
 
     # -- always
 
     def always(self) -> None:
+        self.truth.look()
         for host, simulated in self.world.fleet.hosts.items():
-            assert not simulated.current or simulated.current in simulated.releases, f"I4: {host} points at nothing"
-
-    # -- at the end
-
-    def ended(self, state: State) -> None:
-        """What is believed is so: I7, I20, I23, and the words of each end."""
-        assert state.end is not None, "never stuck"
-        assert state == fold(initial(), (r.event for r in self.world.journal.records)), "fold(journal) = live state"
-        for host, now in state.hosts.items():
-            self._believed(state, host, now)
-        self._untouched(state)
-        self._words(state)
-
-    def _believed(self, state: State, host: HostName, now: Any) -> None:
-        simulated = self.world.fleet.hosts[host]
-        plan = state.program(host)
-        if now.phase is At.DONE:
-            assert simulated.current == NEW, f"I23: {host} is called done and is on {simulated.current}"
-        if now.phase is At.REVERTED:
-            assert simulated.current == plan.previous, f"{host} is called reverted and is on {simulated.current}"
-            if plan.previous:
-                assert simulated.running == plan.previous, f"{host} is called reverted and runs {simulated.running}"
-        if now.phase in (At.DONE, At.REVERTED) and POOL in plan.members and self.world.shape.balanced:
-            admin = self.world.fleet.balancers[POOL].read().members[Member(host)].admin
-            assert admin is Rotation.READY, f"I7/I23: {host} is called {now.phase} and is in {admin}"
-
-    def _untouched(self, state: State) -> None:
-        touched = {h for h, s in state.hosts.items() if s.begun > state.program(h).staging}
-        admin = self._admin()
-        for host, (current, _) in self.before.items():
-            if host in touched:
-                continue
-            assert self.world.fleet.hosts[host].current == current, f"untouched {host} was changed"
-            if admin and not self.world.fleet.reloaded_at:
-                assert admin[host] == self.admin[host], f"I7: {host} was {self.admin[host]} and is {admin[host]}"
-
-    def _words(self, state: State) -> None:
-        end = state.end
-        assert end is not None
-        phases = [s.phase for s in state.hosts.values()]
-        if end.end == "reverted":
-            assert At.DONE not in phases
-            assert At.STRANDED not in phases
-        if end.end == "succeeded":
-            assert not state.active
-            assert end.exit_code == (9 if state.failures else 0)
-        if At.STRANDED in phases:
-            assert end.exit_code in (5, 7)
-        if state.halt is None or state.halt.cause is not Cause.RELEASE:
-            assert not state.condemned
+            current = simulated.current
+            whole = not current or current == BY_HAND or simulated.releases.get(current) == manifest(current)
+            assert whole, f"I4: {host} points at nothing"

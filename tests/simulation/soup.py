@@ -1,21 +1,24 @@
-"""Runs by seed: a fleet, a play and faults drawn by it, perhaps a crash, and then the way back."""
+"""Runs by seed: a fleet, a play and faults drawn by it, perhaps crashes, and then the way back."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rollout.engine.machine import initial
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.state import State
 from rollout.errors import Refused
-from rollout.model.event import HaltOrdered, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, RolloutStarted
 from rollout.model.verdict import Cause
-from rollout.testing.fleet import Script
+from rollout.runner import Runner
+from rollout.testing.faults import Script, random_incidents
 from rollout.testing.journal import Crashed
+from tests.simulation import verdict
 from tests.simulation.oracle import Oracle
-from tests.simulation.world import World, random_shape
+from tests.simulation.shapes import Shape, random_shape
+from tests.simulation.world import World
 
 SIGNALS = ("SIGINT", "SIGTERM")
 
@@ -26,59 +29,111 @@ class Ran:
 
     end: str
     code: int
-    crashed: bool
+    lives: int
     text: str
     events: int
+    told: int = 0
+    written: int = 0
 
 
-def run(seed: int, rules: tuple[Rule, ...] = RULES, *, faults: int | None = None, crash: int | None = None) -> Ran:
-    """Roll out under a seed; with a crash, revert from the journal; the oracle watches throughout."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is tried: a fleet, the faults, where controllers die (after so many events), and a signal."""
+
+    shape: Shape
+    script: Script
+    crashes: tuple[int, ...] = ()
+    signal: tuple[str, float] | None = None
+    healed: bool = True  # what can be mended is, before somebody takes over
+    pause_s: float = 0.0  # from the death of a controller to the next one
+    rules: tuple[Rule, ...] = RULES
+
+
+def drawn(seed: int) -> Trial:
+    """Draw a trial by its seed."""
     dice = random.Random(seed * 7919 + 1)
-    number = dice.choice((0, 1, 1, 2, 3)) if faults is None else faults
-    world = World(random_shape(seed), Script.random(seed, faults=number))
-    world.rules = rules
+    shape = random_shape(seed)
+    script = Script.random(seed, faults=dice.choice((0, 0, 1, 1, 2, 3)))
+    count = dice.choice((0, 0, 1, 1, 2))
+    script.incidents = random_incidents(seed, count=count, hosts=shape.hosts, pools=shape.pools)
+    lives = dice.choice((0, 0, 0, 1, 1, 2))
+    crashes = tuple(dice.randrange(1, 60 if not life else 12) for life in range(lives))
+    signal = (dice.choice(SIGNALS), dice.random() * 15.0) if dice.random() < 0.15 else None
+    return Trial(
+        shape=shape,
+        script=script,
+        crashes=crashes,
+        signal=signal,
+        healed=dice.random() < 0.7,
+        pause_s=dice.choice((0.0, 0.05, 5.0, 60.0)),
+    )
+
+
+def run(seed: int, rules: tuple[Rule, ...] = RULES) -> Ran:
+    """Roll out under a seed, with an oracle that watches throughout."""
+    return go(replace(drawn(seed), rules=rules))
+
+
+def go(trial: Trial) -> Ran:
+    """Roll out; at each crash take over and revert; look at everything."""
+    world = World(trial.shape, trial.script)
+    world.rules = trial.rules
     oracle = Oracle(world)
+    before = verdict.snapshot(world)
     try:
         plan = world.plan()
     except Refused as refused:
-        return Ran("refused", 6, False, str(refused), 0)
-    if crash is None and dice.random() < 0.35:
-        crash = dice.randrange(1, 60)
-    world.journal.crash_after = crash
+        verdict.refused(world, before)
+        return Ran("refused", 6, 0, str(refused), 0)
+    world.fleet.begin()
+    state, lives = _lived(world, trial, RolloutStarted(plan=plan))
+    verdict.ended(oracle, state)
+    _more(world, oracle, trial, state, lives)
+    end = state.end
+    assert end is not None
+    told, written = trial.script.told, trial.script.written
+    return Ran(end.end, end.exit_code, lives, journal_text(world), len(world.journal.records), told, written)
+
+
+def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) -> None:
+    """What holds only for some: after little faults, after a success, after everything was healed."""
+    simple = lives == 1 and trial.signal is None
+    if simple and verdict.harmless(world, trial.script) and state.hosts:
+        verdict.clean(world, state)
+    if trial.healed:
+        verdict.excused(oracle, state)
+    if simple and state.end is not None and state.end.exit_code == 0 and trial.shape.good and not world.fleet.happened:
+        verdict.repeated(world)
+
+
+def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[State, int]:
+    """Run until the end, through as many controllers as it takes."""
+    world.journal.crash_after = trial.crashes[0] if trial.crashes else None
     runner = world.runner(initial())
-    if dice.random() < 0.15:
-        _signal_at(world, runner, dice)
-    crashed = False
-    try:
-        state = runner.run(RolloutStarted(plan=plan))
-    except Crashed:
-        crashed = True
-        world.kill(runner)
-        state = _taken_over(world, dice)
-    oracle.ended(state)
-    return Ran(state.end.end, state.end.exit_code, crashed, journal_text(world), len(world.journal.records))  # type: ignore[union-attr]
+    if trial.signal is not None:
+        _signal_at(world, runner, *trial.signal)
+    lives, facts = 1, tuple[Event, ...]((started,))
+    while True:
+        try:
+            return runner.run(*facts), lives
+        except Crashed:
+            world.kill(runner)
+        if not world.journal.records:  # nothing was written down, so nothing was done: the next apply begins
+            world.journal.crash_after = None
+            runner = world.runner(initial())
+            continue
+        world.settle(trial.pause_s)
+        if trial.healed:
+            world.heal()
+        runner, facts = world.taken_over()
+        if lives < len(trial.crashes):
+            world.journal.crash_after = len(world.journal.records) + trial.crashes[lives]
+        lives += 1
 
 
-def _signal_at(world: World, runner: Any, dice: random.Random) -> None:
-    name: Any = dice.choice(SIGNALS)
+def _signal_at(world: World, runner: Runner, name: Any, after_s: float) -> None:
     order = HaltOrdered(cause=Cause.PERSON, reason=f"stopped by {name}", revert=False, signal=name)
-    world.time.after(dice.random() * 15.0, lambda: runner.inbox.put(order))
-
-
-def _taken_over(world: World, dice: random.Random) -> State:
-    """What is on the wire may arrive before or after the next controller comes."""
-    if not world.journal.records:
-        return initial_end(world)
-    if dice.random() < 0.5:
-        world.settle(dice.choice((0.05, 5.0, 60.0)))
-    world.heal()
-    return world.revert()
-
-
-def initial_end(world: World) -> State:
-    """Nothing was written down, so nothing was done: the next apply just begins."""
-    world.journal.crash_after = None
-    return world.runner(initial()).run(RolloutStarted(plan=world.plan()))
+    world.time.after(after_s, lambda: runner.inbox.put(order))
 
 
 def journal_text(world: World) -> str:

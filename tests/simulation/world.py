@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,46 +18,26 @@ from rollout.model.host import Connection, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
 from rollout.model.play import ArtifactAsk, Ask, Play
-from rollout.model.pool import Drain, HaproxyPool, Member, PoolName, WorkersPool
+from rollout.model.pool import Drain, HaproxyPool, Member, PoolName, Rotation, WorkersPool
 from rollout.model.release import Process, Release, ReleaseId
 from rollout.model.share import Share
 from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.runner import Runner
-from rollout.testing.fleet import Script, SimulatedFleet
+from rollout.testing.faults import Script
+from rollout.testing.fleet import SimulatedFleet
 from rollout.testing.host import Build
 from rollout.testing.journal import SimulatedJournal
 from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
+from tests.simulation.shapes import NEW, OLD, POOLS, WORKERS, Shape
 
-POOL = PoolName("shop")
 SERVICE = Process(command=("./serve",))
 PACE = Pace(poll_s=0.3, watch_s=1.0, first_probe_s=0.2, retry_s=0.5, patience_s=10.0, settle_s=60.0)
-OLD, NEW = "v1", "v2"
 
 
 def manifest(release: str) -> str:
     return (release.encode().hex() * 32)[:64]
-
-
-@dataclass(slots=True, kw_only=True)
-class Shape:
-    """A fleet and a play, small enough to reason about."""
-
-    hosts: int = 3
-    balanced: bool = True
-    serial: tuple[Share, ...] = (Share(count=1), Share(ppm=250_000), Share(ppm=1_000_000))
-    floor: Share | None = None
-    max_failures: int = 0
-    revert: str = "fleet"
-    before_switch: str = "halt"
-    allow_outage: bool = False
-    fresh: bool = False  # a first deploy: nothing is installed
-    build: Build = field(default_factory=Build)
-    sick: frozenset[int] = frozenset()  # hosts whose old release does not answer
-    drained: frozenset[int] = frozenset()  # by an operator, before
-    healthy_for_s: float = 2.0
-    unchecked: bool = False
 
 
 @dataclass(slots=True)
@@ -85,11 +64,18 @@ class World:
 
     def __init__(self, shape: Shape, script: Script | None = None) -> None:
         self.shape = shape
-        self.time = VirtualTime(limit_s=40_000.0)
+        self.time = VirtualTime(limit_s=200_000.0)
         self.names = tuple(HostName(f"h{n}") for n in range(shape.hosts))
-        pools = {POOL: {h: Member(h) for h in self.names}} if shape.balanced else {}
-        unchecked = [Member(h) for h in self.names] if shape.unchecked else []
-        self.fleet = SimulatedFleet.of(self.time, self.names, pools, unchecked=unchecked)
+        self.pools = POOLS[: shape.pools] or (WORKERS,)
+        balanced = {pool: {h: Member(h) for h in self.in_pool(pool)} for pool in self.pools if shape.balanced}
+        self.fleet = SimulatedFleet.of(
+            self.time,
+            self.names,
+            balanced,
+            unchecked=[Member(h) for h in self.names] if shape.unchecked else [],
+            load=shape.load,
+            session_s=shape.session_s,
+        )
         self.epoch = 1
         self.journal = SimulatedJournal(clock=self.time.now)
         self.rules: tuple[Rule, ...] = RULES
@@ -99,6 +85,13 @@ class World:
         self.settle(10.0)
         self.fleet.script = script or Script()
 
+    def in_pool(self, pool: PoolName) -> tuple[HostName, ...]:
+        """The hosts that belong to a pool."""
+        second = self.shape.second
+        if pool != POOLS[1] or second is None:
+            return self.names
+        return tuple(h for n, h in enumerate(self.names) if n in second)
+
     def _prepare(self, number: int, host: HostName) -> None:
         simulated = self.fleet.hosts[host]
         simulated.builds[NEW] = self.shape.build
@@ -106,14 +99,14 @@ class World:
             simulated.builds[OLD] = Build(healthy=False)
         if not self.shape.fresh:
             simulated.provide(OLD, manifest(OLD))
+        if number in self.shape.on_target and self.shape.good and not self.shape.fresh:
+            simulated.provide(NEW, manifest(NEW))
         if number in self.shape.drained and self.shape.balanced:
-            from rollout.model.pool import Rotation
-
-            self.fleet.balancers[POOL].operator(Member(host), Rotation.MAINT)
+            self.fleet.balancers[POOLS[0]].operator(Member(host), Rotation.MAINT)
 
     def settle(self, seconds: float) -> None:
         """Let time pass with nothing going on."""
-        done = []
+        done: list[int] = []
         self.time.after(seconds, lambda: done.append(1))
         while not done:
             self.time.step()
@@ -134,12 +127,13 @@ class World:
         return results[0]
 
     def play(self) -> Play:
-        pool = HaproxyPool(name=POOL, backend="shop") if self.shape.balanced else WorkersPool(name=POOL)
+        shape = self.shape
+        limit = self.names if shape.limit is None else tuple(self.names[n] for n in sorted(shape.limit))
         return Play(
             name="shop",
             app="shop",
             environment="default",
-            hosts=self.names,
+            hosts=limit,
             matched=self.names,
             serial=self.shape.serial,
             min_in_service=self.shape.floor,
@@ -147,8 +141,10 @@ class World:
             allow_outage=self.shape.allow_outage,
             release_id=NEW,
             artifact=ArtifactAsk(path="x"),
-            pools=(pool,),
-            drain=Drain(deadline_s=20.0),
+            pools=tuple(HaproxyPool(name=p, backend=p) if shape.balanced else WorkersPool(name=p) for p in self.pools),
+            drain=Drain(deadline_s=20.0, on_deadline=shape.on_deadline),  # type: ignore[arg-type]
+            forks=shape.forks,
+            max_fail_percentage_ppm=shape.percentage_ppm,
             health=Health(
                 interval_s=0.5, healthy_for_s=self.shape.healthy_for_s, deadline_s=30.0, watch_interval_s=2.0
             ),
@@ -167,14 +163,14 @@ class World:
             connection=Connection(address=host),
             root="/srv/shop",
             service=SERVICE,
-            members={POOL: Member(host)},
+            members={p: Member(host) for p in self.pools if host in self.in_pool(p)},
             checks=(HttpCheck(port=80),),
         )
 
     def observe(self, rollout: str) -> dict[HostName, Observation]:
         pools = {p: b.read() for p, b in self.fleet.balancers.items()}
         found = {}
-        for host in self.names:
+        for host in self.names if not self.shape.balanced else self.play().hosts:
             glance = Glance(rollout=rollout, ask=self.ask(host), app="shop", environment="default")
             seen = self.drive(try_checks(glance, self.drive(observe(glance))))
             found[host] = with_members(seen, self.ask(host), pools)
@@ -184,7 +180,7 @@ class World:
         seen = self.observe(rollout)
         recorded = {OLD: manifest(OLD), NEW: manifest(NEW)}
         back = {h: previous_of(recorded, s, release) for h, s in seen.items()}
-        serving = frozenset(h for h in self.names if self.serves(h))
+        serving = {p: frozenset(h for h in self.in_pool(p) if self.serves(p, h, seen)) for p in self.pools}
         return plan(
             Question(
                 rollout=rollout,
@@ -194,15 +190,17 @@ class World:
                 asks=self.asks(self.names),
                 asks_back=self.asks([h for h, p in back.items() if p]),
                 recorded=recorded,
-                in_service={POOL: serving},
+                in_service=serving,
                 epoch=self.epoch,
             )
         )
 
-    def serves(self, host: HostName) -> bool:
-        if self.shape.balanced:
-            return self.fleet.balancers[POOL].read().members[Member(host)].in_rotation
-        return self.fleet.answers(host)
+    def serves(self, pool: PoolName, host: HostName, seen: Mapping[HostName, Observation]) -> bool:
+        """Whether preflight counts a host as in service."""
+        if not self.shape.balanced:
+            return seen[host].healthy and bool(seen[host].current)
+        state = self.fleet.balancers[pool].read().members[Member(host)]
+        return state.in_rotation and (state.checked or host not in seen or seen[host].healthy)
 
     # -- running
 
@@ -214,7 +212,10 @@ class World:
         )
 
     def apply(self) -> State:
-        return self.runner(initial()).run(RolloutStarted(plan=self.plan()))
+        """Plan and roll out; the script's incidents count from here."""
+        planned = RolloutStarted(plan=self.plan())
+        self.fleet.begin()
+        return self.runner(initial()).run(planned)
 
     def kill(self, runner: Runner) -> None:
         """The controller dies: what is on the wire arrives all the same."""
@@ -222,12 +223,15 @@ class World:
 
     def heal(self) -> None:
         """No more faults."""
-        self.fleet.script = Script()
-        self.fleet.down.clear()
+        self.fleet.heal()
 
-    def revert(self) -> State:
-        """Take the crashed rollout over and bring it back, as the command does."""
-        state = fold(initial(), (r.event for r in self.journal.records))
+    def folded(self) -> State:
+        """The state that the journal says."""
+        return fold(initial(), (r.event for r in self.journal.records))
+
+    def taken_over(self) -> tuple[Runner, tuple[Event, ...]]:
+        """Look at what a dead controller left, as ``revert ID`` does: a runner, and its first facts."""
+        state = self.folded()
         self.epoch += 1
         self.journal.crash_after = None
         found = {}
@@ -237,33 +241,4 @@ class World:
             if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
                 found[host] = why
         order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
-        return self.runner(state).run(Recovered(epoch=self.epoch, stranded=found), order)
-
-
-def random_shape(seed: int) -> Shape:
-    """A fleet and a play drawn by a seed."""
-    dice = random.Random(seed)
-    hosts = dice.choice((1, 2, 3, 3, 4, 5, 8))
-    fresh = dice.random() < 0.1
-    builds = (Build(), Build(), Build(healthy=False), Build(starts=False), Build(sick_after_s=dice.choice((3.0, 9.0))))
-    return Shape(
-        hosts=hosts,
-        balanced=dice.random() < 0.85,
-        serial=dice.choice(
-            (
-                (Share(count=1), Share(ppm=250_000), Share(ppm=1_000_000)),
-                (Share(ppm=1_000_000),),
-                (Share(count=1),),
-                (Share(count=2), Share(ppm=500_000)),
-            )
-        ),
-        max_failures=dice.choice((0, 0, 0, 1)) if hosts > 2 else 0,
-        revert=dice.choice(("fleet", "fleet", "fleet", "batch", "host")),
-        before_switch=dice.choice(("halt", "halt", "revert")),
-        allow_outage=hosts == 1,
-        fresh=fresh,
-        build=dice.choice(builds),
-        sick=frozenset(n for n in range(hosts) if hosts > 2 and dice.random() < 0.1),
-        drained=frozenset(n for n in range(hosts) if hosts > 3 and dice.random() < 0.1),
-        unchecked=dice.random() < 0.1,
-    )
+        return self.runner(state), (Recovered(epoch=self.epoch, stranded=found), order)

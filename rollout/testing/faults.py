@@ -1,0 +1,107 @@
+"""What goes wrong, and when: faults of single messages, and incidents that befall hosts and balancers."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Fault = Literal[
+    "unreachable",  # nothing is sent
+    "lose command",  # sent, never delivered
+    "late command",  # sent, delivered long after it was given up
+    "lose reply",  # delivered and done, and nobody hears of it
+    "twice",  # delivered twice
+    "reboot",  # done, then the host restarts and its process is gone; the reply is lost
+]
+WriteFault = Literal["refuse", "lose command", "lose reply"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+WRITE_FAULTS: tuple[WriteFault, ...] = get_args(WriteFault)
+
+Kind = Literal[
+    "partition",  # a host cannot be reached for a while; what is under way gets lost
+    "frozen",  # it takes connections and answers nothing for a while; then it does what it was told
+    "dead",  # it is gone for good, its application with it
+    "killed",  # its application dies, and nobody starts it again
+    "restart",  # it restarts: files stay, the application is not started
+    "disk full",
+    "drift",  # somebody points ``current`` at a third release
+    "fenced",  # a newer rollout of the app has been there
+    "operator out",  # somebody takes the member out of a pool by hand
+    "operator in",  # somebody puts it in
+    "held",  # a session of it never ends by itself
+    "silent",  # a balancer cannot be talked to for a while
+    "deaf",  # a balancer refuses every write for a while
+    "reload",  # a balancer begins anew from its configuration
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+OF_POOLS: frozenset[Kind] = frozenset({"silent", "deaf", "reload"})
+OF_MEMBERS: frozenset[Kind] = frozenset({"operator out", "operator in", "held"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something that happens ``at_s`` seconds after the start, to the host of this number, for a while."""
+
+    kind: Kind
+    at_s: float
+    host: int = 0
+    pool: int = 0
+    for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """Something that went wrong, for the oracles; ``where`` is the host, or the pool."""
+
+    at: float
+    what: str
+    where: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Script:
+    """Which messages meet which fault, by their number over the whole run; and what happens beside them."""
+
+    tells: dict[int, Fault] = field(default_factory=dict)
+    writes: dict[int, WriteFault] = field(default_factory=dict)
+    reloads: frozenset[int] = frozenset()  # the balancer reloads right after this write
+    unreadable: frozenset[int] = frozenset()  # reads that fail
+    incidents: tuple[Incident, ...] = ()
+    told: int = 0
+    written: int = 0
+    read: int = 0
+
+    @classmethod
+    def random(cls, seed: int, *, faults: int, messages: int = 60) -> Script:
+        """Return a script with so many faults of messages at random places."""
+        dice = random.Random(seed)  # noqa: S311 - a simulation wants to be repeated
+        script = cls()
+        for _ in range(faults):
+            at = dice.randrange(messages)
+            kind = dice.choice(("tell", "tell", "tell", "write", "reload", "read"))
+            if kind == "tell":
+                script.tells[at] = dice.choice(FAULTS)
+            elif kind == "write":
+                script.writes[at % 20] = dice.choice(WRITE_FAULTS)
+            elif kind == "reload":
+                script.reloads |= {at % 20}
+            else:
+                script.unreadable |= {at}
+        return script
+
+
+def random_incidents(seed: int, *, count: int, hosts: int, pools: int, within_s: float = 40.0) -> tuple[Incident, ...]:
+    """Return so many incidents at random times and places; without pools none of theirs."""
+    dice = random.Random(seed)  # noqa: S311 - a simulation wants to be repeated
+    kinds = [k for k in KINDS if pools or k not in OF_POOLS | OF_MEMBERS]
+    return tuple(
+        Incident(
+            kind=dice.choice(kinds),
+            at_s=dice.random() * within_s,
+            host=dice.randrange(hosts),
+            pool=dice.randrange(max(1, pools)),
+            for_s=dice.choice((2.0, 15.0, 60.0, 400.0)),
+        )
+        for _ in range(count)
+    )

@@ -1,0 +1,44 @@
+"""How long a step may take, from the deadlines that were declared (I13). Seconds of virtual time."""
+
+from __future__ import annotations
+
+from rollout.engine.state import State
+from rollout.model.event import StepStarted
+from rollout.model.plan import Deregister, Register, Stage, Switch, Verify, Withdraw
+from rollout.perform.steps import COLLECT_S, MARK_S
+from tests.simulation.world import PACE
+
+KILL_S = 30.0
+SLACK_S = 5.0
+
+
+def step_bound(state: State, step: StepStarted) -> float:
+    """The sum of what the step declares: its own time, a lost reply, its balancers, its evidence."""
+    play = state.play
+    told = play.step_timeout_s + PACE.settle_s + SLACK_S
+    marked = MARK_S + PACE.settle_s + SLACK_S
+    pools = max(1, len(state.program(step.host).members))
+    heeded = PACE.patience_s + SLACK_S
+    match step.action:
+        case Stage():
+            return told
+        case Deregister():
+            return waiting(state) + pools * (play.drain.deadline_s + KILL_S + 2 * heeded) + pools * entering(state)
+        case Register():
+            return pools * entering(state) + marked
+        case Switch() | Withdraw():
+            return pools * heeded + told + COLLECT_S + SLACK_S
+        case Verify():
+            return 2 * (play.health.deadline_s + SLACK_S) + told + 2 * (COLLECT_S + SLACK_S)
+        case _:
+            return marked
+
+
+def entering(state: State) -> float:
+    return state.play.step_timeout_s + 2 * PACE.patience_s + SLACK_S
+
+
+def waiting(state: State) -> float:
+    """A host waits for the capacity that others bring back, each within its own bounds."""
+    others = len(state.order) * (state.play.health.deadline_s + 4 * state.play.step_timeout_s)
+    return state.play.progress_deadline_s + others

@@ -1,0 +1,102 @@
+"""Fleets and plays, small enough to reason about; some drawn by a seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from rollout.model.pool import PoolName
+from rollout.model.share import Share
+from rollout.testing.host import Build
+
+POOLS = (PoolName("shop"), PoolName("api"))
+WORKERS = PoolName("workers")
+OLD, NEW = "v1", "v2"
+
+SERIALS = (
+    (Share(count=1), Share(ppm=250_000), Share(ppm=1_000_000)),
+    (Share(ppm=1_000_000),),
+    (Share(count=1),),
+    (Share(count=2), Share(ppm=500_000)),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """A fleet and a play. Hosts are named by their numbers."""
+
+    hosts: int = 3
+    pools: int = 1  # 0: workers, which no balancer knows
+    second: frozenset[int] | None = None  # hosts of the second pool; None: all
+    serial: tuple[Share, ...] = SERIALS[0]
+    floor: Share | None = None
+    max_failures: int = 0
+    percentage_ppm: int | None = None
+    revert: str = "fleet"
+    before_switch: str = "halt"
+    allow_outage: bool = False
+    forks: int = 20
+    fresh: bool = False  # a first deploy: nothing is installed
+    build: Build = field(default_factory=Build)
+    sick: frozenset[int] = frozenset()  # hosts whose old release does not answer
+    drained: frozenset[int] = frozenset()  # by an operator, before, out of the first pool
+    on_target: frozenset[int] = frozenset()  # hosts that run the new release already
+    limit: frozenset[int] | None = None  # --limit
+    healthy_for_s: float = 2.0
+    unchecked: bool = False  # the balancer has no checks of its own
+    load: int = 0  # sessions that a host in rotation has
+    session_s: float = 0.0  # how long they take to end
+    on_deadline: str = "fail"
+
+    @property
+    def balanced(self) -> bool:
+        return self.pools > 0
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong with the new release."""
+        return self.build == Build()
+
+
+def random_shape(seed: int) -> Shape:
+    """A fleet and a play drawn by a seed."""
+    dice = random.Random(seed)
+    hosts = dice.choice((1, 2, 3, 3, 4, 5, 8))
+    builds = (
+        Build(),
+        Build(),
+        Build(),
+        Build(healthy=False),
+        Build(starts=False),
+        Build(sick_after_s=dice.choice((3.0, 9.0))),
+        Build(crashes_after_s=dice.choice((1.0, 9.0))),
+    )
+    some = dice.random() < 0.7
+    max_failures = dice.choice((0, 0, 0, 1, 2)) if hosts > 2 else 0
+    return Shape(
+        hosts=hosts,
+        pools=dice.choice((0, 1, 1, 1, 1, 2, 2)),
+        second=frozenset(n for n in range(hosts) if n % 2 == 0) if dice.random() < 0.4 else None,
+        serial=dice.choice(SERIALS),
+        floor=Share(count=1) if hosts > 2 and dice.random() < 0.2 else None,
+        max_failures=max_failures,
+        percentage_ppm=400_000 if not max_failures and dice.random() < 0.1 else None,
+        revert=dice.choice(("fleet", "fleet", "fleet", "batch", "host") + (("none",) if not max_failures else ())),
+        before_switch=dice.choice(("halt", "halt", "revert")),
+        allow_outage=hosts == 1,
+        forks=dice.choice((1, 3, 20)),
+        fresh=dice.random() < 0.1,
+        build=dice.choice(builds),
+        sick=_some(dice, hosts, 0.1 if some and hosts > 2 else 0.0),
+        drained=_some(dice, hosts, 0.1 if some and hosts > 3 else 0.0),
+        on_target=_some(dice, hosts, 0.2 if dice.random() < 0.2 else 0.0),
+        limit=_some(dice, hosts, 0.6) or None if dice.random() < 0.1 else None,
+        unchecked=dice.random() < 0.1,
+        load=dice.choice((0, 0, 3)),
+        session_s=dice.choice((0.0, 4.0)),
+        on_deadline=dice.choice(("fail", "kill", "proceed")),
+    )
+
+
+def _some(dice: random.Random, hosts: int, share: float) -> frozenset[int]:
+    return frozenset(n for n in range(hosts) if dice.random() < share)

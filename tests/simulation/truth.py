@@ -1,0 +1,74 @@
+"""What is so in a simulated world, whatever anybody believes; and what was injected into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.model.host import HostName
+from rollout.model.pool import Member, PoolName
+from tests.simulation.world import PACE, World
+
+DETECT_S = 2.5  # a balancer's own checks notice an application within fall x interval, and we a poll later
+RELOAD_WINDOW_S = PACE.watch_s + 2.0  # a reload is noticed within an interval, and undone at once (I21)
+OF_THE_APP = frozenset({"killed", "restart", "reboot", "dead", "drift"})
+FOREIGN = frozenset({"reload", "operator in", "operator out"})
+
+
+class Truth:
+    """Looks at one world after every atomic step, and remembers since when what is so."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ill_since: dict[HostName, float] = {}
+        self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
+        self.admin = self.admins()
+        self.look()
+
+    @property
+    def now(self) -> float:
+        return self.world.time.at
+
+    def look(self) -> None:
+        """Note whose application has stopped to answer, and whose has come back."""
+        for host, simulated in self.world.fleet.hosts.items():
+            if simulated.healthy:
+                self.ill_since.pop(host, None)
+            else:
+                self.ill_since.setdefault(host, self.now)
+
+    def admins(self) -> dict[tuple[PoolName, str], Any]:
+        """How every member stands in every pool."""
+        balancers = self.world.fleet.balancers
+        return {(p, str(m)): s.admin for p, b in balancers.items() for m, s in b.read().members.items()}
+
+    def lately_well(self, host: HostName) -> bool:
+        """Whether the application answers, or did until a moment ago."""
+        return self.now - self.ill_since.get(host, self.now) <= DETECT_S
+
+    def serving(self, pool: PoolName) -> int:
+        """How many hosts of a pool get requests and answer them, or did until a moment ago."""
+        balancer = self.world.fleet.balancers.get(pool)
+        unchecked = self.world.shape.unchecked
+        return sum(
+            (balancer is None or balancer.truth(Member(h))) and (unchecked or self.lately_well(h))
+            for h in self.world.in_pool(pool)
+        )
+
+    def in_rotation(self, pool: PoolName, host: HostName) -> bool:
+        balancer = self.world.fleet.balancers.get(pool)
+        return balancer is not None and balancer.truth(Member(host))
+
+    # -- excuses: only for what was injected
+
+    def befell(self, where: str, kinds: frozenset[str] = frozenset(), *, since: float = 0.0) -> bool:
+        """Whether something (of these kinds) went wrong there."""
+        return any(
+            h.where == where and h.at >= since and (not kinds or h.what in kinds) for h in self.world.fleet.happened
+        )
+
+    def meddled(self, pool: PoolName, *, within_s: float = 1e9) -> bool:
+        """Whether somebody else changed the pool: a reload, or a person."""
+        return any(
+            h.what in FOREIGN and h.where in {pool, *self.world.in_pool(pool)} and self.now - h.at <= within_s
+            for h in self.world.fleet.happened
+        )

@@ -1,0 +1,156 @@
+"""What must be so when a rollout has ended: I7, I20, I23, and the words and the code of each end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from rollout.engine.state import At, HostState, State
+from rollout.model.host import HostName
+from rollout.model.pool import Rotation
+from rollout.model.verdict import Cause
+from rollout.testing.faults import Script
+from tests.simulation.oracle import Oracle
+from tests.simulation.shapes import NEW
+from tests.simulation.truth import OF_THE_APP
+from tests.simulation.world import World
+
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def ended(oracle: Oracle, state: State) -> None:
+    """What is believed is so."""
+    world = oracle.world
+    assert state.end is not None, "never stuck"
+    assert state == world.folded(), "fold(journal) = live state"
+    assert state.in_flight == 0 or oracle.fenced
+    _tallied(state)
+    _coded(state, oracle)
+    if not oracle.fenced:
+        for host, now in state.hosts.items():
+            _believed(oracle, state, host, now)
+    _untouched(oracle, state)
+
+
+def _tallied(state: State) -> None:
+    """The tallies are what counting the hosts gives."""
+    phases = [s.phase for s in state.hosts.values()]
+    assert state.done == phases.count(At.DONE)
+    assert state.stranded == phases.count(At.STRANDED)
+    assert state.reverted == phases.count(At.REVERTED)
+    assert state.working == sum(s.working for s in state.hosts.values())
+    assert state.failures == state.play.failures_at_start + sum(s.failed for s in state.hosts.values())
+
+
+def _coded(state: State, oracle: Oracle) -> None:
+    """The first of 7, 5, 130/143, 4, 3, 6, 9, 0 that applies (playbook.md)."""
+    end = state.end
+    assert end is not None
+    phases = {s.phase for s in state.hosts.values()}
+    touched = [h for h, s in state.hosts.items() if s.begun > state.program(h).staging]
+    signal = state.halt.signal if state.halt else ""
+    if oracle.fenced:
+        assert end.exit_code == 7
+    elif At.STRANDED in phases:
+        assert (end.end, end.exit_code) == ("stranded", 5)
+    elif signal:
+        assert end.exit_code == SIGNALS[signal]
+    elif end.end == "succeeded":
+        assert state.halt is None
+        assert end.exit_code == (9 if state.failures else 0)
+        assert phases <= {At.DONE, At.REVERTED, At.FAILED}
+        assert At.FAILED not in phases or state.failures <= max(1, state.play.max_failures)
+    elif not touched and state.halt and state.halt.cause is not Cause.PERSON:
+        assert end.exit_code == 6, f"nothing was touched, and the code is {end.exit_code}"
+    elif {state.hosts[h].phase for h in touched} <= {At.REVERTED}:
+        assert end.exit_code in (3, 4)
+        assert (end.exit_code == 4) == (end.end == "reverted")
+    else:
+        assert (end.end, end.exit_code) == ("halted", 3)
+    if end.exit_code == 4:
+        assert {state.hosts[h].phase for h in touched} <= {At.REVERTED}, "4 says that every touched host is back"
+
+
+def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> None:
+    """I23: done is done, reverted is reverted, in the true world."""
+    world, plan = oracle.world, state.program(host)
+    simulated = world.fleet.hosts[host]
+    if now.phase not in (At.DONE, At.REVERTED) or now.begun <= plan.staging:
+        return
+    if not oracle.truth.befell(host, frozenset({"drift"})):
+        wanted = NEW if now.phase is At.DONE else plan.previous
+        assert simulated.current == wanted, f"I23: {host} is called {now.phase} and is on {simulated.current}"
+    since = oracle.verified_at.get(host, 0.0)
+    hurt = oracle.truth.befell(host, OF_THE_APP, since=since) or (now.phase is At.DONE and not world.shape.good)
+    if not hurt and (plan.serving or now.phase is At.DONE):
+        wanted = NEW if now.phase is At.DONE else plan.previous
+        assert simulated.running == wanted, f"I23: {host} is called {now.phase} and runs {simulated.running}"
+        assert simulated.healthy or not plan.checks_back, f"I23: {host} is called {now.phase} and does not answer"
+    for pool, member in plan.members.items():
+        if pool not in world.fleet.balancers or oracle.truth.meddled(pool):
+            continue
+        seen = world.fleet.balancers[pool].read().members[member]
+        assert seen.admin is Rotation.READY, f"I7/I23: {host} is called {now.phase} and is in {seen.admin} of {pool}"
+        if plan.serving and not hurt:
+            assert seen.up, f"I23: {host} is called {now.phase} and is down in {pool}"
+
+
+def _untouched(oracle: Oracle, state: State) -> None:
+    """Who was not touched is as before: its link, its process, its membership. So is what was left as found."""
+    truth = oracle.truth
+    admins = truth.admins()
+    for host, (current, running) in truth.before.items():
+        now = state.hosts.get(host)
+        touched = now is not None and now.begun > state.program(host).staging
+        simulated = oracle.world.fleet.hosts[host]
+        if not touched and not truth.befell(host, OF_THE_APP):
+            assert (simulated.current, simulated.running) == (current, running), f"untouched {host} was changed"
+        for (pool, member), admin in admins.items():
+            moved = touched and pool in state.program(host).members
+            if member == host and not moved and not truth.meddled(pool):
+                was = truth.admin[pool, member]
+                assert admin == was, f"I7: {host} was {was} in {pool} and is {admin}"
+
+
+def harmless(world: World, script: Script) -> bool:
+    """Whether nothing was drawn that a rollout must not get over by itself: lost messages, and few of them."""
+    tells = [f for f in script.tells.values() if f != "reboot"]
+    few = len(tells) == len(script.tells) and len(tells) + len(script.writes) + len(script.unreadable) <= 2
+    ill = world.shape.sick or world.shape.drained or (world.shape.unchecked and script.reloads)
+    return few and not script.incidents and world.shape.good and not ill
+
+
+def clean(world: World, state: State) -> None:
+    """Little faults are got over: nobody is stranded, and a good release arrives."""
+    end = state.end
+    assert end is not None
+    assert end.exit_code == 0, f"only messages were lost, and it ended {end.exit_code}: {end.reason}"
+
+
+def repeated(world: World) -> None:
+    """I20: the same apply once more finds nothing to do."""
+    world.heal()
+    again = world.plan("r2").plays[0]
+    assert not again.batches, f"done, and there is still something to do for {again.batches}"
+
+
+def excused(oracle: Oracle, state: State) -> None:
+    """Only what was injected strands a host after everything was healed."""
+    for host, now in state.hosts.items():
+        if now.phase is At.STRANDED:
+            why = oracle.world.fleet.happened
+            pools = state.program(host).members
+            near: set[str] = {host, *pools, *(h for p in pools for h in oracle.world.in_pool(p))}
+            assert any(h.where in near for h in why), f"{host} is stranded for no reason: {now.reason}"
+
+
+def refused(world: World, before: dict[Any, Any]) -> None:
+    """Whoever refuses has changed nothing."""
+    assert before == snapshot(world), "refused, and something was changed"
+
+
+def snapshot(world: World) -> dict[Any, Any]:
+    """All of the true world."""
+    hosts = {h: replace(s, clock=float) for h, s in world.fleet.hosts.items()}
+    pools = {p: {m: (s.admin, s.up) for m, s in b.read().members.items()} for p, b in world.fleet.balancers.items()}
+    return {"hosts": hosts, "pools": pools}
