@@ -15,7 +15,6 @@ from rollout.posix.sanitise import line as one_line
 USUAL = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 # FIDO keys and certificates in an agent are passed over: the library stumbles over them (facts.md, P15, P16).
 SPOKEN = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"})
-MOST = 6  # sshd's MaxAuthTries: one more and it hangs up
 
 
 class NotLetIn(Exception):
@@ -60,9 +59,6 @@ class Login:
         agent = self._agent()
         try:
             for label, key in self._keys(agent):
-                if len(self._tried) == MOST:
-                    self._notes.append("no more than 6 keys are tried: name the right one as key file")
-                    break
                 if self._accepted(transport, label, key):
                     return
         except paramiko.BadAuthenticationType as e:

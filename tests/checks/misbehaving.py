@@ -49,6 +49,7 @@ ENDLESS = {
     "/trickledhead": (OK, b"X: y\r\n", 0.2),
     "/trickledbody": (OK + b"Content-Length: 1000\r\n\r\n", b"{", 0.05),
     "/endless": (OK + b"\r\n", b"x" * 65_536, 0.0),
+    "/endlesshead": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500, 0.0),
     "/hang": (b"", b"", ENOUGH_S),
 }
 

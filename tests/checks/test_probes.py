@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rollout.checks import http, open_probe
+from rollout.checks.http import HttpProbe
 from rollout.model.check import CommandCheck, HttpCheck, Probed, TcpCheck
 from rollout.model.host import Connection, HostName
 from rollout.ports import Session
@@ -139,6 +140,17 @@ def test_a_body_nobody_asked_for_is_not_read(path: str, server: Misbehaving, van
     assert open_probe(spec, host, HERE).probe(5).ok
     wanting = dataclasses.replace(spec, json={"a": "b"})
     assert not proven_inert(open_probe(wanting, host, HERE).probe(5)).ok
+
+
+def test_every_wait_has_the_deadline_also_where_the_stream_has_none(server: Misbehaving) -> None:
+    spec = HttpCheck(port=server.port, path="/hang", timeout_s=0.5)
+    seen = HttpProbe(spec, lambda _: socket.create_connection(("127.0.0.1", server.port))).probe(5)
+    assert "no whole answer in time" in seen.summary
+
+
+def test_a_head_without_an_end_is_too_large_long_before_the_deadline(server: Misbehaving, session: Session) -> None:
+    spec = HttpCheck(port=server.port, path="/endlesshead", timeout_s=9)
+    assert "too large" in open_probe(spec, session, HERE).probe(9).summary
 
 
 def test_what_is_sent(server: Misbehaving, vantage: tuple[str, Session]) -> None:

@@ -93,7 +93,7 @@ def test_what_is_no_ssh_server_is_unreachable_in_time(sshd: Sshd, manner: str) -
         assert str(failed.value).startswith("web1 (")
         assert "\n" not in str(failed.value)
         assert "\x1b" not in str(failed.value)
-    _until(lambda: threading.active_count() <= before)
+    _until(lambda: threading.active_count() <= before, 3.0)
 
 
 def test_a_server_that_drops_logins_is_asked_again(sshd: Sshd) -> None:

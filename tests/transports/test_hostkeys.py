@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from rollout.errors import HostKeyRefused
 from rollout.transports import hostkeys
 from rollout.transports.fabric import FabricTransport
+from rollout.transports.hostkeyfiles import KnownHosts
 from tests.sshd import Sshd, keygen
 from tests.transports.conftest import WEB1
 
@@ -188,6 +190,24 @@ def test_accept_new_records_one_line_and_is_strict_afterwards(sshd: Sshd, tmp_pa
     assert file.stat().st_mode & 0o777 == 0o600
     assert openssh_accepts(sshd, file)
     assert we_accept(sshd, file)
+
+
+def test_of_two_new_keys_at_once_only_one_is_accepted(tmp_path: Path) -> None:
+    file, together = tmp_path / "known_hosts", threading.Barrier(8)
+
+    def meet(number: int) -> bool:
+        shown = hostkeys.Key(type="ssh-ed25519", blob=b"\0\0\0\x0bssh-ed25519" + bytes([number]) * 36)
+        reader = KnownHosts()  # one each: as of several processes
+        together.wait()
+        try:
+            reader.judge(shown, (str(file),), "web1", 22, accept_new=True)
+        except HostKeyRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(meet, range(8))) == 1
+    assert len(file.read_text().splitlines()) == 1
 
 
 def test_a_new_line_never_joins_a_torn_one(sshd: Sshd, tmp_path: Path) -> None:
