@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from rollout.model.release import Commands, NoService, Process, ReleaseId, Service, Systemd, SystemdUnit
+from rollout.posix import frame
 from rollout.posix.op import Activate, Collect, Identify, Install, Observe, Reply, Withdraw
 from rollout.testing.packing import packed
-from tests.posix.shells import NAMES, ShellHost, shell
+from tests.posix.shells import NAMES, NONCE, ShellHost, shell
 
 SERVE = b"#!/bin/sh\necho ready\nwhile :; do sleep 0.05; done\n"
 STUBBORN = b"#!/bin/sh\ntrap '' TERM\nsleep 60 &\nwhile :; do sleep 0.05; done\n"
@@ -146,6 +148,22 @@ def test_a_command_that_fails_or_hangs(host: ShellHost, text: str, said: str) ->
     assert (reply.status, reply.code) == ("failed", "E_SERVICE")
     assert any(word in reply.summary for word in said.split("|")), reply
     assert "sleep" in text or reply.tail == ("broken",)
+
+
+def test_a_command_that_reads_its_input_finds_nothing(host: ShellHost) -> None:
+    """Not the rest of what the controller says, and not an open channel to wait at."""
+    _installed(host)
+    op = host.op(_activate("v1", "", Commands(restart=("cat",), timeout_s=3)))
+    with subprocess.Popen(
+        host.shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(host.shell.env)
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(host.bytes_of(op))
+        running.stdin.flush()
+        reply = frame.parse(NONCE, running.stdout.read())
+    assert reply is not None
+    assert reply.status == "done"
 
 
 @dataclass(slots=True)
