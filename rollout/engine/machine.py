@@ -387,6 +387,7 @@ def _recovered(state: State, event: Recovered) -> State:
         state = replace(
             state,
             done=state.done - (1 if now.phase is At.DONE else 0),
+            reverted=state.reverted - (1 if now.phase is At.REVERTED else 0),
             sick=state.sick.delete(host) if host in state.sick else state.sick,
         )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)

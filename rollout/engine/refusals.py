@@ -213,6 +213,15 @@ def floors(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[
             yield Reason(code="E_FLOOR", what=what, instead="Say allow_outage: true when that is meant.")
 
 
+def budgets(question: Question, *_: object) -> Iterator[Reason]:
+    """A host that fails within a budget and is left as it is would never be settled, and no batch would end."""
+    play = question.play
+    allowed = play.max_fail_percentage_ppm or play.max_failures.floor_of(len(play.hosts))
+    if play.on_failure.revert == "none" and allowed:
+        what = "revert: none leaves failed hosts out, and cannot stand with a budget above 0."
+        yield Reason(code="E_BUDGET", what=what, instead="Allow no failures, or say revert: host.")
+
+
 def _arithmetic(pool: PoolPlan) -> Reason:
     name = f"pool {pool.spec.name}" if isinstance(pool.spec, HaproxyPool) else "the fleet"
     left = pool.serving - 1
@@ -246,4 +255,5 @@ _RULES: tuple[Rule, ...] = (
     checks,
     ways_back,
     floors,
+    budgets,
 )

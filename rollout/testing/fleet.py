@@ -164,8 +164,9 @@ class SimulatedFleet:
             self.balancers[pool].operator(self.members[pool][host], rotation)
 
     def _hold(self, host: HostName, pool: PoolName, for_s: float) -> None:
+        """Open a session, where the balancer would let one in."""
         member = self.members.get(pool, {}).get(host)
-        if member is not None:
+        if member is not None and self.balancers[pool].read().members[member].admin != Rotation.MAINT:
             self.balancers[pool].hold(member)
             self.time.after(for_s, lambda: self.balancers[pool].hold(member, -1))
 

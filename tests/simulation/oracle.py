@@ -158,7 +158,7 @@ class Oracle:
         plan = next(p for p in self.plan.plays[0].pools if p.spec.name == pool)
         for host in took:
             assert host in self.out, f"I7: {host} is taken out of {pool} and nobody asked for it"
-        if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self._again(took):
+        if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self._again(pool, took):
             return
         for host in took:
             if not self._on_way_back(host):
@@ -167,12 +167,15 @@ class Oracle:
         floor = self._floor(plan, took, left)
         assert left >= floor, f"I1: {took} leave {pool}, {left} in service, {floor} must stay"
 
-    def _again(self, took: list[HostName]) -> bool:
-        """A host that was out already was put in by somebody else."""
-        return all(
-            self.truth.befell(h, frozenset({"operator in"})) and self.state.hosts[h].phase is not At.WAITING  # type: ignore[union-attr]
-            for h in took
-        )
+    def _again(self, pool: PoolName, took: list[HostName]) -> bool:
+        """Whether all of them were out already, and somebody else put them in, perhaps while nobody looked."""
+        assert self.state is not None
+        now = [self.state.hosts[h] for h in took]
+        leaving = [s.op for h, s in zip(took, now, strict=True) if s.op and self._step(s.op, h, Deregister)]
+        return self.truth.meddled(pool) and not leaving
+
+    def _step(self, op: int, host: HostName, kind: type[Any]) -> bool:
+        return isinstance(self.steps[str(op), host].action, kind)
 
     def _on_way_back(self, host: HostName) -> bool:
         assert self.state is not None
@@ -212,7 +215,9 @@ class Oracle:
         if state.admin is Rotation.READY or (not plan.serving and (midway or self._on_way_back(host))):
             return
         if state.checked:
-            assert state.up, f"I8: {host} made ready while its balancer says it is down"
+            again = self.truth.befell(pool, DUMB) or self.world.fleet.script.writes  # it was refused before
+            told = bool(again) and state.admin is not Rotation.MAINT
+            assert state.up or told, f"I8: {host} made ready while its balancer says it is down"
         if not self.world.shape.unchecked:
             simulated = self.world.fleet.hosts[host]
             assert self._well(host) or not self.world.shape.good, f"I8: {host} made ready and does not answer"
@@ -235,17 +240,13 @@ class Oracle:
             if balancer is None:
                 self._paused(pool, host)
                 continue
-            if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self.truth.befell(
-                pool, frozenset({"silent", "deaf"})
-            ):
+            if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self.truth.befell(pool, DUMB):
                 continue
             assert not balancer.truth(member), f"I2: {host} changed in rotation of {pool}"
             left = balancer.read().members[member].sessions
             waited = self.world.time.at - self.begun_at[host] >= PACE.patience_s
-            cut = self.forced.get(host) or (
-                waited and (self.truth.meddled(pool) or self.truth.befell(host, frozenset({"held"})))
-            )
-            assert not left or cut, f"I2: {host} changed with {left} sessions of {pool}"
+            late = waited and self.truth.meddled(pool)
+            assert not left or self.forced.get(host) or late, f"I2: {host} changed with {left} sessions of {pool}"
 
     def _paused(self, pool: PoolName, host: HostName) -> None:
         """I1 where no balancer stands: a worker that is restarted does no work meanwhile."""
