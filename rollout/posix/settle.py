@@ -8,7 +8,7 @@ from rollout.posix.quote import assign, lean
 
 _WORK = lean(r"""
     work() {
-        keep= found=
+        found=
         for d in .rollout/ops .rollout/ops.old; do
             [ -n "$found" ] || [ ! -f "$d/$doubt" ] || found=$d/$doubt
         done

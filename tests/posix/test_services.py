@@ -235,6 +235,20 @@ def test_the_old_process_behind_the_new_link_proves_nothing(init: Init) -> None:
     assert _proof(host, UNITS)["running"] == "v2"
 
 
+def test_a_unit_that_has_ended_proves_nothing(init: Init) -> None:
+    """Its path says current, and its last start is younger than the link."""
+    host = init.host
+    _installed(host)
+    one = Systemd(units=UNITS.units[:1])
+    host.do(_activate("v1", "", one))
+    assert _proof(host, one)["running"] == "v1"
+    pid = init.folder / "shop.service/pid"
+    os.killpg(int(pid.read_text()), signal.SIGKILL)
+    pid.unlink()
+    proof = _proof(host, one)
+    assert (proof["running"], proof["fresh"]) == ("", "0")
+
+
 def test_a_unit_that_fails_is_named_and_explained(init: Init) -> None:
     host = init.host
     _installed(host)
