@@ -23,7 +23,7 @@ from tests.simulation.world import World
 SIGNALS = ("SIGINT", "SIGTERM")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """How a run ended; ``text`` is its whole journal."""
 
@@ -34,6 +34,8 @@ class Ran:
     events: int
     told: int = 0
     written: int = 0
+    read: int = 0
+    lasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +86,25 @@ def go(trial: Trial) -> Ran:
         plan = world.plan()
     except Refused as refused:
         verdict.refused(world, before)
-        return Ran("refused", 6, 0, str(refused), 0)
+        return Ran(end="refused", code=6, lives=0, text=str(refused), events=0)
     world.fleet.begin()
     state, lives = _lived(world, trial, RolloutStarted(plan=plan))
     verdict.ended(oracle, state)
     _more(world, oracle, trial, state, lives)
     end = state.end
     assert end is not None
-    told, written = trial.script.told, trial.script.written
-    return Ran(end.end, end.exit_code, lives, journal_text(world), len(world.journal.records), told, written)
+    script, records = trial.script, world.journal.records
+    return Ran(
+        end=end.end,
+        code=end.exit_code,
+        lives=lives,
+        text=journal_text(world),
+        events=len(records),
+        told=script.told,
+        written=script.written,
+        read=script.read,
+        lasted_s=float(records[-1].at) - float(records[0].at),
+    )
 
 
 def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) -> None:

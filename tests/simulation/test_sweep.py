@@ -1,0 +1,36 @@
+"""One cut at every place: nothing is left to chance in small fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.simulation.shapes import Shape
+from tests.simulation.soup import Trial, go
+from tests.simulation.sweep import CUTS, FLEETS, LONG_CUTS
+
+
+def cut(trials: Callable[[Shape], Iterator[Trial]], fleet: str) -> None:
+    """Try all; one that fails names itself, and ``go(…)`` repeats it."""
+    ran = 0
+    for trial in trials(FLEETS[fleet]):
+        try:
+            ran += go(trial).code in range(256)
+        except BaseException as error:
+            error.add_note(f"repeat it: go({trial!r})")
+            raise
+    assert ran
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("kind", CUTS)
+def test_every_single_cut(kind: str, fleet: str) -> None:
+    cut(CUTS[kind], fleet)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("kind", LONG_CUTS)
+def test_every_pair_of_cuts(kind: str, fleet: str) -> None:
+    cut(LONG_CUTS[kind], fleet)
