@@ -94,9 +94,13 @@ def tools(question: Question, *_: object) -> Iterator[Reason]:
 
 def sudo(question: Question, *_: object) -> Iterator[Reason]:
     """Service control works without a password."""
-    hosts = [h for h, s in _reachable(question).items() if s.sudo == "refused"]
-    how = "Allow it with NOPASSWD for the one command, or drop connection.become."
-    yield from _named("E_SUDO", "sudo asks for a password or refuses on", how, hosts)
+    by_command = defaultdict(list)
+    for host, seen in _reachable(question).items():
+        if seen.sudo == "refused":
+            by_command[seen.sudo_why or "sudo -n"].append(host)
+    how = "Allow just that with NOPASSWD in sudoers, or drop connection.become."
+    for command, hosts in by_command.items():
+        yield from _named("E_SUDO", f"sudo asks for a password or refuses ({command}) on", how, hosts)
 
 
 def units(question: Question, *_: object) -> Iterator[Reason]:

@@ -37,6 +37,7 @@ class Observation:
     boot: str = ""  # changes when the host restarts
     machine_id: str = ""
     sudo: str = "unneeded"
+    sudo_why: str = ""  # the command that is not permitted
     missing_tools: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     shared_missing: tuple[str, ...] = ()

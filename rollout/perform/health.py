@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from rollout.model.check import CheckSpec, CommandCheck, Health, Probed
 from rollout.model.host import HostName
-from rollout.model.release import NoService, Process, ReleaseId, Service
+from rollout.model.release import NoService, Process, ReleaseId, Service, Systemd
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Probe, Sleep, Tell, Together
@@ -33,24 +34,30 @@ async def prove(desk: Desk, wording: Wording, proof: Proof) -> Outcome:
     """Return passed once the host was healthy for ``healthy_for`` without a break, or why it was not."""
     started = desk.now()
     deadline = started + proof.health.deadline_s
-    pause = min(desk.pace.first_probe_s, proof.health.interval_s)
     healthy_since: float | None = None
+    was_healthy = False
+    last_ill: Seen | None = None  # to blame, when the window of health began too late
     restarts = ""
     while True:
         seen = await look(wording, proof)
         if not seen.ok or (restarts and seen.restarts != restarts):
-            healthy_since = None
-            pause = min(proof.health.interval_s, 2 * pause)
+            healthy_since, last_ill = None, seen
         elif healthy_since is None:
-            healthy_since, pause = desk.now(), proof.health.interval_s
+            healthy_since, was_healthy = desk.now(), True
         restarts = seen.restarts
         if healthy_since is not None and desk.now() - healthy_since >= proof.health.healthy_for_s:
             return Outcome(summary=f"healthy for {proof.health.healthy_for_s:g} s")
         if seen.dead and desk.now() - started >= proof.health.start_period_s:
             return _failed(seen)
+        pause = proof.health.interval_s if was_healthy else _pause_s(desk, proof, desk.now() - started)
         if desk.now() + pause > deadline:
-            return _failed(seen)
+            return _failed(last_ill or seen)
         await Sleep(seconds=_until_counted(desk, proof, healthy_since, pause))
+
+
+def _pause_s(desk: Desk, proof: Proof, waited_s: float) -> float:
+    """Return how long to wait for a service that starts: seen late by a share of what it took, whatever that is."""
+    return min(proof.health.interval_s, max(desk.pace.first_probe_s, waited_s * desk.pace.late_share))
 
 
 def _until_counted(desk: Desk, proof: Proof, healthy_since: float | None, pause: float) -> float:
@@ -75,13 +82,24 @@ async def look(wording: Wording, proof: Proof) -> Seen:
     """Ask every check, and when they pass, what runs: a 200 from the old process never counts."""
     for answer in await checked(wording, proof):
         if not answer.ok:
-            dead = await _identity(wording, proof) if answer.reachable and isinstance(proof.service, Process) else None
-            if dead is not None and dead.dead:
-                return dead
-            return Seen(ok=False, reachable=answer.reachable, summary=answer.summary)
+            return await _explained(wording, proof, answer)
     if not proof.identity:
         return Seen(ok=True)
-    return await _identity(wording, proof)
+    seen = await _identity(wording, proof)
+    elsewhere = "" if seen.ok or not proof.checks or not seen.reachable else "; something else answers the checks"
+    return replace(seen, summary=seen.summary + elsewhere) if elsewhere else seen
+
+
+async def _explained(wording: Wording, proof: Proof, answer: Probed) -> Seen:
+    """Say of a check that failed whether anything runs at all, and how often it had to be started again."""
+    told = isinstance(proof.service, Process) or (proof.identity and isinstance(proof.service, Systemd))
+    seen = await _identity(wording, proof) if answer.reachable and told else None
+    if seen is None or not seen.reachable:
+        return Seen(ok=False, reachable=answer.reachable, summary=answer.summary)
+    if isinstance(proof.service, Process) and seen.dead:
+        return seen
+    gone = f"{seen.summary}; " if seen.dead else ""
+    return replace(seen, ok=False, summary=gone + answer.summary)
 
 
 async def checked(wording: Wording, proof: Proof) -> tuple[Probed, ...]:
@@ -121,12 +139,25 @@ async def _identity(wording: Wording, proof: Proof) -> Seen:
         return Seen(ok=False, summary="the process has ended", dead=True)
     if not proof.identity:
         return Seen(ok=True, restarts=restarts)
-    if running != proof.release:
-        what = f"the running process is of {running or 'no release we know'}, not of {proof.release}"
-        return Seen(ok=False, summary=what, restarts=restarts)
-    if fresh != "1":
-        return Seen(ok=False, summary="the running process is older than the switch", restarts=restarts)
-    return Seen(ok=True, restarts=restarts)
+    if running == proof.release and fresh == "1":
+        return Seen(ok=True, restarts=restarts)
+    dead = isinstance(proof.service, Systemd) and reply.fields.get("dead") == "1"
+    return Seen(ok=False, summary=_unproven(proof, reply.fields), restarts=restarts, dead=dead)
+
+
+def _unproven(proof: Proof, fields: Mapping[str, str]) -> str:
+    """Say why what runs is not the release that should run."""
+    running, pid = fields.get("running", ""), fields.get("pid", "")
+    if fields.get("dead") == "1":
+        return "the unit has ended, and systemd does not start it again"
+    if running and running != proof.release:
+        return f"the running process is of {running}, not of {proof.release}"
+    if not pid:
+        return f"no process of {proof.release} runs"
+    if fields.get("fresh") != "1":
+        return "the running process is older than the switch"
+    how = "let its command or working directory lie below {root}/current, or say `identity: checks`"
+    return f"process {pid} does not show that it is of {proof.release}: {how}"
 
 
 async def rebooted(desk: Desk, wording: Wording) -> bool:
@@ -140,7 +171,10 @@ def _failed(seen: Seen) -> Outcome:
     """Blame the release only when the host could be asked."""
     cause = Cause.RELEASE if seen.reachable else Cause.CONNECTION
     dead = {"dead": "1"} if seen.dead else {}
-    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=seen.summary or "not healthy long enough", data=dead)
+    count = seen.restarts.partition("/")[0]
+    again = f"; systemd has started it again {count} times" if count not in ("", "0") else ""
+    summary = (seen.summary or "not healthy long enough") + again
+    return Outcome(verdict=Verdict.FAILED, cause=cause, summary=summary, data=dead)
 
 
 def proof_of(desk: Desk, host: HostName, release: ReleaseId, *, way_back: bool) -> Proof:

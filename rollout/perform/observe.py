@@ -82,6 +82,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         boot=boot_of(fields),
         machine_id=inert(fields.get("machine_id", "")),
         sudo=inert(fields.get("sudo", "unneeded")),
+        sudo_why=inert(fields.get("sudo_why", ""))[:200],
         missing_tools=tuple(map(inert, fields.get("tools", "").split())),
         units=_unknown_units(fields, ask),
         shared_missing=_missing_shared(fields, ask),

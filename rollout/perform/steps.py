@@ -152,7 +152,11 @@ async def _switch(job: Job) -> Outcome:
     deed = op.Activate(
         release=action.release, manifest=action.manifest, expect=ReleaseId(action.expect), service=plan.service
     )
-    outcome = _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+    reply = await ensure(job.wording, deed, job.desk.play.step_timeout_s)
+    outcome = _outcome(reply)
+    if isinstance(reply, Reply) and reply.code == "E_SERVICE" and not job.step.undo:
+        # The same fault as one that Verify would find a moment later: what was begun does not run.
+        outcome = replace(outcome, cause=Cause.RELEASE)
     return outcome if outcome.passed else await _with_evidence(job, outcome)
 
 

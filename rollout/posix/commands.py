@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 
 from rollout.model.release import Commands
-from rollout.posix.quote import assign, function, lean, words
+from rollout.posix.quote import assign, function, lean
 
 IDENTITY = lean(r"""
     svc_identity() {
@@ -23,7 +23,7 @@ IDENTITY = lean(r"""
 """)
 
 CONTROL = lean(r"""
-    svc_ready() { [ -z "$first_act" ] || $first_act permitted; }
+    svc_ready() { for l in $acts; do "argv_$l" permitted; done; }
     # act FUNCTION NAME: one command, its output into a file
     act() {
         dir=$P/releases/$id log=$P/.rollout/log/commands.log
@@ -33,6 +33,7 @@ CONTROL = lean(r"""
         status=$?
         [ "$status" -ne 0 ] || return 0
         tails "$(tail -n 40 "$log" | cut -c 1-500)"
+        [ "$2" != stop ] || fail E_STOP "the stop command ended with status $status"
         fail E_SERVICE "the $2 command ended with status $status"
     }
     svc_stop() { [ -z "$has_stop" ] || act argv_stop stop; }
@@ -60,5 +61,5 @@ def arguments(service: Commands) -> str:
     said = assign("allowed", ceil(service.timeout_s))
     for name, argv in argvs.items():
         said += assign(f"has_{name}", "1" if argv else "") + (function(f"argv_{name}", argv) if argv else "")
-    acts = [n for n in ("restart", "stop", "start") if argvs[n]]
-    return said + assign("first_act", words([f"argv_{acts[0]}"])[1:-1] if acts else "")
+    acts = [name for name in ("restart", "stop", "start") if argvs[name] and not (name == "start" and service.restart)]
+    return said + assign("acts", " ".join(acts))

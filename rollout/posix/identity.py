@@ -14,6 +14,7 @@ SAY = lean(r"""
         f linked "$linked"
         f fresh "$fresh"
         f restarts "$restarts"
+        [ -z "$dead" ] || f dead 1
     }
 """)
 

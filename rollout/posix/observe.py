@@ -91,11 +91,12 @@ _WORK = lean(r"""
         f running "$running"
         f fresh "$fresh"
     }
-    denied() { f sudo_why "$1"; sudo=refused; }
+    denied() { why="${why:+$why; }$1"; sudo=refused; }
     sudoer() {
-        sudo=unneeded
+        sudo=unneeded why=
         if [ -n "$become" ] && [ "$become" != "$(id -un)" ]; then sudo=ok; ready; fi
         f sudo "$sudo"
+        [ -z "$why" ] || f sudo_why "$why"
     }
     unit_state() {
         l=$(timeout 10 systemctl show -p LoadState "$1" 2>/dev/null)
@@ -104,13 +105,14 @@ _WORK = lean(r"""
     }
     work() {
         machine
-        sudoer
         n=0
         units
+        cur=
         if [ -d "$root" ] && [ ! -h "$root" ] && cd -P -- "$root" 2>/dev/null; then P=$PWD; reached
         elif [ -h "$root" ]; then f root unsafe; f root_why "$root is a symbolic link"
         else f root missing
         fi
+        sudoer
         finish done
     }
 """)

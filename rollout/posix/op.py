@@ -73,7 +73,7 @@ class Activate:
     name ``release`` already. Where the link is right and the running process is of the release
     nothing is restarted. Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous`` (= ``expect``).
     Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SUDO, E_DISK.
-    Failures: E_SERVICE (the link has moved, the service did not start).
+    Failures: E_STOP (the link has moved, what ran before did not end), E_SERVICE (the service did not start).
     """
 
     kind: Literal["activate"] = "activate"
@@ -114,7 +114,8 @@ class Identify:
 
     Reply fields: ``running`` (release id proven by cwd, exe or path; "" when none), ``pid``,
     ``started`` (clock ticks since boot), ``linked`` (ticks when the link last moved; "" unknown),
-    ``fresh`` (1 when the process started after the link moved), ``restarts`` (systemd NRestarts or 0).
+    ``fresh`` (1 when the process started after the link moved), ``restarts`` (systemd NRestarts or 0),
+    ``dead`` (1 when a unit has ended and systemd will not start it again; only then there).
     """
 
     kind: Literal["identify"] = "identify"

@@ -53,7 +53,7 @@ CONTROL = lean(r"""
         kill -KILL "-$g" 2>/dev/null
         i=0
         while pid_of && [ "$i" -lt 100 ]; do rest 0.02; i=$((i + 1)); done
-        ! pid_of || fail E_SERVICE "process $pid does not end, not even by KILL"
+        ! pid_of || fail E_STOP "process $pid does not end, not even by KILL"
         rm -f .rollout/pid
     }
     startable() { command -v "$1" >/dev/null 2>&1; }

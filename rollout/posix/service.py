@@ -1,6 +1,6 @@
 """What runs a release, chosen by its kind: the shell text that starts, stops, proves and explains it.
 
-Every kind gives the same functions: ``svc_identity`` (sets running, pid, started, fresh, restarts),
+Every kind gives the same functions: ``svc_identity`` (sets running, pid, started, fresh, restarts, dead),
 ``svc_ready``, ``svc_restart``, ``svc_stop``, ``svc_evidence``.
 """
 
@@ -46,7 +46,7 @@ _PROOF = NATIVE + lean(r"""
     }
     # prove: look must have run. linked: ticks when the link was last moved, 0 for an earlier boot, "" unknown
     prove() {
-        running= pid= started= fresh=0 restarts=0 linked=
+        running= pid= started= fresh=0 restarts=0 linked= dead=
         if [ -f .rollout/switched ]; then
             read -r a b x <.rollout/switched
             if [ "$a" != "$cur" ]; then :; elif [ "$x" = "$boot" ]; then linked=$b; else linked=0; fi
@@ -56,8 +56,21 @@ _PROOF = NATIVE + lean(r"""
 """)
 
 _CONTROL = lean(r"""
+    # bounded SECONDS COMMAND...: status 124 when it did not end in time. We cannot kill what another user
+    # runs (timeout would wait for ever): that is left to itself, and must hold nothing that we wait for.
     bounded() {
-        if [ -n "$become" ]; then shift; sudo -n -u "$become" -- "$@"; else timeout "$@"; fi
+        [ -n "$become" ] || { timeout "$@"; return; }
+        now
+        until_=$((ticks + $1 * 100))
+        shift
+        (sudo -n -u "$become" -- "$@"; exit $?) &
+        child=$!
+        while stat "$child" && [ "$state" != Z ]; do
+            now
+            [ "$ticks" -lt "$until_" ] || { kill -KILL "$child"; return 124; }
+            rest 0.02
+        done
+        wait "$child"
     }
     permitted() {
         [ -z "$become" ] || sudo -n -u "$become" -l "$@" >/dev/null 2>&1 || denied "sudo -n -u $become $*"

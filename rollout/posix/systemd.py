@@ -33,8 +33,8 @@ IDENTITY = lean(r"""
         pid=$wp started=$ws
     }
     unit_shown() {
-        up= upid= ustart=0 upath=
-        x=ActiveState,MainPID,NRestarts,ExecMainStartTimestampMonotonic,ExecStart,WorkingDirectory
+        up= upid= ustart=0 upath= ended= job= stopping= result=
+        x=ActiveState,Job,Result,MainPID,NRestarts,ExecMainStartTimestampMonotonic,ExecStart,WorkingDirectory
         w=$(timeout 10 systemctl show -p "$x" "$1" 2>/dev/null)
         set -f
         IFS=$nl
@@ -42,6 +42,10 @@ IDENTITY = lean(r"""
             x=${l#*=}
             case $l in
                 ActiveState=active | ActiveState=reloading) up=1;;
+                ActiveState=failed | ActiveState=inactive) ended=1;;
+                ActiveState=deactivating) stopping=1;;
+                Job=[1-9]*) job=1;;
+                Result=*) result=$x;;
                 MainPID=[1-9]*) upid=$x;;
                 NRestarts=[0-9]*) restarts=$((restarts + x));;
                 ExecMainStartTimestampMonotonic=[0-9]*) ustart=$x;;
@@ -50,22 +54,32 @@ IDENTITY = lean(r"""
         done
         unset IFS
         set +f
+        [ -z "$ended" ] || [ -n "$job" ] || dead=1
     }
 """)
 
 CONTROL = lean(r"""
     svc_ready() { each_unit unit_ready; }
-    unit_ready() { permitted systemctl "$2" "$1"; }
+    # A host without a release may have to be stopped again on its way back.
+    unit_ready() { permitted systemctl "$2" "$1"; [ -n "${cur-}" ] || permitted systemctl stop "$1"; }
     svc_restart() { each_unit unit_act; }
     svc_stop() { each_unit unit_stop; }
     unit_stop() { unit_act "$1" stop "$3"; }
     unit_act() {
         left
-        [ "$3" -le 0 ] || left=$3
-        said=$(bounded "$left" systemctl "$2" "$1" 2>&1) && return
-        tails "$said"
+        [ "$3" -le 0 ] || [ "$3" -ge "$left" ] || left=$3
+        log=.rollout/log/systemctl.log
+        [ -d .rollout/log ] || mkdir -m 700 .rollout/log 2>/dev/null
+        { : >"$log"; } 2>/dev/null || log=/dev/null
+        bounded "$left" systemctl "$2" "$1" >"$log" 2>&1
+        status=$?
+        [ "$status" -ne 0 ] || return 0
+        tails "$(tail -n 20 "$log" | cut -c 1-500)"
         tails "$(timeout 10 systemctl status --no-pager -n 20 "$1" 2>&1 | cut -c 1-500)"
-        fail E_SERVICE "systemctl $2 $1 failed"
+        unit_shown "$1"
+        [ -z "$stopping" ] || fail E_STOP "systemctl $2 $1: what ran before did not end within $left s"
+        [ "$status" -ne 124 ] || fail E_SERVICE "systemctl $2 $1 did not end within $left s"
+        fail E_SERVICE "systemctl $2 $1 failed ($result)"
     }
 """)
 

@@ -25,6 +25,8 @@ User=shop
 Environment=PORT=8080 ADDRESS=0.0.0.0
 WorkingDirectory=/srv/shop/current
 ExecStart=/srv/shop/current/bin/serve
+# In a container with cgroups of version 1 systemd never hears that a group is empty: do not wait for it long.
+TimeoutStopSec=2
 {more}
 [Install]
 WantedBy=multi-user.target

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rollout.model.pool import Member, Rotation
 from tests.e2e.lab import Lab
 from tests.systemd.fleet import PORT, ROOT, Fleet, Machine
+from tests.systemd.releases import with_files
 
 
 @dataclass(slots=True)
@@ -19,9 +23,19 @@ class SystemdLab(Lab):
 
     fleet: Fleet  # type: ignore[assignment]
 
-    def playbook(self, **words: Any) -> Any:
+    def playbook(self, *, any_version: bool = False, **words: Any) -> Path:
+        """Write the playbook; ``any_version``: its check does not ask which version answers."""
         said = {"service": "{ systemd: shop.service }", "extra": "min_in_service: 1", "serial": "[1, 1]", **words}
-        return super(SystemdLab, self).playbook(**said)
+        path = super(SystemdLab, self).playbook(**said)
+        if any_version:
+            text, found = re.subn(r", json: \{.*\} \}", " }", path.read_text())
+            assert found == 1
+            path.write_text(text)
+        return path
+
+    def release(self, version: str, broken: Any = "", *, files: Mapping[str, str] | None = None, **more: Any) -> Path:
+        made = super(SystemdLab, self).release(version, broken, **more)
+        return with_files(made, files) if files else made
 
     @property
     def hosts(self) -> list[str]:
