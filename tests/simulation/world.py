@@ -33,6 +33,7 @@ from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
 from tests.simulation.shapes import NEW, OLD, POOLS, WORKERS, Shape
 
 SERVICE = Process(command=("./serve",))
+LIMIT_S = 200_000.0  # far beyond what any rollout may take; the oracle has the real bound
 PACE = Pace(poll_s=0.3, watch_s=1.0, first_probe_s=0.2, retry_s=0.5, patience_s=10.0, settle_s=60.0)
 
 
@@ -64,7 +65,7 @@ class World:
 
     def __init__(self, shape: Shape, script: Script | None = None) -> None:
         self.shape = shape
-        self.time = VirtualTime(limit_s=200_000.0)
+        self.time = VirtualTime(limit_s=LIMIT_S)
         self.names = tuple(HostName(f"h{n}") for n in range(shape.hosts))
         self.pools = POOLS[: shape.pools] or (WORKERS,)
         balanced = {pool: {h: Member(h) for h in self.in_pool(pool)} for pool in self.pools if shape.balanced}

@@ -1,0 +1,21 @@
+"""Every guard has a test that misses it: each is taken away in turn, and something must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.engine.mutants import MUTANTS, Mutant, hunt
+from tests.engine.pins import ALL
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.__name__)
+def test_what_each_pinned_guard_is_for(pin: Callable[[], None]) -> None:
+    pin()
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_guard_that_is_taken_away_is_missed(mutant: Mutant) -> None:
+    assert hunt(mutant) is not None, f"{mutant.name}: nothing notices; strengthen the oracle, or delete the guard"
