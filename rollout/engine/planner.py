@@ -36,7 +36,8 @@ from rollout.model.release import Release, ReleaseId, Site
 def plan(question: Question) -> Plan:
     """Return the plan; raise Refused with every reason when there is one not to begin."""
     play = question.play
-    hosts = {h: _host_plan(question, h) for h, seen in question.seen.items() if seen.reachable}
+    chosen = frozenset(play.hosts)
+    hosts = {h: _host_plan(question, h, h in chosen) for h, seen in question.seen.items() if seen.reachable}
     pools = tuple(_pool_plan(question, hosts, spec.name) for spec in play.pools)
     reasons = refusals(question, hosts, pools)
     if reasons:
@@ -93,13 +94,13 @@ def _may_return(recorded: Mapping[str, str], seen: Observation, release: str) ->
     )
 
 
-def _host_plan(question: Question, host: HostName) -> HostPlan:
+def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
     ask, seen = question.asks[host], question.seen[host]
     members = moved(question, host)
     back = question.asks_back.get(host)
     previous = previous_of(question.recorded, seen, question.release.id)
     there = _on_target(question, host)
-    settled = there or host not in question.play.hosts
+    settled = there or not chosen
     return HostPlan(
         host=host,
         connection=ask.connection,
@@ -115,7 +116,7 @@ def _host_plan(question: Question, host: HostName) -> HostPlan:
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
         boot=seen.boot,
-        note=_note(question, host, there, members),
+        note=_note(question.asks[host], there, chosen, members),
     )
 
 
@@ -186,12 +187,12 @@ def _demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, .
     return tuple(c for c, tried in zip(back.checks, seen.checks, strict=True) if tried.ok)
 
 
-def _note(question: Question, host: HostName, there: bool, members: Mapping[PoolName, Member]) -> str:
+def _note(ask: Ask, there: bool, chosen: bool, members: Mapping[PoolName, Member]) -> str:
     if there:
         return "already on the release"
-    if host not in question.play.hosts:
+    if not chosen:
         return "outside --limit"
-    left = sorted(set(question.asks[host].members) - set(members))
+    left = sorted(set(ask.members) - set(members))
     return f"left as found in {', '.join(left)}" if left else ""
 
 
