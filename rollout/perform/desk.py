@@ -19,7 +19,8 @@ class Pace:
 
     poll_s: float = 0.05  # a pool in which something of ours moves
     watch_s: float = 1.0  # a pool while a host of ours is out
-    first_probe_s: float = 0.05  # before a host answers for the first time; doubles up to the interval
+    first_probe_s: float = 0.05  # before a host answers for the first time; grows up to the interval
+    late_share: float = 0.1  # of the time a service took to start: what it may be seen later
     retry_s: float = 0.5  # after a connection failed; doubles up to 8 s
     patience_s: float = 30.0  # how long an unreadable balancer is asked again
     settle_s: float = 60.0  # how long a lost reply is asked for, beyond the step's own time

@@ -1,8 +1,8 @@
 """A pool's worker: the only one that talks to its balancer (design.md, section 5).
 
-One turn: take what was asked, read the pool once, write once, read back once. While something of
-ours moves it turns quickly; while a host of ours is out, once an interval, so that a reload
-which put it back is noticed and undone at once (I21).
+One turn: take what was asked, read the pool, write once, read back, and go on while what is read
+leads to the next write. While something of ours moves it turns quickly; while a host of ours is out,
+once an interval, so that a reload which put it back is noticed and undone at once (I21).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from rollout.perform.pool import (
 from rollout.perform.workers_pool import WorkersReading
 
 IDLE_S = 3600.0
+SETTLING = 3  # readings in one turn: drain, maint and parked follow each other at once where no session is left
 
 
 class PoolWorker:
@@ -92,7 +93,7 @@ class PoolWorker:
         return self.last
 
     async def turn(self) -> None:
-        """Read once, write once, read back once; answer who can be answered."""
+        """Read, write, read back, while there is something to write; answer who can be answered."""
         try:
             seen = await self.read()
         except BalancerError as error:
@@ -105,8 +106,10 @@ class PoolWorker:
         self.record(found, seen)
         self.confirm(seen, found)
         self.show(seen)
-        if found.write:
-            await self.read_back()
+        for _ in range(SETTLING):
+            if not found.write:
+                return
+            found = await self.read_back()
 
     def show(self, seen: PoolState) -> None:
         """Note who waits for the floor and who still drains, when that has changed."""
@@ -129,16 +132,17 @@ class PoolWorker:
         for reply, outcome in found.answers:
             reply.put(outcome)
 
-    async def read_back(self) -> None:
-        """See what was written, so that belief does not outrun evidence."""
+    async def read_back(self) -> Turn:
+        """See what was written, so that belief does not outrun evidence; return what follows from that."""
         try:
             self.last = await self.read()
         except BalancerError as error:
             self.trouble(error)
-            return
+            return Turn()
         found = turn(self.books, self.last, self.desk.now())
         await self.carry_out(found)
         self.record(found, self.last)
+        return found
 
     async def read(self) -> PoolState:
         """Read the pool."""
