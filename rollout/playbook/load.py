@@ -130,12 +130,18 @@ class _Loading:
                 groups={g: list(map(str, members)) for g, members in self.inventory.groups.items()},
             )
             model = self._model(renderer, words, matched)
-        if model is None:
-            parts = Parts.of(self.source.play, 0)
-            resolver = Resolver(words=words, parts=parts, pools=(), folder=self.source.folder, chosen={})
+            if model is not None:
+                return self._assembled(model, renderer, words, matched, hosts)
+            resolver = Resolver(
+                words=words,
+                renderer=renderer,
+                parts=Parts.of(self.source.play, 0),
+                pools=(),
+                folder=self.source.folder,
+                chosen={},
+            )
             self._add(resolver.render(dict.fromkeys(matched, TRIAL_ID))[1])
-            return None
-        return self._assembled(model, words, matched, hosts)
+        return None
 
     def _add(self, problems: Sequence[Problem]) -> None:
         self.source.say(problems)
@@ -240,7 +246,12 @@ class _Loading:
         return None
 
     def _assembled(
-        self, model: PlayModel, words: Words, matched: tuple[HostName, ...], hosts: tuple[HostName, ...]
+        self,
+        model: PlayModel,
+        renderer: Renderer,
+        words: Words,
+        matched: tuple[HostName, ...],
+        hosts: tuple[HostName, ...],
     ) -> Play | None:
         """Return the play with its hosts in order, after everything about each host was tried."""
         play, options = self.source.play, self.options
@@ -254,6 +265,7 @@ class _Loading:
         self._add(floor_problems(model.min_in_service, model.allow_outage, pools, matched, floor_place))
         resolver = Resolver(
             words=words,
+            renderer=renderer,
             parts=Parts.of(play, len(model.load_balancers)),
             pools=pools,
             folder=self.source.folder,

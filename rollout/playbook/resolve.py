@@ -122,6 +122,7 @@ class Resolver:
     """``Play.resolve``: what was rendered once for a host and a release id is kept."""
 
     words: Words
+    renderer: Renderer  # started again when something is to be rendered later
     parts: Parts
     pools: Sequence[Pool]
     folder: str
@@ -149,7 +150,7 @@ class Resolver:
         rendered: dict[Path, Rendered] = {}
         if wanted:
             variables = self.words.of_hosts(ids, self.parts.root)
-            with Renderer(environ=self.words.environ) as renderer:
+            with self.renderer as renderer:
                 answers = renderer.render(list(wanted.values()), variables)
             rendered = dict(zip(wanted, answers, strict=True))
             found |= dict.fromkeys(p for r in answers for p in r.problems)
