@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +35,10 @@ class ThreadWorkers:
         done(result)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for all of them, each for so long at the most."""
+        """Wait for all of them together, for so long at the most: whoever still waits then waits for nothing."""
+        until = time.monotonic() + timeout_s
         for thread in self.threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 @dataclass(slots=True, kw_only=True)

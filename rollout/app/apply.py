@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollout.store.store import Store
 
 HEARTBEAT_S = 10.0
-JOIN_S = 2.0
+JOIN_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
