@@ -392,6 +392,8 @@ def _recovered(state: State, event: Recovered) -> State:
         )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
         state = _settle(_put(state, host, after, stranded=state.stranded + 1), host)
+    if state.phase is Phase.CLOSING:
+        state = replace(state, next_up=0)
     left = tuple(h for h in state.returning[state.return_up :] if state.hosts[h].phase is At.DONE)
     return replace(state, plan=replace(state.plan, epoch=event.epoch), returning=left, return_up=0)
 
@@ -400,7 +402,7 @@ def _interrupt(state: State, host: HostName, now: HostState) -> State:
     """A step of a dead controller: begun, and never known to have ended."""
     state = replace(state, in_flight=state.in_flight - 1)
     if now.begun > last_rolling(state.program(host)) and now.phase is At.RUNNING:
-        return _put(state, host, replace(now, phase=At.DONE, op=0, at=now.begun), unkept=state.unkept - 1)
+        return _put(state, host, replace(now, phase=At.DONE, op=0))  # what nobody saw written is not written
     if now.phase is At.RUNNING and now.begun <= state.program(host).staging:
         return _put(state, host, replace(now, phase=At.WAITING, op=0, begun=now.at))
     return _put(state, host, replace(now, phase=move(host, now.phase, "interrupt"), op=0))
