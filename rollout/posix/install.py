@@ -88,21 +88,21 @@ _RECEIVE = lean(r"""
             spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
         left
         timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload" 2>/dev/null
-        hashed "$(head -c "$size" "$stage/payload" | sha256sum)" "$artifact" || short E_DIGEST artifact "$artifact"
+        got=$(wc -c <"$stage/payload")
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
+        # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
+        [ "$got" -le "$size" ] || dd if=/dev/null of="$stage/payload" bs=1 seek="$size" count=0 2>/dev/null
+        hashed "$(sha256sum <"$stage/payload")" "$artifact" || short E_DIGEST artifact "$artifact"
         hashed "$(sha256sum <"$stage/manifest")" "$manifest" || short E_DIGEST manifest "$manifest"
     }
     short() {
-        got=$(wc -c <"$stage/payload")
         room || spoiled E_DISK "$root is full"
         spoiled "$1" "the $2 that arrived is not the one that was sent: \
             $((got)) of $((size + extra)) bytes came, SHA-256 ${h:-none}, wanted $3"
     }
     unpack() {
         mkdir -m 700 "$stage/tree" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
-        said=$(
-            head -c "$size" "$stage/payload" | tar "-x$gzip" -o --no-same-permissions -f - -C "$stage/tree" 2>&1
-        ) || {
+        said=$(tar "-x$gzip" -o --no-same-permissions -f "$stage/payload" -C "$stage/tree" 2>&1) || {
             tails "$said"
             room || spoiled E_DISK "$root is full"
             spoiled E_UNPACK "tar cannot unpack the artifact here"
