@@ -37,6 +37,8 @@ class Build:
     starts: bool = True
     sick_after_s: float | None = None
     crashes_after_s: float | None = None
+    lingers: bool = False  # a restart leaves the old process as it is, still answering
+    masked: bool = False  # and it looks as if it were of the new release
 
 
 @dataclass(slots=True, kw_only=True)
@@ -204,6 +206,9 @@ class SimulatedHost:
         self.switches += switched + restarted
         fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": do.expect}
         if restarted:
+            if self._build(do.release).lingers and self.alive:
+                self.running = do.release if self._build(do.release).masked else self.running
+                return Reply(status="done", fields=fields)
             self._stop()
             if not self._build(do.release).starts:
                 return Reply(status="failed", code="E_SERVICE", fields=fields)

@@ -6,12 +6,13 @@ from typing import Any
 
 from rollout.engine.policy import over_budget
 from rollout.engine.state import BUSY, At, State
-from rollout.model.event import Event, HaltOrdered, HostRevertStarted, RevertStarted, StepFinished, StepStarted
+from rollout.model.event import Event, HaltOrdered, HostRevertStarted, Recovered, RevertStarted, StepFinished, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
+from rollout.model.verdict import Cause
 from rollout.posix.op import Activate, Install, Mark, Withdraw
-from rollout.testing.fleet import BY_HAND
+from rollout.testing.fleet import BY_HAND, LATENCY_S
 from tests.simulation.bounds import step_bound
 from tests.simulation.truth import RELOAD_WINDOW_S, Truth
 from tests.simulation.world import PACE, World, manifest
@@ -55,8 +56,10 @@ class Oracle:
                 self.turned.append(host)
             case HaltOrdered():
                 self.halted_at = min(self.halted_at, self.world.time.at)
-            case RevertStarted(condemned=condemned):
-                assert not condemned or self._may_be_bad(), "a release was condemned that has no fault"
+            case Recovered():
+                self.floors_back.clear()  # it is fixed again, by what serves now
+            case RevertStarted():
+                self._reverting(event, state)
 
     def _started(self, event: StepStarted, state: State) -> None:
         host, action = event.host, event.action
@@ -87,16 +90,42 @@ class Oracle:
                 self.out.discard(host)
         if isinstance(step.action, Verify) and outcome.passed:
             self.verified_at[host] = self.world.time.at
-            plan = state.program(host)
-            demanded = not step.undo or (plan.checks_back and plan.identity_back)
-            assert not demanded or self._well(host), f"I8: {host} passed and is ill"
+            self._proven(host, step, state)
+
+    def _reverting(self, event: RevertStarted, state: State) -> None:
+        """Done hosts go back for the release's own fault, by a person's word, or where the play says so; by scope."""
+        assert not event.condemned or self._may_be_bad(), "a release was condemned that has no fault"
+        halt, rule = state.halt, state.play.on_failure
+        assert halt is not None
+        if halt.cause is Cause.PERSON:
+            return
+        assert halt.cause is Cause.RELEASE or rule.before_switch == "revert", f"a {halt.cause} reverts done hosts"
+        assert rule.revert != "none", "the play says that nobody goes back"
+        scope = {h for h, s in state.hosts.items() if rule.revert == "fleet" or s.batch == state.batch}
+        assert set(event.hosts) <= (set() if rule.revert == "host" else scope), "hosts outside the scope go back"
+
+    def _proven(self, host: HostName, step: StepStarted, state: State) -> None:
+        """I8: what passed is of the right release, began after the link moved, and was well for long enough."""
+        plan = state.program(host)
+        demanded = not step.undo or (plan.checks_back and plan.identity_back)
+        if not demanded or self.truth.befell(host):
+            return
+        simulated = self.world.fleet.hosts[host]
+        wanted = plan.previous if step.undo else state.play.release.id
+        assert simulated.running == wanted, f"I8: {host} passed and runs {simulated.running}"
+        linked = simulated.linked_at or 0.0
+        assert simulated.started_at >= linked, f"I8: {host} passed and runs what was there before the switch"
+        well_s = self.truth.now - self.truth.well_since.get(host, self.truth.now)
+        late = self.truth.lately_well(host) and not self.world.shape.good  # it sickened in this very moment
+        needed_s = state.play.health.healthy_for_s
+        assert late or well_s >= needed_s - LATENCY_S, f"I8: {host} passed and was well for {well_s:g} s"
 
     def _well(self, host: HostName) -> bool:
         return self.truth.lately_well(host) or self.truth.befell(host)
 
     def _may_be_bad(self) -> bool:
         shape, truth = self.world.shape, self.truth
-        injured = frozenset({"killed", "restart", "reboot", "dead", "drift", "operator in"})
+        injured = frozenset({"killed", "drift"})
         return not shape.good or any(truth.befell(h, injured) for h in self.world.names)
 
     # -- effects on the world

@@ -70,6 +70,7 @@ def random_shape(seed: int) -> Shape:
         Build(starts=False),
         Build(sick_after_s=dice.choice((3.0, 9.0))),
         Build(crashes_after_s=dice.choice((1.0, 9.0))),
+        Build(lingers=True, masked=dice.random() < 0.5),
     )
     some = dice.random() < 0.7
     max_failures = dice.choice((0, 0, 0, 1, 2)) if hosts > 2 else 0

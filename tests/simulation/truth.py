@@ -20,6 +20,7 @@ class Truth:
     def __init__(self, world: World) -> None:
         self.world = world
         self.ill_since: dict[HostName, float] = {}
+        self.well_since: dict[HostName, float] = {}
         self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
         self.admin = self.admins()
         self.look()
@@ -33,7 +34,9 @@ class Truth:
         for host, simulated in self.world.fleet.hosts.items():
             if simulated.healthy:
                 self.ill_since.pop(host, None)
+                self.well_since.setdefault(host, self.now)
             else:
+                self.well_since.pop(host, None)
                 self.ill_since.setdefault(host, self.now)
 
     def admins(self) -> dict[tuple[PoolName, str], Any]:
