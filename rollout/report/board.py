@@ -190,7 +190,7 @@ def _step_started(board: Board, event: StepStarted) -> Board:
     row = board.rows.get(event.host, Row())
     state = "undoing" if event.undo else FORWARD.get(event.action.kind, ("working", ""))[0]
     begun = row.begun if event.undo else max(row.begun, event.at + 1)
-    row = replace(row, state=state, doing=event.action, undoing=event.undo, begun=begun)
+    row = replace(row, state=state, doing=event.action, undoing=event.undo, begun=begun, since=board.now)
     if isinstance(event.action, Deregister | Switch | Withdraw) and not row.out:
         row = replace(row, out=_serves(board, event.host), out_since=board.now)
     return _put(board, event.host, row)

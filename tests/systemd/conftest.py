@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.fleet import Fleet
+from tests.systemd.fleet import Fleet, Machine
 from tests.systemd.image import image
-from tests.systemd.lab import SystemdLab
+from tests.systemd.lab import SystemdLab, said
 from tests.systemd.podman import Podman
 
 
@@ -34,9 +34,18 @@ def lab(machines: Fleet, tmp_path: Path) -> SystemdLab:
     return lab
 
 
+@pytest.fixture(scope="session")
+def kept(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> SystemdLab:
+    """One folder and one state for all tests that begin on v1 and go back to it."""
+    return SystemdLab(fleet=machines, folder=tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture
-def served(lab: SystemdLab) -> SystemdLab:
-    """The same with release ``v1`` rolled out and kept."""
-    done = lab.apply("v1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return lab
+def served(kept: SystemdLab) -> SystemdLab:
+    """Machines that serve v1: those that the last test left so, or made anew."""
+    kept.fleet.each(Machine.set_up)
+    if not (kept.state.exists() and kept.all_on("v1")):
+        kept.clean()
+        done = kept.apply("v1")
+        assert done.returncode == 0, said(done)
+    return kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ UNIT = """\
 Description=The shop
 StartLimitIntervalSec=0
 [Service]
-Type={type}
+Type={kind}
 User=shop
 Environment=PORT=8080 ADDRESS=0.0.0.0
 WorkingDirectory=/srv/shop/current
@@ -39,6 +39,46 @@ deploy ALL=(root) NOPASSWD: /usr/bin/systemctl start shop.service
 deploy ALL=(root) NOPASSWD: /usr/bin/systemctl stop shop.service
 deploy ALL=(root) NOPASSWD: /usr/bin/systemctl is-active shop.service
 """
+UNITS = "/etc/systemd/system"
+SET_UP = f"""\
+set -e
+tar -x -C / --no-same-owner
+ln -sf {UNITS}/shop.service {UNITS}/multi-user.target.wants/shop.service
+systemctl daemon-reload
+"""
+# The brackets keep the shell that runs this from finding itself.
+CLEAN = f"""\
+systemctl kill -s KILL shop.service
+for found in $(grep -ls '[s]rv/shop/' /proc/[0-9]*/cmdline); do
+    found=${{found#/proc/}}
+    kill -KILL ${{found%/cmdline}}
+done
+systemctl stop shop.service
+systemctl reset-failed shop.service
+find {ROOT} -mindepth 1 -delete
+"""
+ACCOUNT = f"""\
+set -e
+install -d -o deploy -g deploy -m 0700 /home/deploy/.ssh
+cat >/home/deploy/.ssh/authorized_keys
+chown deploy: /home/deploy/.ssh/authorized_keys
+install -d -o deploy -g deploy -m 0755 {ROOT}
+"""
+
+
+def unit_of(more: str = "", kind: str = "simple", current: str = "/srv/shop/current") -> str:
+    """Return the app's unit file; ``more`` lines of [Service] win over those before them."""
+    return UNIT.format(more=more, kind=kind).replace("/srv/shop/current", current)
+
+
+def _packed(files: Mapping[str, tuple[str, int]]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, (text, mode) in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(text.encode()), mode
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +96,20 @@ class Machine:
 
     def try_(self, script: str) -> str:
         """Run shell text there whatever becomes of it; return what it printed."""
-        return self.run("sh", "-c", f"{{ {script}; }} 2>&1; :")
-
-    def write(self, files: dict[str, tuple[str, int]]) -> None:
-        """Write files (text and mode) as root."""
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as tar:
-            for path, (text, mode) in files.items():
-                entry = tarfile.TarInfo(path.lstrip("/"))
-                entry.size, entry.mode = len(text.encode()), mode
-                tar.addfile(entry, io.BytesIO(text.encode()))
-        self.run("tar", "-x", "-C", "/", "--no-same-owner", stdin=packed.getvalue())
+        return self.run("sh", "-c", f"exec 2>&1\n{script}\n:")
 
     def shown(self, prop: str, unit: str = "shop.service") -> str:
         """Return one property of a unit."""
         return self.run("systemctl", "show", "--value", "-p", prop, unit)
 
-    def unit(self, more: str = "", kind: str = "simple", text: str = UNIT) -> None:
-        """Set up the app's unit."""
-        self.write({"/etc/systemd/system/shop.service": (text.format(type=kind, more=more), 0o644)})
-        self.run("systemctl", "daemon-reload")
+    def set_up(self, unit: str = "", sudoers: str = SUDOERS) -> None:
+        """Set up the app's unit (enabled) and what the SSH user may do; what runs goes on."""
+        files = {f"{UNITS}/shop.service": (unit or unit_of(), 0o644), "/etc/sudoers.d/deploy": (sudoers, 0o440)}
+        self.run("sh", "-c", SET_UP, stdin=_packed(files))
 
-    def sudoers(self, text: str = SUDOERS) -> None:
-        """Set up what the SSH user may do."""
-        self.write({"/etc/sudoers.d/deploy": (text, 0o440)})
+    def clean(self) -> None:
+        """End the app and remove all of it."""
+        self.try_(CLEAN)
 
     def up(self) -> bool:
         """Say whether it has started and takes logins."""
@@ -160,12 +190,8 @@ class Fleet:
 
     def _set_up(self, machine: Machine) -> None:
         wait_for(f"{machine.name} has started", lambda: machine.up() or None)
-        machine.sudoers()
-        machine.unit()
-        public = self.key.with_suffix(".pub").read_text()
-        machine.write({"/home/deploy/.ssh/authorized_keys": (public, 0o600)})
-        machine.run("chown", "-R", "deploy:deploy", "/home/deploy/.ssh")
-        machine.run("install", "-d", "-o", "deploy", "-g", "deploy", "-m", "0755", ROOT)
+        machine.set_up()
+        machine.run("sh", "-c", ACCOUNT, stdin=self.key.with_suffix(".pub").read_bytes())
 
     def _write(self) -> None:
         machines = self.machines.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Mapping
@@ -57,12 +58,18 @@ class SystemdLab(Lab):
 
     def clean(self) -> None:
         """Bring the machines back to nothing installed, as an operator set them up, every member ready."""
-        for machine in self.fleet.machines.values():
-            machine.sudoers()
-            machine.try_("systemctl kill -s KILL shop.service; systemctl stop shop.service; pkill -KILL -u shop")
-            machine.try_(f"find {ROOT} -mindepth 1 -delete; systemctl reset-failed")
-            machine.unit()
+        self.fleet.each(Machine.clean)
+        self.fleet.each(Machine.set_up)
+        shutil.rmtree(self.state.parent, ignore_errors=True)
         self.balancer.set({Member(h): Rotation.READY for h in self.hosts})
+
+    def reverted(self, done: subprocess.CompletedProcess[str], *words: str) -> None:
+        """Hold that all is on v1 again, and that ``rollout show`` says why (``words``)."""
+        assert done.returncode == 4, said(done)
+        assert self.all_on("v1"), self.truth()
+        shown = self.shown()
+        for word in words:
+            assert word in shown, shown
 
     def shown(self) -> str:
         """Return what ``rollout show`` says of the newest rollout."""

@@ -78,7 +78,8 @@ class Podman:
         """Start a machine at an address of the network; return the container's id."""
         made = self.say(
             *("run", "-d", "--systemd=always", "--ulimit", "host", "--label", self._mine),
-            *("--network", self.network, "--ip", address, "--hostname", name, image),
+            *("--network", self.network, "--ip", address, "--mac-address", _mac(address)),
+            *("--hostname", name, image),
         )
         self.containers.append(made)
         self.reach(address)
@@ -107,6 +108,11 @@ class Podman:
                 labels = found.get("Labels") or found.get("labels") or {}
                 if _gone(labels.get(LABEL, "")):
                     self.say(*remove, str(found.get("Id") or found["name"]))
+
+
+def _mac(address: str) -> str:
+    """Return the hardware address of a machine: a real one keeps it when it starts again."""
+    return ":".join(f"{n:02x}" for n in (2, 66, *map(int, address.split("."))))
 
 
 def _named(pid: int) -> str:

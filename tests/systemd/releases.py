@@ -26,7 +26,7 @@ wait $child
 
 
 def with_files(archive: Path, files: Mapping[str, str]) -> Path:
-    """Add programs to an archive of the demo app, in place; the app itself becomes ``bin/server`` beside ``bin/serve``."""
+    """Add programs to an archive of the demo app, in place; the app itself is then ``bin/server`` too."""
     packed = io.BytesIO()
     with tarfile.open(archive) as old, tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as new:
         top = old.getnames()[0].partition("/")[0]
