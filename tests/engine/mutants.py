@@ -197,7 +197,11 @@ MUTANTS: tuple[Mutant, ...] = (
         patches=(attribute(steps, "_confirm_out", _out_unseen),),
         pin=pins.no_host_is_switched_that_is_not_confirmed_out,
     ),
-    Mutant("health: the network is the release's fault", patches=(attribute(health, "_failed", _blame_the_release),)),
+    Mutant(
+        "health: the network is the release's fault",
+        patches=(attribute(health, "_failed", _blame_the_release),),
+        pin=pins.the_network_is_not_the_releases_fault,
+    ),
     Mutant("runner: effects before intentions", patches=(attribute(Runner, "begin", _effects_first),)),
     Mutant("runner: pools do not hear of a halt", patches=(attribute(Runner, "tell", _silent_halt),)),
     Mutant(

@@ -17,7 +17,7 @@ from rollout.model.plan import Switch
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
 from rollout.model.release import ReleaseId, Site
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.perform import pool, steps
+from rollout.perform import health, pool, steps
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive, Tell
 from rollout.perform.pool import Books, Seat, Stand
@@ -60,7 +60,7 @@ def a_member_is_out_only_when_it_is_seen_in_maint(rules: tuple[Rule, ...] = RULE
     plan = World(Shape()).plan().plays[0]
     books = Books(plan=plan.pools[0], drain=plan.drain, patience_s=10.0, ours=frozenset({Member("h0")}))
     reply = Mailbox(name="test")
-    seat = Seat(host=H0, member=Member("h0"), stand=Stand.PARKING, reply=reply, give_up_at=100.0)
+    seat = Seat(host=H0, member=Member("h0"), stand=Stand.PARKING, reply=reply, heed_by=100.0)
     books.seats[Member("h0")] = seat
     drained = MemberState(admin=Rotation.DRAIN, up=True, checked=True, sessions=0)
     found = pool.turn(books, PoolState(generation="1", members={Member("h0"): drained}), 1.0)
@@ -98,7 +98,13 @@ def a_host_refuses_an_older_word(rules: tuple[Rule, ...] = RULES) -> None:
     assert said(2, "c", 9) == "E_FENCED", "another rollout of the same number is heard"
 
 
+def the_network_is_not_the_releases_fault(rules: tuple[Rule, ...] = RULES) -> None:
+    seen = health.Seen(ok=False, reachable=False, summary="gone")
+    assert health._failed(seen).cause is Cause.CONNECTION, "a host that cannot be asked condemns the release"
+
+
 ALL = (
+    the_network_is_not_the_releases_fault,
     a_stranded_host_in_rotation_halts,
     a_halt_learns_that_the_release_is_bad,
     a_batch_without_success_halts,

@@ -6,7 +6,15 @@ from typing import Any
 
 from rollout.engine.policy import over_budget
 from rollout.engine.state import BUSY, At, State
-from rollout.model.event import Event, HaltOrdered, HostRevertStarted, Recovered, RevertStarted, StepFinished, StepStarted
+from rollout.model.event import (
+    Event,
+    HaltOrdered,
+    HostRevertStarted,
+    Recovered,
+    RevertStarted,
+    StepFinished,
+    StepStarted,
+)
 from rollout.model.host import HostName
 from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
