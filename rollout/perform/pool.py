@@ -131,6 +131,7 @@ class Books:
     seats: dict[Member, Seat] = field(default_factory=dict)
     ours: frozenset[Member] = frozenset()  # every member that counts for the floor
     arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be
+    idle: frozenset[Member] = frozenset()  # served nobody at the start, as the play's own checks said
     halted: bool = False
     floor_back: int | None = None  # fixed when the first host asks to leave on the way back
     progressed_at: float = 0.0
@@ -138,11 +139,13 @@ class Books:
 
     def in_service(self, seen: PoolState) -> int:
         """Count the members that get traffic and that we have not touched."""
-        return sum(
-            1
-            for member in self.ours
-            if member not in self.out() and (state := seen.members.get(member)) is not None and state.in_rotation
-        )
+        counted = self.ours - self.out()
+        return sum(1 for m in counted if (state := seen.members.get(m)) is not None and self.serves(m, state))
+
+    def serves(self, member: Member, state: MemberState) -> bool:
+        """Whether a member gets traffic and answers it: a balancer that does not check it cannot know."""
+        known = state.checked or member in self.arrived or member not in self.idle
+        return state.in_rotation and known
 
     def out(self) -> frozenset[Member]:
         """Members that our deregister may have been applied to."""
@@ -207,7 +210,7 @@ def _admit(books: Books, seen: PoolState, now: float, found: Turn) -> None:
         state = seen.members.get(seat.member)
         if state is None:
             continue
-        counts = state.in_rotation
+        counts = books.serves(seat.member, state)
         if books.halted and not seat.way_back:
             del books.seats[seat.member]
             _answer(seat, WITHDRAWN, found)

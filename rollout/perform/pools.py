@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from rollout.errors import BalancerError
 from rollout.model.event import Note, PoolReasserted
+from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
@@ -246,6 +247,15 @@ def open_books(desk: Desk) -> dict[PoolName, Books]:
             patience_s=desk.play.progress_deadline_s,
             heed_s=desk.pace.patience_s,
             ours=frozenset(mine | set(pool.others)),
+            idle=_idle(desk, pool),
             progressed_at=desk.now(),
         )
     return books
+
+
+def _idle(desk: Desk, pool: PoolPlan) -> frozenset[Member]:
+    """Return the members that served nobody at the start; where no balancer stands they are asked themselves."""
+    if isinstance(pool.spec, WorkersPool):
+        return frozenset()
+    name = pool.spec.name
+    return frozenset(p.members[name] for p in desk.play.hosts.values() if name in p.members and not p.serving)

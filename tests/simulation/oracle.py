@@ -200,6 +200,8 @@ class Oracle:
         for host in took:
             if not self._on_way_back(host):
                 self._may_leave(host)
+        if not any(map(self.truth.counts, took)):
+            return  # they served nobody
         left = self.truth.serving(pool)
         floor = self._floor(plan, took, left)
         assert left >= floor, f"I1: {took} leave {pool}, {left} in service, {floor} must stay"

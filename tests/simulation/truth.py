@@ -21,6 +21,7 @@ class Truth:
         self.world = world
         self.ill_since: dict[HostName, float] = {}
         self.well_since: dict[HostName, float] = {}
+        self.once_well: set[HostName] = set()
         self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
         self.admin = self.admins()
         self.look()
@@ -35,6 +36,7 @@ class Truth:
             if simulated.healthy:
                 self.ill_since.pop(host, None)
                 self.well_since.setdefault(host, self.now)
+                self.once_well.add(host)
             else:
                 self.well_since.pop(host, None)
                 self.ill_since.setdefault(host, self.now)
@@ -51,11 +53,13 @@ class Truth:
     def serving(self, pool: PoolName) -> int:
         """How many hosts of a pool get requests and answer them, or did until a moment ago."""
         balancer = self.world.fleet.balancers.get(pool)
-        unchecked = self.world.shape.unchecked
-        return sum(
-            (balancer is None or balancer.truth(Member(h))) and (unchecked or self.lately_well(h))
-            for h in self.world.in_pool(pool)
-        )
+        return sum((balancer is None or balancer.truth(Member(h))) and self.counts(h) for h in self.world.in_pool(pool))
+
+    def counts(self, host: HostName) -> bool:
+        """Whether a host in rotation serves: one that its balancer does not check is taken at its first word."""
+        if not self.world.shape.unchecked:
+            return self.lately_well(host)
+        return host in self.once_well or host not in self.world.play().hosts  # outside --limit nobody asks it
 
     def in_rotation(self, pool: PoolName, host: HostName) -> bool:
         balancer = self.world.fleet.balancers.get(pool)
