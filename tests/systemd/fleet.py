@@ -49,7 +49,7 @@ systemctl daemon-reload
 # The brackets keep the shell that runs this from finding itself.
 CLEAN = f"""\
 systemctl kill -s KILL shop.service
-for found in $(grep -ls '[s]rv/shop/' /proc/[0-9]*/cmdline); do
+for found in $(grep -ls 'bin/[s]erve' /proc/[0-9]*/cmdline); do
     found=${{found#/proc/}}
     kill -KILL ${{found%/cmdline}}
 done

@@ -7,12 +7,13 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# Dies a good second after each start, and is well in between: only the count of restarts tells.
+# Ends a good second after each start; a child of the first goes on to answer: only the count of restarts tells.
 MAYFLY = """\
 #!/bin/sh
 "${0%/*}/server" &
-sleep 1.3
-kill -KILL $!
+child=$!
+(sleep 6.5; kill -KILL $child) &
+sleep 1.2
 exit 1
 """
 # Leaves a process behind that goes on serving for seven seconds after the unit was told to end.

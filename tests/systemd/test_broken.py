@@ -48,11 +48,11 @@ BAD = {
         play={"deadline": "2s"},
         says=("systemd has started it again", "Scheduled restart job", "this release cannot start"),
     ),
-    # Every probe that is answered is answered well, and so is the proof of identity.
+    # Every probe is answered well, and whenever a process is found it is of the release.
     "mayfly": Bad(
-        unit=ALWAYS,
+        unit=f"{ALWAYS}\nRestartSec=0\nKillMode=process",
         release={"files": {"bin/serve": MAYFLY}},
-        play={"deadline": "6s", "healthy_for": "3s"},
+        play={"deadline": "5s", "healthy_for": "2s"},
         says=("systemd has started it again", "Scheduled restart job"),
     ),
 }

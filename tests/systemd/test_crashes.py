@@ -20,7 +20,7 @@ def out_of_rotation(lab: SystemdLab) -> list[str]:
 
 def in_the_middle(lab: SystemdLab, version: str, **play: str) -> tuple[subprocess.Popen[str], str]:
     """Begin to roll out, and come back when the first host's link has moved."""
-    lab.release(version, start_s=1.0)
+    lab.release(version, start_s=2.0)
     process = lab.begin(version, "-y", "--output", "plain", **play)
     host: str = lab.wait(lambda: out_of_rotation(lab), "a host that leaves")[0]
     lab.wait(lambda: lab.current(host) == version, "the switch")
