@@ -76,18 +76,26 @@ def previous_of(question_recorded: Mapping[str, str], seen: Observation, new: st
     """Return the release of the way back: the last one whose rollout succeeded here, or "".
 
     Never a condemned one, and only to a manifest that the store recorded: what a host says about
-    itself cannot name a way back.
+    itself cannot name a way back. Where there is no such release, what runs now will do once it was
+    proven here: so a host that a halted rollout left done can be moved on, and one can be given the
+    release it is on already once more.
     """
-    good = [i for i in seen.ledger if _may_return(question_recorded, seen, i) and i != new]
+    good = [i for i in seen.ledger if _may_return(question_recorded, seen, i, _TRUSTED) and i != new]
     if seen.current in good:
         return seen.current
-    return good[-1] if good else ""
+    if good:
+        return good[-1]
+    return seen.current if _may_return(question_recorded, seen, seen.current, _PROVEN) else ""
 
 
-def _may_return(recorded: Mapping[str, str], seen: Observation, release: str) -> bool:
+_TRUSTED = frozenset({"kept", "adopted"})
+_PROVEN = _TRUSTED | {"verified"}
+
+
+def _may_return(recorded: Mapping[str, str], seen: Observation, release: str, trusted: frozenset[str]) -> bool:
     marks = seen.ledger.get(release, frozenset())
     return (
-        bool(marks & {"kept", "adopted"})
+        bool(marks & trusted)
         and "bad" not in marks
         and release in recorded
         and seen.releases.get(release) == recorded[release]

@@ -207,6 +207,21 @@ def test_the_way_back_is_what_the_store_recorded_and_a_rollout_kept() -> None:
     assert previous_of(recorded, replace(seen, current=NEW, ledger={OLD: KEPT, "v0": KEPT, NEW: KEPT}), NEW) == "v0"
 
 
+def test_what_a_halted_rollout_proved_is_a_way_back_where_there_is_no_better_one() -> None:
+    verified = {OLD: frozenset({"installed", "activated", "verified"})}
+    seen = on(OLD, "h", ledger=verified)
+    assert previous_of(MANIFESTS, seen, NEW) == OLD, "a first deploy that was stopped half-way can be gone on with"
+    assert previous_of(MANIFESTS, seen, OLD) == OLD, "and be finished"
+    assert previous_of(MANIFESTS, on(OLD, "h", ledger={OLD: KEPT}), OLD) == OLD, "what runs can be started anew"
+    back = on(NEW, "h", releases=MANIFESTS, ledger={OLD: KEPT, NEW: frozenset({"verified"})})
+    assert previous_of(MANIFESTS, back, OLD) == NEW, "nor is the way to the last good release barred"
+    assert previous_of(MANIFESTS, back, "third") == OLD, "but a release whose rollout succeeded comes first"
+    bad = {OLD: frozenset({"verified", "bad"})}
+    for no in (on(OLD, "h", ledger=bad), on(OLD, "h", ledger={OLD: frozenset({"activated"})}), on("", "h", ledger={})):
+        assert previous_of(MANIFESTS, no, NEW) == ""
+    assert previous_of({}, seen, NEW) == "", "what the store does not know is no way back"
+
+
 def test_the_way_back_demands_only_what_passes_now() -> None:
     a, b, c = names(3)
     seen = {a: on(OLD, a), b: on(OLD, b), c: host("sick", c)}
