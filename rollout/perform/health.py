@@ -17,6 +17,7 @@ from rollout.posix.op import Identify, Observe, Reply, RunCheck
 
 IDENTIFY_S = 20.0
 OBSERVE_S = 10.0
+WHY_EVERY = 4  # failing looks at a service that starts: asking for its process, too, would slow it down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,11 @@ async def prove(desk: Desk, wording: Wording, proof: Proof) -> Outcome:
     was_healthy = False
     last_ill: Seen | None = None  # to blame, when the window of health began too late
     restarts = ""
+    looks = 0
     while True:
-        seen = await look(wording, proof)
+        last = desk.now() + proof.health.interval_s > deadline
+        seen = await look(wording, proof, why=last or was_healthy or looks % WHY_EVERY == 0)
+        looks += 1
         if not seen.ok or (restarts and seen.restarts != restarts):
             healthy_since, last_ill = None, seen
         elif healthy_since is None:
@@ -78,9 +82,14 @@ class Seen:
     dead: bool = False  # there is no process, and nobody who would start one
 
 
-async def look(wording: Wording, proof: Proof) -> Seen:
-    """Ask every check, and when they pass, what runs: a 200 from the old process never counts."""
+async def look(wording: Wording, proof: Proof, *, why: bool = True) -> Seen:
+    """Ask every check, and when they pass, what runs: a 200 from the old process never counts.
+
+    ``why``: when one fails, ask the host too whether anything runs at all.
+    """
     for answer in await checked(wording, proof):
+        if not answer.ok and not why:
+            return Seen(ok=False, reachable=answer.reachable, summary=answer.summary)
         if not answer.ok:
             return await _explained(wording, proof, answer)
     if not proof.identity:
