@@ -107,6 +107,8 @@ _RECEIVE = lean(r"""
             room || spoiled E_DISK "$root is full"
             spoiled E_UNPACK "tar cannot unpack the artifact here"
         }
+        # What is not kept need not be made durable.
+        rm -f "$stage/payload"
         top=$stage/tree
         [ -n "$strip" ] || return 0
         [ "$(ls -A "$top")" = "$strip" ] ||
