@@ -178,8 +178,9 @@ def contest(folder: Path) -> Iterator[tuple[Contender, Contender]]:
 
 
 def compete(both: tuple[Contender, Contender], pairs: int) -> None:
-    """Run in turns; who begins changes too."""
-    for n in range(1, pairs + 1):
+    """Run so many more pairs in turns; who begins changes too."""
+    done = len(both[0].measured)
+    for n in range(done + 1, done + pairs + 1):
         for contender in both if n % 2 else both[::-1]:
             contender.measured.append(contender.run(f"v{n}"))
 
