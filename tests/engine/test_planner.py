@@ -217,7 +217,7 @@ def test_what_a_halted_rollout_proved_is_a_way_back_where_there_is_no_better_one
     assert previous_of(MANIFESTS, back, OLD) == NEW, "nor is the way to the last good release barred"
     assert previous_of(MANIFESTS, back, "third") == OLD, "but a release whose rollout succeeded comes first"
     bad = {OLD: frozenset({"verified", "bad"})}
-    for no in (on(OLD, "h", ledger=bad), on(OLD, "h", ledger={OLD: frozenset({"activated"})}), on("", "h", ledger={})):
+    for no in (on(OLD, "h", ledger=bad), on(OLD, "h", ledger={OLD: frozenset({"activated"})}), bare("h")):
         assert previous_of(MANIFESTS, no, NEW) == ""
     assert previous_of({}, seen, NEW) == "", "what the store does not know is no way back"
 
