@@ -5,15 +5,13 @@ python -m tests.engine.mutants      prints the table
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from unittest import mock
 
 from rollout.engine import policy, schedule
-from rollout.engine.policy import RULES, Rule
+from rollout.engine.policy import RULES
 from rollout.engine.state import At, State
 from rollout.model.event import HaltOrdered
 from rollout.model.pool import Rotation
@@ -23,76 +21,9 @@ from rollout.perform.pool import Stand
 from rollout.perform.steps import Job, carry_out
 from rollout.runner import Runner
 from rollout.testing.host import SimulatedHost
-from tests.engine import pins
-from tests.simulation import world
-from tests.simulation.soup import drawn, go
-
-MOST = 400  # seeds that a mutant may live through
-LIMIT_S = 5_000.0  # of virtual time: a rollout that lost a guard may never end
-# Seeds that are known to notice something, tried first; the rest follow, so that this list may grow stale.
-KNOWN = (0, 1, 5, 9, 10, 12, 23, 64, 66, 106, 133, 176, 180, 282)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A guard that is taken away: by a shorter list of rules, or by a patch."""
-
-    name: str
-    without: Rule | None = None
-    patches: tuple[Callable[[], Any], ...] = ()
-    pin: Callable[[tuple[Rule, ...]], None] | None = None  # a case of its own, where seeds seldom come by
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        return tuple(r for r in RULES if r is not self.without)
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for patch in self.patches:
-                stack.enter_context(patch())
-            yield
-
-
-@dataclass(frozen=True)
-class Death:
-    """How a mutant ended: the seed that noticed, after how many, and what it said."""
-
-    name: str
-    seed: int
-    runs: int
-    said: str
-
-
-def hunt(mutant: Mutant, seeds: Sequence[int] = (*KNOWN, *range(MOST))) -> Death | None:
-    """Run seeds until one notices; None when none does."""
-    with mutant.applied(), mock.patch.object(world, "LIMIT_S", LIMIT_S):
-        if mutant.pin is not None:
-            return _pinned(mutant)
-        for number, seed in enumerate(seeds):
-            try:
-                go(replace(drawn(seed), rules=mutant.rules))
-            except Exception as noticed:
-                words = str(noticed).splitlines() or [""]
-                return Death(mutant.name, seed, number + 1, f"{type(noticed).__name__}: {words[0]}"[:110])
-    return None
-
-
-def _pinned(mutant: Mutant) -> Death | None:
-    try:
-        assert mutant.pin is not None
-        mutant.pin(mutant.rules)
-    except AssertionError as noticed:
-        return Death(mutant.name, -1, 1, f"{mutant.pin.__name__}: {noticed}"[:110])
-    return None
-
-
-def attribute(where: Any, name: str, new: Any) -> Callable[[], Any]:
-    return lambda: mock.patch.object(where, name, new)
-
-
-def handler(stand: Stand, new: Any) -> Callable[[], Any]:
-    return lambda: mock.patch.dict(pool._NEXT, {stand: new})
+from tests.engine import cases, pins
+from tests.engine.guards import GUARDS
+from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
 
 
 def _next_batch_early(state: State) -> Iterator[Any]:
@@ -111,15 +42,6 @@ def _parked_unseen(books: Any, seat: Any, state: Any, now: float, found: Any) ->
     pool._parking(books, seat, replace(state, admin=Rotation.MAINT), now, found)
 
 
-def _straight_in(books: Any, seat: Any, state: Any, now: float, found: Any) -> None:
-    pool._to(seat, Stand.READYING, found)
-
-
-def _always_acknowledged(books: Any, seat: Any, state: Any, now: float, found: Any) -> None:
-    seat.acknowledged = True
-    pool._checking(books, seat, state, now, found)
-
-
 def _never_up(books: Any, seat: Any, state: Any, now: float, found: Any) -> None:
     pool._checking(books, seat, replace(state, up=True), now, found)
 
@@ -130,10 +52,6 @@ def _blind(books: Any, seat: Any, state: Any, now: float, found: Any) -> None:
 
 def _never_as_found(books: Any, ask: Any, now: float) -> None:
     pool.enter(books, replace(ask, as_found=False), now)
-
-
-def _everybody_moved(question: Any, host: Any) -> Any:
-    return question.asks[host].members
 
 
 async def _out_unseen(_job: Any) -> None:
@@ -182,13 +100,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("policy: everything is quiet", patches=(attribute(policy, "quiet", lambda state: True),)),
     Mutant("schedule: later batches leave too", patches=(attribute(schedule, "_leaving", _next_batch_early),)),
     Mutant("pool: no floor", patches=(attribute(pool.Books, "floor", lambda self, seat, serving: -1),)),
-    Mutant("pool: sessions are not waited for", patches=(handler(Stand.DRAINING, _no_sessions),)),
+    Mutant(
+        "pool: sessions are not waited for",
+        patches=(handler(Stand.DRAINING, _no_sessions),),
+        pin=cases.sessions_are_waited_for,
+    ),
     Mutant(
         "pool: maint is not read back",
         patches=(handler(Stand.PARKING, _parked_unseen),),
         pin=pins.a_member_is_out_only_when_it_is_seen_in_maint,
     ),
-    Mutant("pool: straight from maint to ready", patches=(handler(Stand.ENTERING, _straight_in),)),
     Mutant("pool: fresh checks are not waited for", patches=(handler(Stand.CHECKING, _never_up),)),
     Mutant("pool: what was forgotten stays so", patches=(handler(Stand.PARKED, _blind),)),
     Mutant("pool: nobody goes back as found", patches=(attribute(pools, "enter", _never_as_found),)),
@@ -203,12 +124,17 @@ MUTANTS: tuple[Mutant, ...] = (
         pin=pins.the_network_is_not_the_releases_fault,
     ),
     Mutant("runner: effects before intentions", patches=(attribute(Runner, "begin", _effects_first),)),
-    Mutant("runner: pools do not hear of a halt", patches=(attribute(Runner, "tell", _silent_halt),)),
+    Mutant(
+        "runner: pools do not hear of a halt",
+        patches=(attribute(Runner, "tell", _silent_halt),),
+        pin=cases.a_halt_is_heard_by_the_pools,
+    ),
     Mutant(
         "host: no epochs",
         patches=(attribute(SimulatedHost, "_fenced", lambda self, op: None),),
         pin=pins.a_host_refuses_an_older_word,
     ),
+    *GUARDS,
 )
 
 

@@ -106,9 +106,9 @@ def _untouched(oracle: Oracle, state: State) -> None:
         if not touched and not truth.befell(host, OF_THE_APP):
             assert (simulated.current, simulated.running) == (current, running), f"untouched {host} was changed"
         for (pool, member), admin in admins.items():
-            moved = touched and pool in state.program(host).members
+            was = truth.admin[pool, member]
+            moved = touched and was is Rotation.READY and pool in state.program(host).members
             if member == host and not moved and not truth.meddled(pool):
-                was = truth.admin[pool, member]
                 assert admin == was, f"I7: {host} was {was} in {pool} and is {admin}"
 
 
