@@ -395,7 +395,8 @@ def _recovered(state: State, event: Recovered) -> State:
     if state.phase is Phase.CLOSING:
         state = replace(state, next_up=0)
     left = tuple(h for h in state.returning[state.return_up :] if state.hosts[h].phase is At.DONE)
-    return replace(state, plan=replace(state.plan, epoch=event.epoch), returning=left, return_up=0)
+    halt = state.halt and replace(state.halt, signal="")  # it stopped the controller that is gone, not this one
+    return replace(state, plan=replace(state.plan, epoch=event.epoch), returning=left, return_up=0, halt=halt)
 
 
 def _interrupt(state: State, host: HostName, now: HostState) -> State:

@@ -11,6 +11,7 @@ from rollout.engine.state import At, Phase
 from rollout.model.event import (
     BatchClosed,
     BatchStarted,
+    HaltOrdered,
     HostRevertStarted,
     HostSickened,
     Recovered,
@@ -397,6 +398,18 @@ def test_a_revert_after_a_death_anywhere(word: str, host: Any) -> None:
     story.to_the_end()
     assert story.ended == ("reverted", 4)
     assert At.DONE not in {s.phase for s in story.state.hosts.values()}
+
+
+def test_a_signal_to_the_controller_that_is_gone_says_nothing_of_the_revert() -> None:
+    story = told(answers={(H[2], "verify"): RELEASE})
+    story.until("undo verify", H[2])
+    story.fact(HaltOrdered(cause=Cause.PERSON, reason="stopped by SIGINT", revert=False, signal="SIGINT"))
+    assert story.state.halt is not None
+    assert story.state.halt.signal == "SIGINT"
+    story.pending.clear()
+    story.fact(Recovered(epoch=2))
+    story.fact(ordered_revert())
+    assert story.to_the_end().ended == ("reverted", 4)
 
 
 @pytest.mark.parametrize("word", ["undo deregister", "undo switch", "undo verify", "undo register", "undo discard"])
