@@ -50,8 +50,11 @@ def unreachable(question: Question, *_: object) -> Iterator[Reason]:
 
 def roots(question: Question, *_: object) -> Iterator[Reason]:
     """The app's folder is there, ours, and this app's."""
+    ours = _identity(question)
     for host, seen in _reachable(question).items():
         site = question.asks[host].root
+        if seen.root == "foreign" and seen.identity not in ("", ours):
+            continue  # it is another app's: ``identities`` says so
         if seen.root == "missing":
             what = f"host {host}: {site} does not exist."
             how = f"Make it once, as a user who may: install -d -o USER -m 0755 {site}"
@@ -62,9 +65,14 @@ def roots(question: Question, *_: object) -> Iterator[Reason]:
             yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
 
 
+def _identity(question: Question) -> str:
+    """Return what stands in the identity file of a root that is ours."""
+    return f"{question.play.environment}/{question.play.app}"
+
+
 def identities(question: Question, *_: object) -> Iterator[Reason]:
     """The folder belongs to this (environment, app)."""
-    ours = f"{question.play.environment}/{question.play.app}"
+    ours = _identity(question)
     for host, seen in _reachable(question).items():
         if seen.identity and seen.identity != ours:
             what = f"host {host}: {question.asks[host].root} belongs to {seen.identity}, not to {ours}."

@@ -41,6 +41,7 @@ REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("roots", one(root="missing"), "E_ROOT", "/srv/shop does not exist"),
     ("roots", one(root="foreign"), "E_ROOT", "may be written by others, or not by us (foreign)"),
     ("roots", one(writable=False), "E_ROOT", "may be written by others, or not by us"),
+    ("identities", one(root="foreign", identity="production/shop"), "E_IDENTITY", "belongs to production/shop"),
     ("identities", one(identity="production/shop"), "E_IDENTITY", "belongs to production/shop, not to default/shop"),
     ("links", one(current_kind="directory"), "E_CURRENT_NOT_LINK", "/srv/shop/current is not a link"),
     ("tools", one(missing_tools=("tar", "gzip")), "E_TOOLS", "tar gzip missing on: h0000"),
