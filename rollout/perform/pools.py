@@ -49,6 +49,7 @@ class PoolWorker:
         self.confirming: list[tuple[Confirm, float]] = []
         self.last: PoolState | None = None
         self.troubled_at: float | None = None  # since when the balancer cannot be read
+        self.lamented = ""  # what was last said about that
         self.stopped = False
         spec = books.plan.spec
         self.workers = WorkersReading(desk=desk, books=books) if isinstance(spec, WorkersPool) else None
@@ -100,7 +101,7 @@ class PoolWorker:
         except BalancerError as error:
             self.trouble(error)
             return
-        self.troubled_at = None
+        self.troubled_at, self.lamented = None, ""
         self.last = seen
         found = turn(self.books, seen, self.desk.now())
         await self.carry_out(found)
@@ -119,10 +120,16 @@ class PoolWorker:
             if seat.stand not in (Stand.WAITING, Stand.DRAINING) or state is None:
                 continue
             about: Literal["waiting", "draining"] = "waiting" if seat.stand is Stand.WAITING else "draining"
-            text = f"{state.sessions} sessions" if about == "draining" else "until the floor lets it leave"
+            text = f"{state.sessions} sessions" if about == "draining" else self.room(seat, seen)
             if seat.shown != text:
                 seat.shown = text
                 self.desk.note(Note(about=about, host=seat.host, text=text))
+
+    def room(self, seat: Seat, seen: PoolState) -> str:
+        """Say what a host that may not leave yet waits for."""
+        serving = self.books.in_service(seen)
+        floor = self.books.floor(seat, serving)
+        return f"{serving} in service in pool {self.books.plan.spec.name}, and {floor} must stay"
 
     async def carry_out(self, found: Turn) -> None:
         """Write what the turn found, then answer."""
@@ -214,7 +221,9 @@ class PoolWorker:
         """Bear with a balancer that cannot be talked to, for a while; then tell whoever waits."""
         now = self.desk.now()
         self.troubled_at = now if self.troubled_at is None else self.troubled_at
-        self.desk.note(Note(about="retry", text=f"pool {self.books.plan.spec.name}: {error}"))
+        if str(error) != self.lamented:  # it is asked many times a second, and one line says it
+            self.lamented = str(error)
+            self.desk.note(Note(about="retry", text=f"pool {self.books.plan.spec.name}: {error}"))
         if now - self.troubled_at < self.desk.pace.patience_s:
             return
         for seat in list(self.books.seats.values()):

@@ -1,0 +1,67 @@
+"""What a pool's worker tells people while it waits: enough to act on, and no flood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.errors import BalancerError
+from rollout.model.event import Note
+from rollout.model.host import HostName
+from rollout.model.pool import Member, MemberState, PoolState, Rotation
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Effect, Mailbox
+from rollout.perform.pool import Leave
+from rollout.perform.pools import PoolWorker, open_books
+from tests.engine.questions import POOL
+from tests.engine.stories import plan_of
+
+HOST, MEMBER = HostName("h0000"), Member("h0000")
+
+
+def worker_of(notes: list[Note]) -> PoolWorker:
+    desk = Desk(plan=plan_of(3), now=lambda: 0.0, post=lambda _: None, note=notes.append)
+    return PoolWorker(desk, open_books(desk)[POOL], Mailbox(name="pool"))
+
+
+def answered(step: Any, *answers: object) -> None:
+    """Drive one turn: each effect gets the next answer, or the error, that is laid out for it."""
+    said, effects = iter(answers), []
+    try:
+        effects.append(step.send(None))
+        while True:
+            answer = next(said)
+            raised = isinstance(answer, Exception)
+            effects.append(step.throw(answer) if raised else step.send(answer))
+    except StopIteration:
+        assert all(isinstance(e, Effect) for e in effects)
+
+
+def seen(up: int) -> PoolState:
+    """A reading in which so many of the members get traffic."""
+    members = {
+        Member(f"h{n:04}"): MemberState(admin=Rotation.READY, up=n < up, checked=True, sessions=0) for n in range(3)
+    }
+    return PoolState(generation="1", members=members)
+
+
+def test_a_balancer_that_cannot_be_asked_is_said_once_until_it_answers_again() -> None:
+    notes: list[Note] = []
+    worker = worker_of(notes)
+    for _ in range(50):
+        answered(worker.turn(), BalancerError("nobody listens"))
+    assert [n.text for n in notes] == ["pool shop: nobody listens"]
+    answered(worker.turn(), BalancerError("refused"))
+    assert len(notes) == 2, "another reason is news"
+    answered(worker.turn(), seen(3))
+    answered(worker.turn(), BalancerError("refused"))
+    assert len(notes) == 3, "and so is the same one, after it was well"
+
+
+def test_who_waits_for_the_floor_hears_how_many_serve_and_must_stay() -> None:
+    notes: list[Note] = []
+    worker = worker_of(notes)
+    ask = Leave(host=HOST, member=MEMBER, way_back=False, as_found=False, reply=Mailbox(name="reply"))
+    answered(worker.take(ask))
+    answered(worker.turn(), seen(1))
+    answered(worker.turn(), seen(1))
+    assert [(n.about, n.text) for n in notes] == [("waiting", "1 in service in pool shop, and 1 must stay")]
