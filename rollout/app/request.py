@@ -79,6 +79,4 @@ def package_of(play: Play) -> Package:
 
     from rollout.artifacts.package import prepare
 
-    cache = user_cache_path("rollout", appauthor=False)
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return prepare(play.artifact, cache)
+    return prepare(play.artifact, user_cache_path("rollout", appauthor=False))

@@ -35,9 +35,9 @@ def packed(path: str, exclude: Sequence[str], cache_dir: Path) -> io.FileIO:
     Sorted, times and owners zero, modes 0644 or 0755. ``exclude`` are globs: without a slash they
     are held against every name, with one against the path from the folder. Raises ArtifactFault.
     """
+    _make_cache(cache_dir)
     top = _opened(path)
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache_dir) as made:
             for found in _walk(top, "", exclude):
                 _write(found, made)
@@ -49,6 +49,15 @@ def packed(path: str, exclude: Sequence[str], cache_dir: Path) -> io.FileIO:
         raise ArtifactFault("E_NOT_FILE", what) from None
     finally:
         os.close(top)
+
+
+def _make_cache(folder: Path) -> None:
+    """Make the folder in which archives are packed; only a folder that is rolled out needs it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        what = f"it is packed in {shown(str(folder))}, which cannot be made: {problem.strerror}."
+        raise ArtifactFault("E_CACHE_PLACE", what, "Name a place that can be written with XDG_CACHE_HOME.") from None
 
 
 def _opened(path: str) -> int:

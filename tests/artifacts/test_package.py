@@ -210,6 +210,17 @@ def test_a_folder_is_packed_the_same_whatever_its_times_order_and_modes(tmp_path
         assert {(m.mtime, m.uid, m.gid, m.uname) for m in tar} == {(0, 0, 0, "")}
 
 
+def test_only_a_folder_needs_a_place_to_be_packed_in(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    nowhere = tmp_path / "file" / "cache"
+    archive = tmp_path / "shop.tar"
+    archive.write_bytes(GOOD)
+    prepare(ArtifactAsk(path=str(archive)), nowhere).close()
+    (tmp_path / "app").mkdir()
+    with pytest.raises(InputError, match=r"E_CACHE_PLACE.*XDG_CACHE_HOME"):
+        prepare(ArtifactAsk(path=str(tmp_path / "app")), nowhere)
+
+
 def test_a_folder_without_what_is_excluded(tmp_path: Path) -> None:
     path = _folder(tmp_path / "app", 1)
     package = prepare(ArtifactAsk(path=str(path), exclude=("*.pyc", "lib/[be]*", "z")), tmp_path)
