@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app.outside import opened
 from rollout.app.preflight import Preflight, planned, release_of
-from rollout.app.provenance import provenance
+from rollout.app.provenance import provenance, user
 from rollout.app.request import Request, package_of, play_of, store_of
 from rollout.app.signals import heeded
 from rollout.engine.machine import evolve, initial
@@ -66,7 +65,7 @@ def new_id() -> str:
 
 def holder() -> str:
     """Return who holds a lease, for whoever finds it held."""
-    return f"{os.environ.get('USER') or os.getuid()}"
+    return user()
 
 
 def apply(request: Request, showing: Showing) -> int:

@@ -12,7 +12,7 @@ from rollout.app.outside import each
 from rollout.balancers.missing import explain_missing
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.question import Question
-from rollout.errors import BalancerError, Reason, Refused
+from rollout.errors import BalancerError, Reason, Refused, StoreError
 from rollout.model.event import RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -65,8 +65,9 @@ def planned(preflight: Preflight, epoch: int = 0) -> Plan:
     """Look at everything, and return the plan; raise Refused with every reason."""
     play = preflight.play
     asks = play.resolve(dict.fromkeys(play.matched, preflight.release.id))
-    preflight.say(f"looking at {len(play.hosts)} hosts")
+    preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}")
     seen = _observed(preflight, asks)
+    _remembered(preflight, seen)
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     question = _question(preflight, asks, seen, pools, epoch)
@@ -95,6 +96,21 @@ def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostNa
     now = play.resolve({h: s.current or preflight.release.id for h, s in seen.items()})
     tried = [try_checks(replace(glances[h], ask=now[h]), seen[h]) for h in hosts]
     return dict(zip(hosts, each(outside, tried, play.forks), strict=True))
+
+
+def _remembered(preflight: Preflight, seen: Mapping[HostName, Observation]) -> None:
+    """Refuse a fleet whose history another state keeps: this one knows neither its releases nor its epochs."""
+    play, store = preflight.play, preflight.store
+    ours = f"{play.environment}/{play.app}"
+    hosts = [h for h, s in seen.items() if s.identity == ours and s.epoch_number]
+    if not hosts or store.rollouts(play.environment, play.app, 1):
+        return
+    names = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
+    raise StoreError(
+        f"E_STATE_LOST: {names}: rollouts of {play.app} in {play.environment} have been here, the last of them "
+        f"{seen[hosts[0]].epoch_rollout}, and the state at {store.database.path} knows of none. "
+        "Name the state that they were recorded in: --state PATH or ROLLOUT_STATE."
+    )
 
 
 def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:

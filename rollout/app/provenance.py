@@ -37,7 +37,7 @@ def provenance(playbook: Path, argv: Sequence[str], message: str) -> Provenance:
     """Return what is known of how this rollout came to be."""
     commit, dirty = _commit(playbook.parent)
     return Provenance(
-        user=_user(),
+        user=user(),
         uid=os.getuid(),
         controller=socket.gethostname(),
         message=message,
@@ -50,7 +50,8 @@ def provenance(playbook: Path, argv: Sequence[str], message: str) -> Provenance:
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Return this user's name, or number where there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

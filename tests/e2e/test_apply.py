@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rollout.model.pool import Member, Rotation
@@ -65,6 +67,21 @@ def test_a_floor_that_no_host_could_leave_is_refused_with_its_arithmetic(served:
     assert done.returncode == 2
     assert "E_FLOOR" in done.stderr
     assert served.all_on("v1")
+
+
+def test_a_fleet_whose_history_another_state_keeps_is_refused_by_name(served: Lab, tmp_path: Path) -> None:
+    for verb in ("plan", "apply"):
+        done = served.type(*served.words_of(verb, "v1", "--state", str(tmp_path / "other.db")))
+        assert done.returncode == 8, done.stdout + done.stderr
+        assert "E_STATE_LOST" in done.stderr
+        assert served.last()["id"] in done.stderr, "the last rollout there is named"
+    assert served.all_on("v1")
+
+
+def test_a_cache_that_cannot_be_made_is_nobodys_business(served: Lab) -> None:
+    served.release("v1")
+    done = served.type(*served.words_of("plan", "v1"), env={"XDG_CACHE_HOME": "/dev/null/cache"})
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_way_back_is_refused_before_anything_leaves(served: Lab) -> None:

@@ -81,6 +81,19 @@ def test_a_signal_halts_and_heals_what_is_in_flight(served: Lab, number: int, co
     assert sum(current == "v2" for current, _, _ in state.values()) <= 1, "no further host left"
 
 
+def test_a_first_deploy_that_was_stopped_half_way_is_gone_on_with(lab: Lab) -> None:
+    lab.release("v1", start_s=0.5)
+    process = lab.begin("v1", "-y", "--output", "plain", serial="[1, 1, '100%']")
+    lab.wait(lambda: lab.serves("lab1") == "v1" and lab.current("lab2") == "v1", "the second host's switch")
+    os.kill(process.pid, signal.SIGINT)
+    text = finish(process)
+    assert process.returncode == 130, text
+    assert lab.current("lab1") == "v1", "what was done stays"
+    again = lab.apply("v1", start_s=0.5)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert lab.all_on("v1")
+
+
 def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(served: Lab) -> None:
     served.release("v2", start_s=2.5)
     process = served.begin("v2", "-y", "--output", "plain")
