@@ -153,7 +153,7 @@ def _whole(board: Board, event: Any) -> str:
         case PoolReasserted(pool=pool, hosts=hosts):
             return f"pool {inert(pool)} had forgotten (a reload or restart) and was told again: {names(hosts)}"
         case RolloutFinished(end=end, reason=reason, exit_code=code):
-            return f"{end.upper()} (exit {code}): {inert(reason, 500)}"
+            return f"{end.upper()} (exit {code})" + (f": {inert(reason, 500)}" if reason else "")
     return str(event.kind)
 
 
