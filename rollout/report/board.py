@@ -252,10 +252,12 @@ def _not_passed(board: Board, host: HostName, row: Row, doing: Action, outcome: 
     """Return the board after a step that failed, or that was withdrawn before it began."""
     if outcome.untouched and isinstance(doing, Deregister):
         row = _back_in(board, row)
+    if outcome.untouched and not row.undoing:
+        row = replace(row, begun=row.begun - 1)  # nothing of it has to be undone
     if row.undoing:
         return _put(board, host, replace(row, state="stranded", stuck=outcome, stuck_at=doing.kind))
     if outcome.untouched and outcome.cause == "none":
-        return _put(board, host, replace(row, state="staged", begun=row.begun - 1))
+        return _put(board, host, replace(row, state="staged"))
     first = board.first_failure or host
     return _put(board, host, replace(row, state="failed", failure=outcome, failed_at=doing.kind), first_failure=first)
 

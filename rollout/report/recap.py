@@ -195,6 +195,8 @@ def _next(board: Board) -> list[str]:
         ]
     if board.end.end == "succeeded":
         return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
+    if board.end.exit_code == 7:
+        return [f"{show} names the other rollout; find its state (--state PATH), and go on from there"]
     if board.condemned:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
     return [f"{show} has the evidence; mend the cause and apply again: what is right already is left alone"]

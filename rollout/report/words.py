@@ -44,7 +44,7 @@ EXITS = {
     4: "every touched host is back as it was",
     5: "a person is needed",
     6: "refused before anything changed",
-    7: "another rollout holds the lease",
+    7: "another rollout of this app was met",
     8: "the state store failed",
     9: "with hosts off target",
     130: "stopped by Ctrl-C; what was in flight is healed",

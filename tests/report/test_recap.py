@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout.model.event import BatchStarted
 from rollout.model.host import HostName
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.report.recap import recap, recap_text, telling_line
@@ -104,6 +105,32 @@ def test_a_failure_before_anything_was_touched_says_so() -> None:
     assert "web1 failed at staging (cause: the host): no room on /srv" in text
     assert "2 hosts not touched: web1, web2" in text
     assert "no host was out of rotation" in text
+
+
+def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() -> None:
+    script = Script()
+    of = script.begin(hosts=2, batches=(1, 1))
+    script.stage(of)
+    script.add(BatchStarted(batch=0))
+    moved = Outcome(verdict=Verdict.FAILED, cause=Cause.HOST, summary="E_DRIFT: somebody moved it", untouched=True)
+    script.forward(of, HostName("web1"), upto=2, outcome=moved)
+    script.back(of, HostName("web1"), begun=2)
+    script.finish("halted", "1 failed, 0 allowed", 3)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "1 host back on 1.0.0, in rotation: web1" in text
+    assert "half-way" not in text
+
+
+def test_who_was_fenced_is_not_told_to_apply_again() -> None:
+    script = Script()
+    of = script.begin(hosts=1)
+    other = Outcome(verdict=Verdict.FAILED, cause=Cause.CONTROLLER, summary="E_FENCED: rollout r9", untouched=True)
+    script.step(HostName("web1"), 0, of.plays[0].hosts[HostName("web1")].steps[0].do, outcome=other)
+    script.finish("halted", "a host has seen another rollout", 7)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "exit 7: another rollout of this app was met" in text
+    assert "find its state" in text
+    assert "apply again" not in text
 
 
 def test_the_story_holds_who_why_when_and_the_evidence() -> None:
