@@ -220,7 +220,9 @@ def _step_finished(state: State, event: StepFinished) -> State:
     now = state.hosts[host]
     if now.op != event.op:
         raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
-    state = replace(state, in_flight=state.in_flight - 1, fenced=state.fenced or "fenced" in outcome.data)
+    state = replace(state, in_flight=state.in_flight - 1)
+    if "fenced" in outcome.data:
+        state = replace(state, fenced=True, last_reason=outcome.summary)
     now = replace(now, op=0)
     if now.phase is At.UNDOING:
         return _undone(state, host, now, outcome)

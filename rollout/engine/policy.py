@@ -40,7 +40,7 @@ def fenced(state: State) -> Event | None:
     """A host has seen a newer rollout: nothing more may be done, not even the way back."""
     if not state.fenced or state.in_flight:
         return None
-    reason = "a host has seen a newer rollout of this app; this one stopped where it was"
+    reason = f"a host has seen another rollout of this app, and this one stopped where it was: {state.last_reason}"
     return RolloutFinished(end="halted", reason=reason, exit_code=7)
 
 

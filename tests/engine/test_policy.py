@@ -117,6 +117,15 @@ def test_a_signal_does_not_stop_a_revert_and_names_the_code() -> None:
     assert story.to_the_end().ended == ("reverted", 143)
 
 
+@pytest.mark.parametrize("step", ["stage", "switch", "undo switch"])
+def test_who_was_fenced_says_by_whom(step: str) -> None:
+    answers = {(H[0], "verify"): RELEASE, (H[0], step): failed(Cause.CONTROLLER, fenced="1")}
+    story = told(answers=answers).to_the_end()
+    assert story.code == 7
+    assert story.state.end is not None
+    assert story.state.end.reason.endswith(": by the controller"), "what the host said of the other is kept"
+
+
 def test_stranded_goes_before_the_signal() -> None:
     story = told(answers={(H[0], "undo switch"): HOST})
     step = story.until("verify", H[0])
