@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from rollout.engine.machine import evolve, way_back
 from rollout.engine.policy import RULES, Rule, decide
 from rollout.engine.schedule import due
-from rollout.engine.state import At, State
+from rollout.engine.state import At, HostState, State
 from rollout.errors import RolloutError
 from rollout.model.event import (
     Event,
@@ -32,8 +32,9 @@ from rollout.model.pool import Member
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk, Pace
 from rollout.perform.effects import Effect, Mailbox
-from rollout.perform.pool import Books, Halt, Seat, Stand, Stop
+from rollout.perform.pool import Books, Seat, Stand
 from rollout.perform.pools import PoolWorker, open_books
+from rollout.perform.requests import Halt, Ill, Stop
 from rollout.perform.steps import Job, carry_out
 from rollout.perform.watch import Done, Gone, Watch
 
@@ -150,8 +151,12 @@ class Runner:
                         mailbox.put(Halt())
                 case StepFinished(host=host) if self.state.hosts[host].phase is At.DONE:
                     self.watch.put(Done(host=host))
-                case HostRevertStarted(host=host) | HostSickened(host=host):
+                case HostRevertStarted(host=host):
                     self.watch.put(Gone(host=host))
+                case HostSickened(host=host):
+                    self.watch.put(Gone(host=host))
+                    for pool, member in self.state.program(host).members.items():
+                        self.desk.pools[pool].put(Ill(member=member))
 
     def open(self) -> None:
         """Start the workers of the pools, and the watcher."""
@@ -167,7 +172,9 @@ class Runner:
         for name, books in open_books(self.desk).items():
             books.halted = self.state.halt is not None
             _seat(books, outside(self.state), self.state)
-            books.arrived.update(_arrived(books, self.state))
+            books.arrived.update(_members(books, self.state, _arrived))
+            books.doubted -= books.arrived
+            books.doubted |= _members(books, self.state, _fallen_ill)
             worker = PoolWorker(self.desk, books, mailboxes[name])
             self.workers.start(f"pool {name}", worker.run(), self.background_ended)
         self.watch = Mailbox(name="watch")
@@ -209,11 +216,21 @@ def outside(state: State) -> tuple[HostName, ...]:
     return tuple(found)
 
 
-def _arrived(books: Books, state: State) -> set[Member]:
-    """Return the members of done hosts, in a rollout that was taken over."""
+def _members(books: Books, state: State, such: Callable[[HostState], bool]) -> set[Member]:
+    """Return the members of a pool whose hosts are such, in a rollout that was taken over."""
     pool = books.plan.spec.name
-    done = [state.program(h).members for h in state.order if state.hosts[h].phase is At.DONE]
-    return {members[pool] for members in done if pool in members}
+    found = [state.program(h).members for h in state.order if such(state.hosts[h])]
+    return {members[pool] for members in found if pool in members}
+
+
+def _arrived(now: HostState) -> bool:
+    return now.phase is At.DONE
+
+
+def _fallen_ill(now: HostState) -> bool:
+    """Whether it was done, failed its checks since, and did not leave yet."""
+    leaving = now.way_at < len(now.way) and isinstance(now.way[now.way_at], Deregister)
+    return now.failed and (now.phase is At.FAILED or (now.phase is At.REVERTING and leaving))
 
 
 def _seat(books: Books, hosts: tuple[HostName, ...], state: State) -> None:

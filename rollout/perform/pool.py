@@ -17,6 +17,7 @@ from rollout.model.plan import PoolPlan
 from rollout.model.pool import Drain, Member, MemberState, PoolState, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.effects import Mailbox
+from rollout.perform.requests import Enter, Leave
 
 
 class Stand(StrEnum):
@@ -60,56 +61,6 @@ class Seat:
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """Take a member out: answered once it is parked, or withdrawn, or it failed."""
-
-    host: HostName
-    member: Member
-    way_back: bool
-    as_found: bool
-    reply: Mailbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enter:
-    """Put a member in: answered once it is seen in rotation."""
-
-    host: HostName
-    member: Member
-    timeout_s: float
-    way_back: bool
-    as_found: bool
-    reply: Mailbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm:
-    """Read the pool now, and answer once the member is seen parked (I21)."""
-
-    member: Member
-    host: HostName
-    timeout_s: float
-    reply: Mailbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Answer the last reading, without asking the balancer for it."""
-
-    reply: Mailbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Whoever waits to leave on the way forward stays in."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """End the worker."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Turn:
     """What one reading leads to: writes, answers, members that had been forgotten, sessions to cut."""
@@ -131,7 +82,7 @@ class Books:
     seats: dict[Member, Seat] = field(default_factory=dict)
     ours: frozenset[Member] = frozenset()  # every member that counts for the floor
     arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be
-    idle: frozenset[Member] = frozenset()  # served nobody at the start, as the play's own checks said
+    doubted: set[Member] = field(default_factory=set)  # the play's own checks said last that they do not serve
     halted: bool = False
     floor_back: int | None = None  # fixed when the first host asks to leave on the way back
     progressed_at: float = 0.0
@@ -144,8 +95,7 @@ class Books:
 
     def serves(self, member: Member, state: MemberState) -> bool:
         """Whether a member gets traffic and answers it: a balancer that does not check it cannot know."""
-        known = state.checked or member in self.arrived or member not in self.idle
-        return state.in_rotation and known
+        return state.in_rotation and (state.checked or member not in self.doubted)
 
     def out(self) -> frozenset[Member]:
         """Members that our deregister may have been applied to."""
@@ -335,6 +285,8 @@ def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: T
     if state.in_rotation or (seat.as_found and state.admin is Rotation.READY):
         del books.seats[seat.member]
         books.progressed_at = now
+        if not seat.as_found:
+            books.doubted.discard(seat.member)  # it was proven before it came back
         _answer(seat, Outcome(), found)
     elif now >= seat.give_up_at:
         _refused(books, seat, now, found)

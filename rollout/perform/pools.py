@@ -16,22 +16,8 @@ from rollout.model.pool import Member, PoolName, PoolState, Rotation, WorkersPoo
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Mailbox, ReadPool, Receive, SetPool, ShutSessions
-from rollout.perform.pool import (
-    Books,
-    Confirm,
-    Enter,
-    Halt,
-    Leave,
-    Look,
-    Seat,
-    Stand,
-    Stop,
-    Turn,
-    acknowledge,
-    enter,
-    leave,
-    turn,
-)
+from rollout.perform.pool import Books, Seat, Stand, Turn, acknowledge, enter, leave, turn
+from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop
 from rollout.perform.workers_pool import WorkersReading
 
 IDLE_S = 3600.0
@@ -81,6 +67,8 @@ class PoolWorker:
                 self.confirming.append((message, self.desk.now() + message.timeout_s))
             case Look():
                 message.reply.put(await self.look())
+            case Ill(member=member):
+                self.books.doubted.add(member)
             case Halt():
                 self.books.halted = True
             case Stop():
@@ -256,15 +244,15 @@ def open_books(desk: Desk) -> dict[PoolName, Books]:
             patience_s=desk.play.progress_deadline_s,
             heed_s=desk.pace.patience_s,
             ours=frozenset(mine | set(pool.others)),
-            idle=_idle(desk, pool),
+            doubted=_idle(desk, pool),
             progressed_at=desk.now(),
         )
     return books
 
 
-def _idle(desk: Desk, pool: PoolPlan) -> frozenset[Member]:
+def _idle(desk: Desk, pool: PoolPlan) -> set[Member]:
     """Return the members that served nobody at the start; where no balancer stands they are asked themselves."""
     if isinstance(pool.spec, WorkersPool):
-        return frozenset()
+        return set()
     name = pool.spec.name
-    return frozenset(p.members[name] for p in desk.play.hosts.values() if name in p.members and not p.serving)
+    return {p.members[name] for p in desk.play.hosts.values() if name in p.members and not p.serving}

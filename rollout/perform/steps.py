@@ -15,7 +15,7 @@ from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Lost, Wording, ask, ensure
 from rollout.perform.health import Proof, proof_of, prove, rebooted
-from rollout.perform.pool import Confirm, Enter, Leave
+from rollout.perform.requests import Confirm, Enter, Leave
 from rollout.posix import op
 from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert

@@ -16,7 +16,7 @@ from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Wording
 from rollout.perform.health import Seen, look, proof_of, rebooted
-from rollout.perform.pool import Look, Stop
+from rollout.perform.requests import Look, Stop
 from rollout.posix.sanitise import line as inert
 
 LOOK_S = 30.0

@@ -18,8 +18,10 @@ from rollout.perform import ensure, pool, pools, steps
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox
 from rollout.perform.pool import Books, Seat, Stand
+from rollout.perform.requests import Confirm
 from rollout.posix.op import Mark, Reply, Settle
 from rollout.testing.faults import Incident, Script
+from rollout.testing.host import Build
 from tests.engine import questions, test_policy
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, go
@@ -98,7 +100,7 @@ def sessions_that_came_late_are_waited_for(rules: tuple[Rule, ...] = RULES) -> N
     desk = Desk(plan=World(Shape()).plan(), now=lambda: 1.0, post=lambda fact: None, note=lambda note: None)
     worker = pools.PoolWorker(desk, books, Mailbox(name="shop"))
     reply = Mailbox(name="test", wake=lambda: answered.append(1))
-    worker.confirming = [(pool.Confirm(member=seat.member, host=H0, timeout_s=9.0, reply=reply), 9.0)]
+    worker.confirming = [(Confirm(member=seat.member, host=H0, timeout_s=9.0, reply=reply), 9.0)]
     left = _state(Rotation.MAINT, up=False, sessions=2)
     worker.confirm(_seen(seat.member, left), pool.Turn())
     assert not answered, "a host is called out while it works for two"
@@ -121,6 +123,23 @@ def a_deaf_balancer_is_left(rules: tuple[Rule, ...] = RULES) -> None:
 def a_first_host_that_nobody_checks_may_leave(rules: tuple[Rule, ...] = RULES) -> None:
     shape = Shape(hosts=2, pools=2, second=frozenset({0}), fresh=True, unchecked=True)
     assert go(Trial(shape=shape, script=Script())).code == 0, "a first deploy waits for hosts that never served"
+
+
+def who_fell_ill_needs_no_room(rules: tuple[Rule, ...] = RULES) -> None:
+    """Behind balancers that check nobody: what answers with errors serves nobody, and may leave."""
+    shape = Shape(
+        hosts=8,
+        pools=2,
+        serial=(Share(count=1),),
+        max_failures=2,
+        revert="host",
+        forks=1,
+        build=Build(sick_after_s=9.0),
+        sick=frozenset({2, 6}),
+        drained=frozenset({3, 5}),
+        unchecked=True,
+    )
+    assert go(Trial(shape=shape, script=Script(unreadable=frozenset({58})))).code == 3
 
 
 # -- what hosts say, and do not say
@@ -220,6 +239,7 @@ CASES = (
     a_halt_is_heard_by_the_pools,
     a_deaf_balancer_is_left,
     a_first_host_that_nobody_checks_may_leave,
+    who_fell_ill_needs_no_room,
     what_is_in_doubt_is_asked_about,
     what_cannot_be_asked_about_is_not_untouched,
     a_lost_reply_is_got_over,

@@ -163,6 +163,11 @@ GUARDS: tuple[Mutant, ...] = (
         pin=cases.a_first_host_that_nobody_checks_may_leave,
     ),
     Mutant(
+        "pools: who fell ill counts as in service",
+        patches=(attribute(runner, "Ill", lambda member: None),),
+        pin=cases.who_fell_ill_needs_no_room,
+    ),
+    Mutant(
         "pools: sessions that came late are not waited for",
         patches=(attribute(pools.PoolWorker, "idle", lambda self, member, seen: True),),
         pin=cases.sessions_that_came_late_are_waited_for,
@@ -202,7 +207,7 @@ GUARDS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "runner: who has arrived is asked as before",
-        patches=(attribute(runner, "_arrived", lambda books, state: set()),),
+        patches=(attribute(runner, "_arrived", lambda now: False),),
         pin=cases.who_has_arrived_is_asked_for_the_new_release,
     ),
     Mutant(

@@ -10,6 +10,7 @@ from rollout.model.event import (
     Event,
     HaltOrdered,
     HostRevertStarted,
+    HostSickened,
     Recovered,
     RevertStarted,
     StepFinished,
@@ -62,6 +63,8 @@ class Oracle:
             case HostRevertStarted(host=host):
                 assert host not in self.turned, f"I11: {host} turns back twice"
                 self.turned.append(host)
+            case HostSickened(host=host):
+                self.truth.reported.add(host)
             case HaltOrdered():
                 self.halted_at = min(self.halted_at, self.world.time.at)
             case Recovered():
@@ -92,6 +95,7 @@ class Oracle:
         self.fenced = self.fenced or "fenced" in outcome.data
         if isinstance(step.action, Register) and outcome.passed:
             self.out.discard(host)
+            self.truth.reported.discard(host)
         if isinstance(step.action, Deregister):
             self.forced[host] = outcome.summary
             if outcome.untouched:

@@ -22,6 +22,7 @@ class Truth:
         self.ill_since: dict[HostName, float] = {}
         self.well_since: dict[HostName, float] = {}
         self.once_well: set[HostName] = set()
+        self.reported: set[HostName] = set()  # done, and reported ill since
         self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
         self.admin = self.admins()
         self.look()
@@ -59,6 +60,8 @@ class Truth:
         """Whether a host in rotation serves: one that its balancer does not check is taken at its first word."""
         if not self.world.shape.unchecked:
             return self.lately_well(host)
+        if host in self.reported:
+            return False
         return host in self.once_well or host not in self.world.play().hosts  # outside --limit nobody asks it
 
     def in_rotation(self, pool: PoolName, host: HostName) -> bool:
