@@ -126,20 +126,10 @@ def a_first_host_that_nobody_checks_may_leave(rules: tuple[Rule, ...] = RULES) -
 
 
 def who_fell_ill_needs_no_room(rules: tuple[Rule, ...] = RULES) -> None:
-    """Behind balancers that check nobody: what answers with errors serves nobody, and may leave."""
-    shape = Shape(
-        hosts=8,
-        pools=2,
-        serial=(Share(count=1),),
-        max_failures=2,
-        revert="host",
-        forks=1,
-        build=Build(sick_after_s=9.0),
-        sick=frozenset({2, 6}),
-        drained=frozenset({3, 5}),
-        unchecked=True,
-    )
-    assert go(Trial(shape=shape, script=Script(unreadable=frozenset({58})))).code == 3
+    """Behind a balancer that checks nobody: what answers with errors serves nobody, and may leave."""
+    shape = Shape(floor=Share(count=2), build=Build(sick_after_s=9.0), unchecked=True)
+    away = Incident(kind="operator out", at_s=3.2, host=2)
+    assert go(Trial(shape=shape, script=Script(incidents=(away,)))).code == 4, "an ill host is held in rotation"
 
 
 # -- what hosts say, and do not say

@@ -10,8 +10,8 @@ from rollout.model.host import HostName
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Mailbox
-from rollout.perform.requests import Leave
 from rollout.perform.pools import PoolWorker, open_books
+from rollout.perform.requests import Leave
 from tests.engine.questions import POOL
 from tests.engine.stories import plan_of
 
