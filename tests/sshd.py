@@ -32,6 +32,9 @@ LogLevel VERBOSE
 """
 
 
+TRIES = 5  # ports that are tried
+
+
 def free_port() -> int:
     """Return a port of the loopback that nobody listens on."""
     with socket.socket() as s:
@@ -65,6 +68,12 @@ class Sshd:
         if not self.host_key.exists():
             keygen(self.host_key, self.host_key_type)
         self.authorized.write_bytes(self.client_key.with_suffix(".pub").read_bytes())
+        for _ in range(TRIES - 1):
+            self.trust()
+            try:
+                return self.start()
+            except RuntimeError:  # somebody took the port between its choice and the bind
+                self.port = free_port()
         self.trust()
         self.start()
 
@@ -119,10 +128,12 @@ class Sshd:
         config = self.folder / "sshd_config"
         said = CONFIG.format(port=self.port, host_key=self.host_key, authorized=self.authorized, home=self.home)
         config.write_text("".join(f"{one}\n" for one in self.extra) + said)
+        log = self.folder / "log"
+        said_before = log.stat().st_size if log.exists() else 0
         self.process = subprocess.Popen(
             [SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log")], start_new_session=True
         )
-        _wait_for(self.port, self.process)
+        _wait_for(log, said_before, self.process)
 
     def restart(self, *extra: str) -> None:
         """Stop it, and start it with other lines."""
@@ -184,12 +195,12 @@ def _kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(log: Path, said_before: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until this very sshd says that it listens: whoever answers on the port may be another."""
     for _ in range(500):
         if process.poll() is not None:
             raise RuntimeError(f"sshd ended with {process.returncode}")
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if log.exists() and b"Server listening on" in log.read_bytes()[said_before:]:
+            return
         time.sleep(0.02)
     raise RuntimeError("sshd does not listen")

@@ -63,17 +63,21 @@ CONTROL = lean(r"""
         [ ! -f "$log" ] || mv -f "$log" "$log.1"
         (cd "$dir" && argv_process startable) || fail E_SERVICE "the command of the process cannot be run in $dir"
         (
+            # It puts itself on record before it becomes the service: a step that dies here leaves nobody unknown.
+            read -r pid x </proc/self/stat
+            stat "$pid" && soft .rollout/pid "$pid $start $boot$nl"
             cd "$dir" || exit
             native
             argv_process exec setsid
         ) </dev/null >"$log" 2>&1 &
-        pid=$!
-        # The new process is on record before anything may go wrong with it.
-        if stat "$pid"; then
-            soft .rollout/pid "$pid $start $boot$nl"
+        started=$!
+        i=0
+        while ! { pid_of && [ "$pid" = "$started" ]; } && kill -0 "$started" 2>/dev/null && [ "$i" -lt 500 ]; do
             rest 0.01
-            ! pid_of || return 0
-        fi
+            i=$((i + 1))
+        done
+        rest 0.01
+        ! pid_of || [ "$pid" != "$started" ] || return 0
         tails "$(tail -n 20 "$log" | cut -c 1-500)"
         fail E_SERVICE "the process ended as soon as it was started"
     }

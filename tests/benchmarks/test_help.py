@@ -24,6 +24,7 @@ def cpu_s(argv: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("word", ["--help", "--version"])
 def test_help_costs_little_more_than_an_interpreter(word: str) -> None:
     cpu_s([ROLLOUT, word])  # compiled once

@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.run import Contender, compete, contest, figures, ratio, table
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 MOST = 1.5
 FLOOR = 2
 FIGURES = ("wall", "out")
@@ -26,7 +26,7 @@ def checked(both: tuple[Contender, Contender]) -> str:
 
 
 def test_rollout_takes_no_more_than_twice_the_minimum(tmp_path: Path) -> None:
-    """Loose, and by the best of two: this one runs beside other tests."""
+    """Loose, and by the best of two: a machine is seldom quiet."""
     with contest(tmp_path) as both:
         compete(both, 2)
     said = checked(both)

@@ -9,6 +9,8 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from rollout.engine.machine import evolve, initial
 from rollout.engine.planner import plan
 from rollout.engine.policy import decide
@@ -37,6 +39,7 @@ def seconds(work: Callable[[], object]) -> float:
     return min(found)
 
 
+@pytest.mark.alone
 def test_a_plan_for_5000_hosts_costs_ten_times_one_for_500() -> None:
     small, large = question(500), question(5_000)
     few, many = seconds(lambda: plan(small)), seconds(lambda: plan(large))
@@ -82,6 +85,7 @@ def an_event(hosts: int) -> Callable[[], float]:
     return measured
 
 
+@pytest.mark.alone
 def test_an_event_costs_the_same_among_100_and_among_5000() -> None:
     small, large = an_event(100), an_event(5_000)
     pairs = [(small(), large()) for _ in range(TRIES)]

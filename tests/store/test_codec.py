@@ -77,6 +77,7 @@ def test_a_number_that_json_cannot_say_is_refused() -> None:
         canonical(float("nan"))
 
 
+@pytest.mark.alone
 def test_a_plan_of_5000_hosts_is_written_down_in_the_time_of_a_few_plain_dumps() -> None:
     event = started(hosts=5000, batches=(50,), floor=3750)
     decode(encode(started(hosts=1)))

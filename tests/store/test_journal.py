@@ -163,7 +163,7 @@ for op in range(1, 6):
     assert all(turn.startswith("sa") for turn in turns), turns
 
 
-@pytest.mark.long  # a disk that others write to says nothing about us
+@pytest.mark.alone  # a disk that others write to says nothing about us
 def test_an_append_costs_little_more_than_a_bare_durable_insert(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "s.db"))
     begin(store)

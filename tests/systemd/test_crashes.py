@@ -10,8 +10,7 @@ import pytest
 from tests.systemd.fleet import UNITS
 from tests.systemd.lab import SystemdLab, said
 
-# With --all: each waits for moments of a rollout that a busy machine lets slip by.
-pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.xdist_group("systemd")]
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("systemd")]
 
 
 def out_of_rotation(lab: SystemdLab) -> list[str]:
