@@ -8,22 +8,24 @@ from typing import Any
 import pytest
 
 from rollout.engine import planner
+from rollout.engine.machine import fold, initial
 from rollout.engine.policy import RULES, Rule
 from rollout.errors import OutcomeUnknown
+from rollout.model.event import HostSickened, RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
 from rollout.model.release import ReleaseId
 from rollout.model.share import Share
+from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform import ensure, pool, pools, steps
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox
 from rollout.perform.pool import Books, Seat, Stand
-from rollout.perform.requests import Confirm
+from rollout.perform.requests import Confirm, Ill
 from rollout.posix.op import Mark, Reply, Settle
 from rollout.testing.faults import Incident, Script
-from rollout.testing.host import Build
 from tests.engine import questions, test_policy
-from tests.simulation.shapes import Shape
+from tests.simulation.shapes import POOLS, Shape
 from tests.simulation.soup import Trial, go
 from tests.simulation.world import World
 
@@ -127,9 +129,20 @@ def a_first_host_that_nobody_checks_may_leave(rules: tuple[Rule, ...] = RULES) -
 
 def who_fell_ill_needs_no_room(rules: tuple[Rule, ...] = RULES) -> None:
     """Behind a balancer that checks nobody: what answers with errors serves nobody, and may leave."""
-    shape = Shape(floor=Share(count=2), build=Build(sick_after_s=9.0), unchecked=True)
-    away = Incident(kind="operator out", at_s=3.2, host=2)
-    assert go(Trial(shape=shape, script=Script(incidents=(away,)))).code == 4, "an ill host is held in rotation"
+    world = World(Shape())
+    carrying = world.runner(fold(initial(), [RolloutStarted(plan=world.plan())]))
+    carrying.open()
+    outcome = Outcome(verdict=Verdict.FAILED, cause=Cause.RELEASE, summary="HTTP 500")
+    carrying.tell([HostSickened(host=H0, outcome=outcome)])
+    mailbox = carrying.desk.pools[POOLS[0]]
+    assert Ill(member=Member("h0")) in mailbox.waiting, "its pool is not told who fell ill"
+    books, seat = _seated(Stand.WAITING, way_back=True)
+    books.plan = replace(books.plan, written=True, floor=2)
+    two = {Member("h0"), Member("h1")}
+    seen = {m: replace(s, checked=False) for m, s in _all_in().members.items() if m in two}
+    assert not pool.turn(books, PoolState(generation="1", members=seen), 1.0).write
+    books.doubted.add(seat.member)
+    assert pool.turn(books, PoolState(generation="1", members=seen), 1.0).write == {seat.member: Rotation.DRAIN}
 
 
 # -- what hosts say, and do not say
