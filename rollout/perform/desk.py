@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
 
 from rollout.model.event import Event, Note
 from rollout.model.host import HostName
@@ -36,6 +39,7 @@ class Desk:
     note: Callable[[Note], None]
     pools: Mapping[PoolName, Mailbox] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
+    asking: AbstractContextManager[Any] = field(default_factory=Lock)  # held while several pools are asked at once
 
     @property
     def play(self) -> PlayPlan:

@@ -16,8 +16,7 @@ from rollout.model.host import HostName
 from rollout.model.plan import PoolPlan
 from rollout.model.pool import Drain, Member, MemberState, PoolState, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.perform.effects import Mailbox
-from rollout.perform.requests import Enter, Leave
+from rollout.perform.requests import Answerable, Enter, Leave
 
 
 class Stand(StrEnum):
@@ -49,11 +48,12 @@ class Seat:
     member: Member
     stand: Stand
     way_back: bool = False
-    reply: Mailbox | None = None
+    reply: Answerable | None = None
     drain_by: float = 0.0
     give_up_at: float = 0.0
     forced: str = ""  # what the drain's deadline did
     killed_at: float = 0.0
+    unchanged: bool = False  # it had only begun to leave: nobody touched the host
     as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
     shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
@@ -66,7 +66,7 @@ class Turn:
     """What one reading leads to: writes, answers, members that had been forgotten, sessions to cut."""
 
     write: dict[Member, Rotation] = field(default_factory=dict)
-    answers: list[tuple[Mailbox, Outcome]] = field(default_factory=list)
+    answers: list[tuple[Answerable, Outcome]] = field(default_factory=list)
     forgotten: list[Seat] = field(default_factory=list)
     cut: list[Member] = field(default_factory=list)
 
@@ -260,11 +260,14 @@ def _parked(books: Books, seat: Seat, state: MemberState, now: float, found: Tur
 def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     """Begin to bring it back, from how it stands.
 
-    Never straight from maint to ready: that puts a dead application into rotation at once. Where
+    Never straight from maint to ready: that puts a dead application into rotation at once. One that
+    only drained was checked all the while: it is ready as it stands, and its sessions are left alone. Where
     the balancer has no check of its own nothing would bring it up again, so there ready is all.
     """
     if state.admin is Rotation.READY and (state.up or seat.as_found):
         _readying(books, seat, state, now, found)
+    elif seat.unchanged and state.admin is Rotation.DRAIN and state.up:
+        _to(books, seat, Stand.READYING, now, found)
     else:
         _to(books, seat, Stand.CHECKING if state.checked else Stand.READYING, now, found)
 
@@ -332,10 +335,12 @@ def leave(books: Books, ask: Leave, now: float) -> None:
 def enter(books: Books, ask: Enter, now: float) -> None:
     """Note that a member is to come back, and on which release; the next reading says from where."""
     (books.arrived.discard if ask.way_back else books.arrived.add)(ask.member)
+    old = books.seats.get(ask.member)
     books.seats[ask.member] = Seat(
         host=ask.host,
         member=ask.member,
         stand=Stand.ENTERING,
+        unchanged=old is not None and old.stand in (Stand.WAITING, Stand.DRAINING),
         way_back=ask.way_back,
         as_found=ask.as_found,
         reply=ask.reply,

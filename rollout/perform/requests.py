@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from rollout.model.host import HostName
-from rollout.model.pool import Member
+from rollout.model.pool import Member, PoolName
 from rollout.perform.effects import Mailbox
+
+
+class Answerable(Protocol):
+    """Where an answer is put: a mailbox, or a slip of one."""
+
+    def put(self, message: Any) -> None:
+        """Answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slip:
+    """Where one pool of several puts its answer: the mailbox gets (pool, answer)."""
+
+    pool: PoolName
+    box: Mailbox
+
+    def put(self, message: Any) -> None:
+        """Answer, under the pool's name."""
+        self.box.put((self.pool, message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +37,7 @@ class Leave:
     member: Member
     way_back: bool
     as_found: bool
-    reply: Mailbox
+    reply: Answerable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +49,7 @@ class Enter:
     timeout_s: float
     way_back: bool
     as_found: bool
-    reply: Mailbox
+    reply: Answerable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +59,14 @@ class Confirm:
     member: Member
     host: HostName
     timeout_s: float
-    reply: Mailbox
+    reply: Answerable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """Answer the last reading, without asking the balancer for it."""
 
-    reply: Mailbox
+    reply: Answerable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

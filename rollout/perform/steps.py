@@ -8,19 +8,16 @@ from typing import Any
 
 from rollout.model.event import StepStarted
 from rollout.model.plan import Deregister, Discard, Keep, Register, Stage, Switch, Verify, Withdraw
-from rollout.model.pool import PoolName
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
-from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Lost, Wording, ask, ensure
 from rollout.perform.health import Proof, proof_of, prove, rebooted
-from rollout.perform.requests import Confirm, Enter, Leave
+from rollout.perform.rotation import Mover
 from rollout.posix import op
 from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert
 
-FOREVER_S = 30 * 86_400.0  # the pool's worker bounds every wait itself
 COLLECT_S = 10.0
 MARK_S = 30.0
 TAIL_LINES = 200
@@ -38,6 +35,11 @@ class Job:
     def wording(self) -> Wording:
         """Return a maker of this step's Ops."""
         return Wording(desk=self.desk, host=self.step.host, step=self.step.op)
+
+    @property
+    def mover(self) -> Mover:
+        """Return what moves the step's host in and out of its pools."""
+        return Mover(desk=self.desk, step=self.step)
 
 
 async def carry_out(job: Job) -> Outcome:
@@ -81,72 +83,20 @@ async def _stage(job: Job) -> Outcome:
 
 
 async def _deregister(job: Job) -> Outcome:
-    """Out of every pool in turn; when one refuses, back into those it had left."""
-    left: list[PoolName] = []
-    summary = ""
-    members = job.desk.host(job.step.host).members
-    for pool in sorted(members):
-        outcome = await _ask_pool(job, pool, Leave, way_back=job.step.undo, as_found=_as_found(job, back=job.step.undo))
-        if not outcome.passed:
-            return await _undo_leave(job, left, outcome)
-        left.append(pool)
-        summary = summary or outcome.summary
-    return Outcome(summary=summary)
-
-
-async def _undo_leave(job: Job, left: list[PoolName], outcome: Outcome) -> Outcome:
-    """Put it back as it was: the way back of a way back is forward."""
-    for pool in reversed(left):
-        back = await _enter(job, pool, back=not job.step.undo)
-        if not back.passed:
-            return replace(outcome, untouched=False)
-    return outcome
+    return await job.mover.out()
 
 
 async def _register(job: Job) -> Outcome:
-    members = job.desk.host(job.step.host).members
-    for pool in sorted(members):
-        outcome = await _enter(job, pool, back=job.step.undo)
-        if not outcome.passed:
-            return outcome
-    return Outcome() if job.step.undo else _noted(await _mark(job, "verified"))
-
-
-async def _enter(job: Job, pool: PoolName, *, back: bool) -> Outcome:
-    """Into one pool: seen in rotation, or where it goes back and served nobody before, as it was found."""
-    as_found = _as_found(job, back=back)
-    timeout_s = job.desk.play.step_timeout_s
-    return await _ask_pool(job, pool, Enter, timeout_s=timeout_s, way_back=back, as_found=as_found)
-
-
-def _as_found(job: Job, *, back: bool) -> bool:
-    return back and not job.desk.host(job.step.host).serving
-
-
-async def _ask_pool(job: Job, pool: PoolName, message: Callable[..., Any], **more: Any) -> Outcome:
-    """Leave a request with a pool's worker, and wait for its answer."""
-    reply = Mailbox(name=f"{job.step.host}.{job.step.op}")
-    member = job.desk.host(job.step.host).members[pool]
-    job.desk.pools[pool].put(message(host=job.step.host, member=member, reply=reply, **more))
-    answers = await Receive(mailbox=reply, timeout_s=FOREVER_S)
-    if not answers:
-        return Outcome(verdict=Verdict.FAILED, cause=Cause.CONTROLLER, summary=f"pool {pool} never answered")
-    return answers[0]  # type: ignore[no-any-return]
-
-
-async def _confirm_out(job: Job) -> Outcome | None:
-    """See with our own eyes that the host is out of every pool, right before it is changed (I2, I21)."""
-    for pool in sorted(job.desk.host(job.step.host).members):
-        outcome = await _ask_pool(job, pool, Confirm, timeout_s=job.desk.pace.patience_s)
-        if not outcome.passed:
-            return replace(outcome, untouched=True)
-    return None
+    outcome = await job.mover.into()
+    if not outcome.passed or job.step.undo:
+        return outcome
+    return _noted(await _mark(job, "verified"))
 
 
 async def _switch(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Switch)  # noqa: S101
-    if (still_in := await _confirm_out(job)) is not None:
+    if (still_in := await job.mover.seen_out()) is not None:
         return still_in
     plan = job.desk.host(job.step.host)
     deed = op.Activate(
@@ -203,7 +153,7 @@ async def _with_evidence(job: Job, outcome: Outcome) -> Outcome:
 async def _withdraw(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Withdraw)  # noqa: S101
-    if (still_in := await _confirm_out(job)) is not None:
+    if (still_in := await job.mover.seen_out()) is not None:
         return still_in
     service = job.desk.host(job.step.host).service
     deed = op.Withdraw(release=action.release, service=service)
