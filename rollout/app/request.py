@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout.errors import Reason, Refused
+from rollout.errors import InputError, Problem, Reason, Refused
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -44,7 +44,7 @@ def play_of(request: Request) -> Play:
 
     folder = request.playbook.resolve().parent
     inventory = load_inventory([Path(i) for i in request.inventory], folder)
-    return load(
+    plays = load(
         request.playbook,
         inventory,
         limit=request.limit,
@@ -55,6 +55,10 @@ def play_of(request: Request) -> Play:
         private_key=request.private_key,
         become=request.become,
     )
+    if len(plays) != 1:
+        what = f"{len(plays)} plays are to be rolled out."
+        raise InputError(Problem(file=str(request.playbook), code="E_NOT_BUILT", what=what, instead="Keep one."))
+    return plays[0]
 
 
 def store_of(request: Request, *, writing: bool) -> Store:

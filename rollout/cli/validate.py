@@ -38,12 +38,16 @@ def validate(output: str, **options: Any) -> int:
     )
     report = check(request.playbook, inventory, asked)
     if output == "json":
-        say_json({"problems": [str(p) for p in report.problems], "warnings": list(report.warnings)})
+        found = {"problems": [str(p) for p in report.problems], "warnings": list(report.warnings)}
+        say_json({**found, "left_out": list(report.left_out)})
         return 2 if report.problems else 0
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     if report.problems:
         raise InputError(*report.problems)
-    hosts = len(report.play.hosts) if report.play else 0
-    click.echo(f"{request.playbook}: in order, for {hosts} host{'' if hosts == 1 else 's'}")
+    for sentence in report.left_out:
+        click.echo(sentence)
+    counts = [f"{len(p.hosts)} host{'' if len(p.hosts) == 1 else 's'}" for p in report.plays]
+    each = [f"{p.app} on {count}" for p, count in zip(report.plays, counts, strict=True)]
+    click.echo(f"{request.playbook}: in order, for {', '.join(counts if len(each) == 1 else each) or 'no play'}")
     return 0

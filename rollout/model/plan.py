@@ -145,6 +145,7 @@ class OnFailure:
 
     revert: Literal["fleet", "batch", "host", "none"] = "fleet"
     before_switch: Literal["halt", "revert"] = "halt"
+    also: tuple[str, ...] = ()  # apps of earlier plays of this rollout, brought back too after this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

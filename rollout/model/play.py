@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from rollout.model.check import CheckSpec, Health
 from rollout.model.host import Connection, HostName
+from rollout.model.need import Need
 from rollout.model.plan import OnFailure
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Service, Shared
@@ -68,6 +69,7 @@ class Play:
     allow_outage: bool = False
     unreachable: Literal["refuse", "skip"] = "refuse"
     forks: int = 20
+    needs: tuple[Need, ...] = ()  # of other apps, in this environment
     release_id: str = ""  # "": made from time and digest when first planned
     artifact: ArtifactAsk
     pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool

@@ -33,8 +33,8 @@ PLAY: Keys = {
     "unreachable": BUILT,
     "allow_outage": BUILT,
     "forks": BUILT,
-    "needs": LATER,
-    "when": LATER,
+    "needs": BUILT,
+    "when": BUILT,
     "vars": BUILT,
     "vars_files": BUILT,
     "connection": {
@@ -108,13 +108,13 @@ PLAY: Keys = {
     "gates": LATER,
     "hooks": LATER,
     "migrations": LATER,
-    "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": LATER, "collect": BUILT},
+    "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": BUILT, "collect": BUILT},
     "limits": {"step_timeout": BUILT, "progress_deadline": BUILT, "upload_rate": LATER},
     "windows": LATER,
     "notify": LATER,
 }
 
-TOP: Keys = {**PLAY, "defaults": LATER}
+TOP: Keys = {**PLAY, "environments": BUILT}  # which is taken apart before a play is read
 
 # Words of other tools, and what they are called here.
 ELSEWHERE: Final = {
@@ -128,7 +128,7 @@ ELSEWHERE: Final = {
     "gather_facts": "Leave it out: nothing is gathered that a play could use.",
     "strategy": "Leave it out: `serial` and `min_in_service` say how many hosts are worked on.",
     "any_errors_fatal": "Leave it out: any failure halts unless `max_failures` allows it.",
-    "environments": "It belongs into `defaults`, which is not built yet.",
+    "defaults": "It is an element of its own, the first of the playbook: `- defaults: { … }`.",
 }
 
 

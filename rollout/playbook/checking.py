@@ -33,21 +33,30 @@ def check(model: type[_Model], value: object, play: Node, path: Path = ()) -> _M
         return problems_of(error, play, path)
 
 
-def check_written(model: type[BaseModel], value: object, play: Node, path: Path = ()) -> list[Problem]:
-    """Return what is wrong with a part before templates are rendered: nothing is said about these."""
+def check_written(
+    model: type[BaseModel], value: object, play: Node, path: Path = (), *, partial: bool = False
+) -> list[Problem]:
+    """Return what is wrong with a part before templates are rendered: nothing is said about these.
+
+    ``partial``: nothing is said either about what only a whole play can lack or contradict.
+    """
     try:
         model.model_validate(value)
     except ValidationError as error:
-        return problems_of(error, play, path, written=True)
+        return problems_of(error, play, path, written=True, partial=partial)
     return []
 
 
-def problems_of(error: ValidationError, play: Node, path: Path = (), *, written: bool = False) -> list[Problem]:
+def problems_of(
+    error: ValidationError, play: Node, path: Path = (), *, written: bool = False, partial: bool = False
+) -> list[Problem]:
     """Return one problem for each thing pydantic found."""
     found: dict[Problem, None] = {}
     for detail in error.errors(include_url=False):
         where = (*path, *detail["loc"], *_at(detail))
         if written and _templated(descend(play, where)[0]):
+            continue
+        if partial and _of_the_whole(detail, (*path, *detail["loc"]), play):
             continue
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, and said to be
@@ -59,6 +68,14 @@ def _at(detail: ErrorDetails) -> Path:
     """Return the rest of the path that a check of a whole mapping or list points to."""
     steps = str(detail.get("ctx", {}).get("at", "")).split(".")
     return tuple(int(s) if s.isdigit() else s for s in steps if s)
+
+
+def _of_the_whole(detail: ErrorDetails, loc: Path, play: Node) -> bool:
+    """Whether a fault is one of a mapping that other layers complete; items of lists are complete."""
+    if any(isinstance(step, int) for step in loc):
+        return False
+    missing = detail["type"] == "missing"
+    return missing or (detail["type"].startswith("E_") and isinstance(descend(play, loc)[0], Table))
 
 
 def _templated(node: Node) -> bool:
@@ -96,7 +113,8 @@ def _instead(said: Mapping[str, Any], node: Node) -> str:
 
 def _named(where: Path) -> str:
     """Return a path as people say it."""
-    name = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in where).lstrip(".")
+    steps = [s for s in where if s != "[key]"]  # pydantic's step for a mapping's key itself
+    name = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
     return f"`{name}`" if name else "The play"
 
 

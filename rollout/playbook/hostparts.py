@@ -56,9 +56,11 @@ class Part:
     seen: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def check_written(self) -> list[Problem]:
+    def check_written(self, *, partial: bool = False) -> list[Problem]:
         """Return what is wrong before anything is rendered."""
-        return check_written(self.model, plain(self.node), self.play, self.path) if self.node else []
+        if self.node is None:
+            return []
+        return check_written(self.model, plain(self.node), self.play, self.path, partial=partial)
 
     def value(self, rendered: Mapping[Path, Rendered], host: int) -> Any:
         """Return the validated model for the host of this number; None after noting problems."""

@@ -1,4 +1,4 @@
-"""From a playbook and an inventory to a play: everything that can be known without contacting anything."""
+"""From a playbook and an inventory to its plays: everything that can be known without contacting anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory
 from rollout.model.host import HostName
-from rollout.model.play import Play
+from rollout.model.play import Ask, Play
 from rollout.playbook.artifact import artifact_of
 from rollout.playbook.checking import check
 from rollout.playbook.hostparts import of_each_host, server_path
@@ -21,6 +21,7 @@ from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, 
 from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, specs, twins
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
+from rollout.playbook.several import Member, between, left_out, told
 from rollout.playbook.source import Source, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
 from rollout.playbook.vars import RESERVED, Said, Variables
@@ -32,11 +33,15 @@ TRIAL_ID = "0"  # stands for an id that is made later
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What ``validate`` found: ``play`` is None where anything is wrong."""
+    """What ``validate`` found: no plays where anything is wrong.
+
+    ``left_out`` has a sentence for each play whose ``when`` is false; it is in no other field.
+    """
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
-    play: Play | None = None
+    plays: tuple[Play, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +77,11 @@ def load(
     become: bool | None = None,
     seed: int | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Play:
-    """Return the play of a playbook; raise InputError with every problem. See Options for the arguments."""
+) -> tuple[Play, ...]:
+    """Return the plays of a playbook, none when ``when`` leaves all of them out.
+
+    Raises InputError with every problem. See Options for the arguments.
+    """
     options = Options(
         limit=limit,
         extra_vars=extra_vars or {},
@@ -86,25 +94,50 @@ def load(
         environ=environ,
     )
     report = validate(path, inventory, options)
-    if report.play is None:
+    if report.problems:
         raise InputError(*report.problems)
-    return report.play
+    return report.plays
 
 
 def validate(path: str | os.PathLike[str], inventory: Inventory, options: Options | None = None) -> Report:
     """Check a playbook without running or contacting anything; every problem at once."""
+    options = options or Options()
     try:
-        source = open_playbook(os.fspath(path))
+        playbook = open_playbook(os.fspath(path), options.environment)
     except InputError as error:
         return Report(problems=error.problems)
-    loading = _Loading(source=source, inventory=inventory, options=options or Options())
+    playbook.plays[0].say(environment_problems(options.environment))
+    loadings = [_Loading(source=source, inventory=inventory, options=options) for source in playbook.plays]
+    members = [_member(loading) for loading in loadings]
+    playbook.plays[0].say(between(members))
+    problems = InputError(*dict.fromkeys(playbook.problems)).problems
+    left_out = tuple(m.left_out for m in members if m.left_out)
+    return Report(
+        problems=problems,
+        warnings=tuple(playbook.warnings),
+        plays=() if problems else told(tuple(m.play for m in members if m.play), left_out),
+        left_out=left_out,
+    )
+
+
+def environment_problems(name: str) -> list[Problem]:
+    """Check the name that --env gives."""
+    if ENVIRONMENT.fullmatch(name):
+        return []
+    what = f"The environment {quoted(name)} cannot be used."
+    instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most."
+    return [problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)]
+
+
+def _member(loading: _Loading) -> Member:
+    """Load one play, and return what the others are held against."""
     play = None
     try:
         play = loading.play()
     except InputError as error:
-        source.say(error.problems)
-    problems = InputError(*dict.fromkeys(source.problems)).problems
-    return Report(problems=problems, warnings=tuple(source.warnings), play=None if problems else play)
+        loading.source.say(error.problems)
+    table = loading.source.play
+    return Member(table=table, play=play, asks=loading.asks, left_out=left_out(table) if loading.left_out else "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,13 +148,15 @@ class _Loading:
     inventory: Inventory
     options: Options
     said: Said = field(default_factory=Said)
+    asks: Mapping[HostName, Ask] = field(default_factory=dict)
+    left_out: bool = False
 
     def play(self) -> Play | None:
         """Return the play, or None when something is wrong with it; problems gather in the source."""
-        self._check_environment()
         environ = readable_environ(os.environ if self.options.environ is None else self.options.environ)
         with Renderer(environ=environ) as renderer:
             self._say_variables(renderer)
+            known = len(self.source.problems)
             matched, hosts = self._hosts(renderer)
             words = Words(
                 inventory=self.inventory,
@@ -129,6 +164,9 @@ class _Loading:
                 environ=environ,
                 groups={g: list(map(str, members)) for g, members in self.inventory.groups.items()},
             )
+            if not self._wanted(renderer, words.of_play(matched, {})):
+                del self.source.problems[known:]  # its hosts need not be there
+                return None
             model = self._model(renderer, words, matched)
             if model is not None:
                 return self._assembled(model, renderer, words, matched, hosts)
@@ -148,13 +186,6 @@ class _Loading:
 
     def _node(self, *path: str | int) -> tuple[Node, Place, bool]:
         return descend(self.source.play, path)
-
-    def _check_environment(self) -> None:
-        name = self.options.environment
-        if not ENVIRONMENT.fullmatch(name):
-            what = f"The environment {quoted(name)} cannot be used."
-            instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most."
-            self._add([problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)])
 
     def _say_variables(self, renderer: Renderer) -> None:
         """Lay vars, vars_files and -e over each other."""
@@ -220,12 +251,22 @@ class _Loading:
             self._add([problem(place, "E_LIMIT", what, instead="Name hosts or groups of the play.")])
         return left
 
+    def _wanted(self, renderer: Renderer, variables: Variables) -> bool:
+        """Whether ``when`` lets the play take part; where it cannot be told, it does, with a problem."""
+        node, place, there = self._node("when")
+        if not there or not isinstance(node, Scalar) or node.value is True:
+            return True
+        value = self._rendered(renderer, node, variables) if node.templated else node.value
+        if node.templated and value is not None and not isinstance(value, bool):
+            what = f"`when` comes to {quoted(value)}, which is neither `true` nor `false`."
+            self._add([problem(place, "E_WHEN", what, "", "Compare with something, or write `| bool` at its end.")])
+        self.left_out = value is False
+        return not self.left_out
+
     def _model(self, renderer: Renderer, words: Words, matched: Sequence[HostName]) -> PlayModel | None:
         """Render and check what is the same for all hosts."""
         play = self.source.play
-        wanted = {
-            p: s for p, s in templates(play) if p[0] not in ("vars", "hosts", "vars_files") and not of_each_host(p)
-        }
+        wanted = {p: s for p, s in templates(play) if p[0] not in _EARLY and not of_each_host(p)}
         values: dict[Path, object] = {}
         if wanted:
             node, _, there = self._node("release", "id")
@@ -234,8 +275,8 @@ class _Loading:
             for path, answer in zip(wanted, renderer.render(list(wanted.values()), variables), strict=True):
                 self._add(answer.problems)
                 values[path] = _FAILED if answer.failed else answer.of(0)
-        for path in [p for p, _ in templates(play) if p[0] in ("hosts", "vars_files")]:
-            values[path] = "rendered"
+        for path in [p for p, _ in templates(play) if p[0] in _EARLY]:
+            values[path] = True if path[0] == "when" else "rendered"
         broken = {p for p, v in values.items() if v is _FAILED}
         found = check(PlayModel, plain(play, {p: v for p, v in values.items() if p not in broken}), play)
         if not isinstance(found, list):
@@ -288,6 +329,7 @@ class _Loading:
         """Render everything for every host once, so that what is wrong is known now."""
         ids = dict.fromkeys(matched, model.release.id or TRIAL_ID)
         asks, problems = resolver.render(ids)
+        self.asks = asks
         self._add(problems)
         self._add(no_host_twice(asks, self.source.play))
         for pool in pools:
@@ -310,4 +352,5 @@ class _Loading:
             self.source.warnings.append(f"the inventory's {names} cannot be seen in templates: the names are ours.")
 
 
+_EARLY = frozenset({"vars", "hosts", "vars_files", "when"})  # rendered before the rest
 _FAILED = object()

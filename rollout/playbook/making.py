@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.model.check import Health
 from rollout.model.host import HostName
@@ -55,12 +55,13 @@ class Made:
             allow_outage=model.allow_outage,
             unreachable=model.unreachable,
             forks=forks or model.forks,
+            needs=tuple(replace(need, app=app) for app, need in model.needs.items()),
             release_id=model.release.id or "",
             artifact=self.artifact,
             pools=self.pools,
             drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
             health=health_of(model.health, runs_nothing),
-            on_failure=OnFailure(revert=model.on_failure.revert, before_switch=model.on_failure.before_switch),
+            on_failure=on_failure_of(model),
             step_timeout_s=model.limits.step_timeout,
             progress_deadline_s=model.limits.progress_deadline,
             collect=model.on_failure.collect == "default",
@@ -82,6 +83,12 @@ def health_of(model: HealthModel, runs_nothing: bool) -> Health:
         watch_interval_s=model.watch_interval,
         identity="none" if unproven else model.identity,
     )
+
+
+def on_failure_of(model: PlayModel) -> OnFailure:
+    """Return what a failure starts; an app that is named twice is brought back once."""
+    said = model.on_failure
+    return OnFailure(revert=said.revert, before_switch=said.before_switch, also=tuple(dict.fromkeys(said.also)))
 
 
 def ordered(hosts: Sequence[HostName], order: str, seed: int) -> tuple[HostName, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from rollout.model.need import Need
 from rollout.model.share import Share
 from rollout.playbook import words as w
 from rollout.playbook.words import refuse
@@ -131,6 +132,7 @@ class OnFailureModel(Strict):
         w.Accepts(w.choice("fleet", "batch", "host", "none", later=("zone",))),
     ] = "fleet"
     before_switch: Annotated[Literal["halt", "revert"], w.Accepts(w.choice("halt", "revert"))] = "halt"
+    also: w.Listed[w.App] = ()
     collect: Annotated[str, w.Accepts(w.evidence)] = "default"
 
 
@@ -162,6 +164,8 @@ class PlayModel(Strict):
     unreachable: Annotated[Literal["refuse"], w.Accepts(w.choice("refuse", later=("skip",)))] = "refuse"
     allow_outage: w.Flag = False
     forks: Annotated[int, w.Accepts(w.whole(1, 1000))] = 20
+    needs: dict[w.App, Annotated[Need, w.Accepts(w.needed)]] = Field(default_factory=dict)
+    when: Annotated[bool, w.Accepts(w.condition)] = True
     vars: Any = None
     vars_files: w.Listed[w.Text] = ()
     connection: Any = None

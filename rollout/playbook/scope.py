@@ -76,6 +76,7 @@ class Jinja:
             "secret": _secret,
         }
         self.environment.filters["random"] = _random
+        self.environment.filters["bool"] = _bool
         self.compiled: dict[str, Template] = {}
 
     def template(self, text: str) -> Template:
@@ -118,6 +119,16 @@ def _whole(tree: nodes.Template, text: str) -> str | None:
         return None
     inner = stripped[2:-2]
     return inner[1 if inner[:1] in "-+" else 0 : -1 if inner[-1:] == "-" else None]
+
+
+def _bool(value: object) -> bool:
+    """Read a value as Ansible's filter of this name does: -e gives texts."""
+    said = str(value).lower() if isinstance(value, str | int) else ""
+    if said in ("true", "yes", "on", "1", "t", "y"):
+        return True
+    if said in ("false", "no", "off", "0", "f", "n"):
+        return False
+    raise Refused("E_TEMPLATE", f"`bool` reads yes and no, true and false, on and off, 1 and 0; this is {said[:40]!r}")
 
 
 def _random(*_: object) -> NoReturn:

@@ -1,15 +1,25 @@
-"""The files of a playbook: the one play in it, and its files of variables."""
+"""The files of a playbook: the plays in it, with what they share laid under and over them, and files of variables."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rollout.errors import InputError, Problem
 from rollout.playbook.checking import check_written
 from rollout.playbook.hostparts import PATHS, part, server_part
+from rollout.playbook.layers import (
+    ENVIRONMENTS,
+    OWN,
+    declared,
+    layered,
+    partial_tables,
+    shape_problems,
+    undeclared,
+    without,
+)
 from rollout.playbook.loader import read
 from rollout.playbook.models import PlayModel
 from rollout.playbook.nodes import Listing, Node, Place, Table, descend, plain, templates
@@ -22,7 +32,10 @@ _MARKS = (".git", "rollout.toml")  # what the folder of a project has in it
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """A playbook that was read: its play, and what was found on the way."""
+    """One play of a playbook that was read, and what was found on the way.
+
+    ``problems``, ``digests`` and ``unread`` are the playbook's: its plays share them.
+    """
 
     path: str
     folder: str
@@ -38,59 +51,109 @@ class Source:
         self.problems += [p for p in problems if (p.file, p.line, p.column) not in self.unread and p not in known]
 
 
-def open_playbook(path: str) -> Source:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playbook:
+    """What a file holds: its plays in order, one at least."""
+
+    plays: tuple[Source, ...]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return what was found so far in all of them."""
+        return self.plays[0].problems
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return every play's warnings; those of the file are the first play's."""
+        return [w for p in self.plays for w in p.warnings]
+
+
+def open_playbook(path: str, environment: str) -> Playbook:
     """Read a playbook and check what can be checked before anything is rendered."""
     document = read(path)
-    play, problems = _the_play(document.root)
-    if play is None:
+    defaults, plays, problems = _elements(document.root)
+    if not plays:
         raise InputError(*document.problems, *problems)
-    source = Source(
+    first = Source(
         path=path,
         folder=os.path.dirname(os.path.abspath(path)),
-        play=play,
+        play=plays[0],
         problems=[*document.problems, *problems],
         unread=frozenset((p.file, p.line, p.column) for p in document.problems),
-        warnings=list(document.text.warnings),
         digests={path: document.text.digest},
     )
-    source.say(written_problems(play))
-    return source
+    first.say(shape_problems(defaults, plays))
+    first.say(undeclared(environment, declared((defaults, *plays))))
+    for _, table in partial_tables(defaults, plays):
+        first.say(written_problems(_shared_only(table), partial=True))
+    whole = [layered(defaults, play, environment) for play in plays]
+    sources = [replace(first, play=play, warnings=[]) for play in whole]
+    sources[0].warnings += document.text.warnings
+    for source in sources:
+        source.say(written_problems(source.play))
+    return Playbook(plays=tuple(sources))
 
 
-def _the_play(root: Node) -> tuple[Table | None, list[Problem]]:
-    """Return the one play of a file."""
+def _shared_only(table: Table) -> Table:
+    """Return a layer without the keys that were refused in it."""
+    for key in (*OWN, "defaults", ENVIRONMENTS):
+        table = without(table, key)
+    return table
+
+
+def _elements(root: Node) -> tuple[Table, list[Table], list[Problem]]:
+    """Return the defaults, the plays, and what is wrong with the list that they stand in."""
+    defaults = Table(place=root.place)
     if not isinstance(root, Listing):
         what = "A playbook is a list of plays."
-        return None, [problem(root.place, "E_SHAPE", what, instead="Begin it with `- name: …`.")]
-    if not root.items:
-        return None, [problem(root.place, "E_EMPTY", "The playbook has no play.")]
-    problems = []
-    plays = []
-    for item in root.items:
+        return defaults, [], [problem(root.place, "E_SHAPE", what, instead="Begin it with `- name: …`.")]
+    plays, problems = [], []
+    for number, item in enumerate(root.items):
         if not isinstance(item, Table):
             what = f"A play is a mapping, not {quoted(plain(item))}."
             problems.append(problem(item.place, "E_SHAPE", what, instead="Begin it with `- name: …`."))
         elif "defaults" in item.items:
-            place = item.items["defaults"].place
-            problems.append(problem(place, "E_NOT_BUILT", "`defaults` is not built yet.", "", "Write it in the play."))
+            problems += _defaults_problems(item, number)
+            found = item.get("defaults")
+            defaults = found if isinstance(found, Table) and number == 0 else defaults
         else:
             plays.append(item)
-    for item in plays[1:]:
-        instead = "Keep one play in a playbook."
-        problems.append(problem(item.place, "E_NOT_BUILT", "More than one play is not built yet.", "", instead))
-    return (plays[0] if plays else None), problems
+    if not plays and not problems:
+        problems.append(problem(root.place, "E_EMPTY", "The playbook has no play."))
+    return defaults, plays, problems
 
 
-def written_problems(play: Table) -> list[Problem]:
-    """Return what is wrong with a play as it is written; templates are left for later."""
-    found = check_written(PlayModel, plain(play), play)
+def _defaults_problems(item: Table, number: int) -> list[Problem]:
+    """Check the element that holds the defaults: the first, and nothing else in it."""
+    entry = item.items["defaults"]
+    found = []
+    if number:
+        instead = "Move it to the top: what it shares, it shares with all plays."
+        found.append(problem(entry.place, "E_SHAPE", "`defaults` is the first element of a playbook.", "", instead))
+    if not isinstance(entry.node, Table):
+        what = f"`defaults` is a mapping of keys that plays share, not {quoted(plain(entry.node))}."
+        found.append(problem(entry.node.place, "E_SHAPE", what))
+    for key, other in item.items.items():
+        if key != "defaults":
+            what = f"{quoted(key)} stands beside `defaults`, in the element that is no play."
+            instead = f"Write it under `defaults`, or begin the play with a `-` of its own: `- {key}: …`."
+            found.append(problem(other.place, "E_SHAPE", what, "", instead))
+    return found
+
+
+def written_problems(play: Table, *, partial: bool = False) -> list[Problem]:
+    """Return what is wrong with a play as it is written; templates are left for later.
+
+    ``partial``: it is a layer, and what it lacks or contradicts may stand in another one.
+    """
+    found = check_written(PlayModel, plain(play), play, partial=partial)
     for path, model in PATHS.items():
-        found += part(play, path, model).check_written()
+        found += part(play, path, model).check_written(partial=partial)
     balancers = play.get("load_balancers")
     if isinstance(balancers, Listing):
         for index in range(len(balancers.items)):
-            found += server_part(play, index).check_written()
-    return found + _identity_problems(play)
+            found += server_part(play, index).check_written(partial=partial)
+    return found if partial else found + _identity_problems(play)
 
 
 def _identity_problems(play: Table) -> list[Problem]:

@@ -14,8 +14,10 @@ from typing import Annotated, NoReturn, TypeVar
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from rollout.model.need import Need, terms_of
 from rollout.model.release import APP_NAME, RELEASE_ID
 from rollout.model.share import Share
+from rollout.playbook.nodes import has_template
 from rollout.playbook.said import near, quoted
 
 DAY_S = 86_400.0
@@ -256,6 +258,26 @@ def word(value: object) -> str:
     if "\0" in str(value):
         refuse("E_COMMAND", f"{quoted(value)} holds a NUL, which no command can be given.")
     return str(value)
+
+
+def condition(value: object) -> bool:
+    """Accept what ``when`` comes to; a bare expression is Ansible's, and would always be a text here."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and not has_template(value):
+        instead = f"Write `{chr(34)}{{{{ {value} }}}}{chr(34)}`." if value.isprintable() and value else ""
+        refuse("E_WHEN", f"{quoted(value)} is a text, not an expression.", instead=instead)
+    refuse("E_WHEN", f"`true`, `false` or an expression is expected, not {quoted(value)}.")
+
+
+def needed(value: object) -> Need:
+    """Read what another app's release must satisfy; which app that is, the key says."""
+    said = text(value)
+    found = terms_of(said)
+    if not found:
+        instead = 'Write comparisons such as `">= 2.3.0"` or `">= 2.3, < 3"`.'
+        refuse("E_NEEDS", f"{quoted(said)} cannot be compared with a release.", instead=instead)
+    return Need(app="", wanted=said, terms=found)
 
 
 def mode(value: object) -> str:

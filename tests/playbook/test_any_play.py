@@ -63,7 +63,7 @@ def test_any_value_at_any_key_is_answered(changes: list[tuple[tuple[Any, ...], A
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "play.yml").write_text(yaml.safe_dump([play]))
         report = validate(Path(folder) / "play.yml", fleet(Path(folder)), Options(environ={}))
-    assert (report.play is None) == bool(report.problems)
+    assert bool(report.plays) != bool(report.problems)
     for found in report.problems:
         assert found.code.startswith("E_")
         assert found.line >= 1

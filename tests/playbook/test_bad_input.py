@@ -30,7 +30,7 @@ def problems(folder: Path, text: str | bytes, options: Options | None = None) ->
     playbook = folder / "play.yml"
     playbook.write_bytes(text if isinstance(text, bytes) else text.encode())
     report = validate(playbook, fleet(folder), options or Options(environ={}))
-    assert (report.play is None) == bool(report.problems)
+    assert bool(report.plays) != bool(report.problems)
     return [str(p).replace(f"{folder}/", "") for p in report.problems]
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_file_is_refused_and_does_not_hang(name: str, tmp_path: Path)
 def test_a_file_that_anybody_may_write_is_warned_about(tmp_path: Path) -> None:
     problems(tmp_path, PLAY)
     (tmp_path / "play.yml").chmod(0o666)
-    play = load(tmp_path / "play.yml", fleet(tmp_path))
+    (play,) = load(tmp_path / "play.yml", fleet(tmp_path))
     assert [w for w in play.warnings if "anybody" in w and "0666" in w]
 
 

@@ -97,7 +97,8 @@ SMALL = """\
 def loaded(folder: Path, text: str = SMALL, inventory: str = INVENTORY, **options: Any) -> Play:
     (folder / "play.yml").write_text(text)
     options.setdefault("environ", {})
-    return load(folder / "play.yml", fleet(folder, inventory), **options)
+    (play,) = load(folder / "play.yml", fleet(folder, inventory), **options)
+    return play
 
 
 def asks(play: Play, release: str = "1") -> list[Ask]:

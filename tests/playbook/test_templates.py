@@ -204,7 +204,7 @@ def test_who_wins(files: str, extra: dict[str, str], root: str, tmp_path: Path) 
     (tmp_path / "v.yml").write_text("who: file\n")
     (tmp_path / "play.yml").write_text(PLAY.format(files=files))
     inventory = fleet(tmp_path, "[web]\nweb1 http_port=80 who=host\nweb2 http_port=81 who=host2\n")
-    play = load(tmp_path / "play.yml", inventory, extra_vars=extra, environ={})
+    (play,) = load(tmp_path / "play.yml", inventory, extra_vars=extra, environ={})
     asks = play.resolve(dict.fromkeys(play.hosts, play.release_id))
     assert {a.root for a in asks.values()} == {root}
     assert [a.checks[0].port for a in asks.values()] == [80, 81]  # type: ignore[union-attr]
@@ -226,7 +226,7 @@ def test_a_playbook_without_templates_starts_no_child(tmp_path: Path, monkeypatc
 def test_what_the_environment_holds_is_in_no_picture_of_a_play(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(PLAY.format(files=""))
     inventory = fleet(tmp_path, "[web]\nweb1 http_port=80\n")
-    play = load(tmp_path / "play.yml", inventory, environ={"ROLLOUT_VAR_X": "canary", "TOKEN": "canary"})
+    (play,) = load(tmp_path / "play.yml", inventory, environ={"ROLLOUT_VAR_X": "canary", "TOKEN": "canary"})
     play.resolve({play.hosts[0]: "1"})
     assert "canary" not in repr(play)
 
