@@ -13,15 +13,13 @@ import shlex
 import warnings
 from dataclasses import dataclass, field
 
-from rollout.inventory.draft import Draft, HostDraft
+from rollout.inventory.draft import Draft
 from rollout.inventory.fleet import Place
-from rollout.inventory.names import group_fault, host_fault, port_fault, shown
-from rollout.inventory.ranges import RangeError, expanded
+from rollout.inventory.members import Members
+from rollout.inventory.names import group_fault, shown
 
 SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
-BRACKETED = re.compile(r"\[(.+)\]:([0-9]+)")
-WITH_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]*)")
 PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 NO_LITERAL = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:\.[0-9]+)?")  # addresses, versions
@@ -41,6 +39,10 @@ class IniReader:
     kind: str = "hosts"
     pending_vars: dict[str, Place] = field(default_factory=dict)
     pending_children: dict[str, list[tuple[str, Place]]] = field(default_factory=dict)
+    members: Members = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.members = Members(draft=self.draft, origin=self.origin)
 
     def read(self, text: str) -> None:
         """Read the whole text; what is wrong becomes problems of the draft."""
@@ -109,28 +111,11 @@ class IniReader:
         words = self._words(line, place)
         if not words:
             return
-        names, port = self._names(words[0], place)
         inline = [self._inline(word, line, place) for word in words[1:]]
-        for name in names:
-            fault = host_fault(name)
-            if fault:
-                self.draft.problem(place, *fault)
-                return  # one problem a line, not one for each host of a range
-            host = self._host(name, port, place)
-            if host is None:
-                return
+        for host in self.members.add(words[0], self.group, place):
             for pair in inline:
                 if pair:
                     host.layer.put(*pair)
-
-    def _host(self, name: str, port: int | None, place: Place) -> HostDraft | None:
-        new = name not in self.draft.hosts
-        host = self.draft.add_host(name, self.group, place)
-        if host is not None and new:
-            host.layer.values.update(self.origin)
-            if port is not None:
-                host.layer.put("ansible_port", port, place)
-        return host
 
     def _words(self, line: str, place: Place) -> list[str]:
         try:
@@ -138,17 +123,6 @@ class IniReader:
         except ValueError as problem:
             self.draft.problem(place, "E_QUOTES", f"{shown(line)}: {problem}.", "Close the quotation.")
             return []
-
-    def _names(self, word: str, place: Place) -> tuple[list[str], int | None]:
-        name, port = split_port(word)
-        if port is not None and (fault := port_fault(port)):
-            self.draft.problem(place, *fault)
-            return [], None
-        try:
-            return expanded(name), None if port is None else int(port)
-        except RangeError as problem:
-            self.draft.problem(place, "E_RANGE", f"host {shown(word)}: {problem}.")
-            return [], None
 
     def _inline(self, word: str, line: str, place: Place) -> tuple[str, object, Place] | None:
         column = place.column + max(line.find(word), 0)
@@ -189,15 +163,6 @@ def words(line: str) -> list[str]:
     if NEEDS_SHLEX.intersection(line) or "'" in bare or '"' in bare:
         return shlex.split(line, comments=True)
     return [QUOTED.sub(lambda q: q[1] or q[2] or "", word) for word in WORD.findall(line)]
-
-
-def split_port(word: str) -> tuple[str, str | None]:
-    """Return a host pattern and the port behind it as written ("" for a bare colon), None for no port.
-
-    An IPv6 address has a port only in brackets: ``[::1]:22``.
-    """
-    found = BRACKETED.fullmatch(word) or WITH_PORT.fullmatch(word)
-    return (found[1], found[2]) if found else (word, None)
 
 
 def literal(text: str) -> object:

@@ -12,22 +12,26 @@ from rollout.errors import InputError
 from rollout.inventory.draft import Draft, HostDraft, Layer
 from rollout.inventory.files import read_text
 from rollout.inventory.fleet import LOCAL_NAMES, Hosts, Inventory, InventoryHost, Place
-from rollout.inventory.ini import IniReader, split_port
+from rollout.inventory.ini import IniReader
+from rollout.inventory.members import split_port
 from rollout.inventory.names import host_fault, port_fault
 from rollout.inventory.varfiles import VarsFolder
+from rollout.inventory.yamlfile import YamlReader
+from rollout.inventory.yamltext import is_mapping
 from rollout.model.host import HostName
 
 IGNORED = re.compile(
     r"^\.|^(host_vars|group_vars|vars_plugins)$|(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$"
 )
 LOOKS_LIKE_YAML = re.compile(r"\s*(?:#.*\n\s*)*(?:---\s*(?:#.*)?$|[\w-]+:\s*(?:#.*)?$)", re.MULTILINE)
+YAML_SUFFIXES = (".yml", ".yaml", ".json")
 NO_LAYER = Layer()
 
 
 def load_inventory(paths: Sequence[Path], playbook_dir: Path | None) -> Inventory:
     """Return the inventory of these sources, later ones laid over earlier ones.
 
-    A path is an INI file, a folder of them, or a comma list of hosts (``Path("h1,h2,")``).
+    A path is an INI or a YAML file, a folder of them, or a comma list of hosts (``Path("h1,h2,")``).
     ``playbook_dir`` is where more group_vars and host_vars may stand. Raises InputError with
     every problem of every file.
     """
@@ -78,21 +82,30 @@ def _read_file(path: Path, draft: Draft) -> None:
     unbuilt = _unbuilt_kind(path, text)
     if unbuilt:
         what = f"it is {unbuilt}, and that is not built yet."
-        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, "Write an INI inventory.")
+        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, "Write an INI or a YAML inventory.")
         return
     absolute = os.path.abspath(path)
     origin: dict[str, object] = {"inventory_file": absolute, "inventory_dir": os.path.dirname(absolute)}
-    IniReader(draft=draft, file=str(path), origin=origin).read(text)
+    if _is_yaml(path, text):
+        YamlReader(draft=draft, path=path, origin=origin).read(text)
+    else:
+        IniReader(draft=draft, file=str(path), origin=origin).read(text)
 
 
 def _unbuilt_kind(path: Path, text: str) -> str:
     if text.startswith("#!"):
         return "an inventory script"
-    if path.suffix in (".yml", ".yaml", ".json"):
-        return "a YAML inventory"
-    if path.suffix == ".toml":
-        return "a TOML inventory"
-    return "a YAML inventory" if LOOKS_LIKE_YAML.match(text) else ""
+    return "a TOML inventory" if path.suffix == ".toml" else ""
+
+
+def _is_yaml(path: Path, text: str) -> bool:
+    """Whether Ansible would read it as YAML: by its name, or, where that says nothing, by what it is.
+
+    A file that was meant to be YAML and is not is told what is wrong with it as such.
+    """
+    if path.suffix:
+        return path.suffix in YAML_SUFFIXES
+    return bool(LOOKS_LIKE_YAML.match(text)) or is_mapping(text)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,10 @@ import yaml
 from rollout.inventory.draft import Draft, Layer
 from rollout.inventory.files import read_text
 from rollout.inventory.fleet import Place
-from rollout.inventory.names import shown
+from rollout.inventory.yamltext import composed, place_of
 
 EXTENSIONS = ("", ".yml", ".yaml", ".json")
 MAX_NODES = 100_000  # after aliases are followed
-MAX_DEPTH = 64
-# YAML 1.1 as Ansible reads it: yes is true, 010 is eight.
-VarsLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -90,83 +86,14 @@ def _parsed(text: str, path: Path, draft: Draft) -> tuple[object, dict[str, Plac
         return json.loads(text), {}
     except (ValueError, RecursionError):
         pass
-    loader = VarsLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None, {}
-        _Budget(node)
+
+    def made(loader: Any, node: yaml.Node) -> tuple[object, dict[str, Place]]:
         return loader.construct_document(node), _places(node, path)
-    except RecursionError:
-        draft.problem(Place(str(path)), "E_DEPTH", "it is nested too deeply.", f"{MAX_DEPTH} levels are allowed.")
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        place = Place(str(path), mark.line + 1, mark.column + 1) if mark else Place(str(path))
-        draft.problem(place, *_yaml_words(problem))
-    except (yaml.YAMLError, ValueError) as problem:
-        draft.problem(Place(str(path)), "E_YAML", f"it is not YAML: {shown(str(problem))}.")
-    finally:
-        loader.dispose()
-    return None, {}
 
-
-def _yaml_words(problem: yaml.MarkedYAMLError) -> tuple[str, str, str]:
-    said = str(problem.problem or problem.context)
-    if isinstance(problem, _LimitError):
-        return problem.code, said, "Write it out, smaller."
-    if "could not determine a constructor" in said:
-        tag = said.split("'")[1] if "'" in said else said
-        return "E_TAG", f"the tag {shown(tag)} is not read.", "Use secret('env:NAME') in the playbook for secrets."
-    if "expected a single document" in (problem.context or ""):
-        return "E_MULTI_DOC", "it holds more than one document.", "Keep the first `---` only."
-    return "E_YAML", f"it is not YAML: {said}.", ""
-
-
-class _LimitError(yaml.MarkedYAMLError):
-    """A bound of ours was met; carries our code."""
-
-    def __init__(self, code: str, said: str, node: yaml.Node) -> None:
-        super().__init__(problem=said, problem_mark=node.start_mark)
-        self.code = code
-
-
-class _Budget:
-    """Counts a document's nodes with aliases followed, and refuses cycles and deep nests.
-
-    What merge keys bring in is counted too: they name it by an alias.
-    """
-
-    def __init__(self, node: yaml.Node) -> None:
-        self.sizes: dict[int, int] = {}
-        self.above: set[int] = set()
-        if self._size(node, 0) > MAX_NODES:
-            raise _LimitError("E_ALIAS_LIMIT", "its aliases grow beyond all bounds.", node)
-
-    def _size(self, node: yaml.Node, depth: int) -> int:
-        if isinstance(node, yaml.ScalarNode):
-            return 1
-        if id(node) in self.above:
-            raise _LimitError("E_ALIAS_CYCLE", "an alias stands within what it names.", node)
-        if depth > MAX_DEPTH:
-            raise _LimitError("E_DEPTH", "it is nested too deeply.", node)
-        if id(node) not in self.sizes:
-            self.above.add(id(node))
-            self.sizes[id(node)] = 1 + sum(self._size(n, depth + 1) for n in _below(node))
-            self.above.discard(id(node))
-        return self.sizes[id(node)]
-
-
-def _below(node: yaml.Node) -> Sequence[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [n for pair in node.value for n in pair]
-    return list(node.value)
+    return composed(text, path, draft, made, max_nodes=MAX_NODES) or (None, {})
 
 
 def _places(node: yaml.Node, path: Path) -> dict[str, Place]:
     if not isinstance(node, yaml.MappingNode):
         return {}
-    return {
-        key.value: Place(str(path), key.start_mark.line + 1, key.start_mark.column + 1)
-        for key, _ in node.value
-        if isinstance(key, yaml.ScalarNode)
-    }
+    return {key.value: place_of(key, path) for key, _ in node.value if isinstance(key, yaml.ScalarNode)}

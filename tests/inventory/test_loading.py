@@ -60,10 +60,6 @@ def test_group_cycles_are_shown(text: str, said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("hosts.yml", "all:\n  hosts:\n    a:\n"),
-        ("hosts.json", "{}"),
-        ("hosts", "---\nall:\n"),
-        ("hosts", "# us\nall:\n  hosts: {}\n"),
         ("hosts.sh", "#!/bin/sh\necho {}\n"),
         ("hosts", "#!/usr/bin/env python3\n"),
         ("hosts.toml", "[all]\n"),

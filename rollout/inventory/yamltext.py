@@ -1,0 +1,112 @@
+"""YAML as Ansible reads it (1.1: yes is true, 010 is eight), within bounds: no tags, no bombs, no cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from rollout.inventory.draft import Draft
+from rollout.inventory.fleet import Place
+from rollout.inventory.names import shown
+
+MAX_DEPTH = 64
+YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Made = TypeVar("Made")
+
+
+def composed(
+    text: str, path: Path, draft: Draft, make: Callable[[Any, yaml.Node], Made], *, max_nodes: int
+) -> Made | None:
+    """Return what ``make(loader, root)`` makes of the one document; None for nothing, or after noting what is wrong.
+
+    ``max_nodes`` bounds the document with its aliases followed.
+    """
+    loader = YamlLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _Budget(node, max_nodes)
+        return make(loader, node)
+    except RecursionError:
+        draft.problem(Place(str(path)), "E_DEPTH", "it is nested too deeply.", f"{MAX_DEPTH} levels are allowed.")
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        place = Place(str(path), mark.line + 1, mark.column + 1) if mark else Place(str(path))
+        draft.problem(place, *_words(problem))
+    except (yaml.YAMLError, ValueError) as problem:
+        draft.problem(Place(str(path)), "E_YAML", f"it is not YAML: {shown(str(problem))}.")
+    finally:
+        loader.dispose()
+    return None
+
+
+def place_of(node: yaml.Node, path: Path) -> Place:
+    """Return where a node begins."""
+    return Place(str(path), node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def is_mapping(text: str) -> bool:
+    """Whether a text is YAML whose root is a mapping: what Ansible's YAML plugin takes."""
+    loader = YamlLoader(text)
+    try:
+        return isinstance(loader.get_single_node(), yaml.MappingNode)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return False
+    finally:
+        loader.dispose()
+
+
+def _words(problem: yaml.MarkedYAMLError) -> tuple[str, str, str]:
+    said = str(problem.problem or problem.context)
+    if isinstance(problem, _LimitError):
+        return problem.code, said, "Write it out, smaller."
+    if "could not determine a constructor" in said:
+        tag = said.split("'")[1] if "'" in said else said
+        return "E_TAG", f"the tag {shown(tag)} is not read.", "Use secret('env:NAME') in the playbook for secrets."
+    if "expected a single document" in (problem.context or ""):
+        return "E_MULTI_DOC", "it holds more than one document.", "Keep the first `---` only."
+    return "E_YAML", f"it is not YAML: {said}.", ""
+
+
+class _LimitError(yaml.MarkedYAMLError):
+    """A bound of ours was met; carries our code."""
+
+    def __init__(self, code: str, said: str, node: yaml.Node) -> None:
+        super().__init__(problem=said, problem_mark=node.start_mark)
+        self.code = code
+
+
+class _Budget:
+    """Counts a document's nodes with aliases followed, and refuses cycles and deep nests.
+
+    What merge keys bring in is counted too: they name it by an alias.
+    """
+
+    def __init__(self, node: yaml.Node, most: int) -> None:
+        self.sizes: dict[int, int] = {}
+        self.above: set[int] = set()
+        if self._size(node, 0) > most:
+            raise _LimitError("E_ALIAS_LIMIT", "its aliases grow beyond all bounds.", node)
+
+    def _size(self, node: yaml.Node, depth: int) -> int:
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        if id(node) in self.above:
+            raise _LimitError("E_ALIAS_CYCLE", "an alias stands within what it names.", node)
+        if depth > MAX_DEPTH:
+            raise _LimitError("E_DEPTH", "it is nested too deeply.", node)
+        if id(node) not in self.sizes:
+            self.above.add(id(node))
+            self.sizes[id(node)] = 1 + sum(self._size(n, depth + 1) for n in _below(node))
+            self.above.discard(id(node))
+        return self.sizes[id(node)]
+
+
+def _below(node: yaml.Node) -> Sequence[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [n for pair in node.value for n in pair]
+    return list(node.value)
