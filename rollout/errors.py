@@ -13,6 +13,7 @@
     │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
     ├── OutcomeUnknown      5   sent, and no trailer came back
     └── BalancerError       6   a balancer refused, or could not be read
+        └── BalancerFenced  7   the balancer's host has seen a newer rollout than this one
 
 Errors carry strings and ids, never domain objects.
 """
@@ -130,3 +131,9 @@ class BalancerError(RolloutError):
     """A balancer could not be read, or refused what was written."""
 
     exit_code = 6
+
+
+class BalancerFenced(BalancerError):
+    """The host of a balancer has seen a newer rollout: this one must not write to it."""
+
+    exit_code = 7

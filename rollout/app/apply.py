@@ -16,6 +16,7 @@ from rollout.app.preflight import Preflight, planned, release_of
 from rollout.app.provenance import provenance, user
 from rollout.app.request import Request, package_of, play_of, store_of
 from rollout.app.signals import heeded
+from rollout.balancers.via import Fence
 from rollout.engine.machine import evolve, initial
 from rollout.engine.state import State
 from rollout.errors import StoreError
@@ -87,7 +88,8 @@ def _applied(request: Request, showing: Showing, play: Play, store: Store, rollo
     package = package_of(play)
     try:
         release = release_of(play, package, store)
-        with opened(connections_of(play, release), play.pools, package) as outside:
+        fence = Fence(environment=play.environment, app=play.app, rollout=rollout, number=epoch)
+        with opened(connections_of(play, release), play.pools, package, fence) as outside:
             preflight = Preflight(
                 play=play,
                 release=release,

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rollout.balancers.haproxy import Haproxy
+from rollout.balancers.via import Fence, ViaHost, ViaSocket
 from rollout.checks import open_probe
 from rollout.errors import InputError, Problem
 from rollout.model.host import Connection, HostName
@@ -34,28 +35,47 @@ def transport(name: str) -> Transport:
     raise InputError(Problem(file="connection.transport", code="E_TRANSPORT", what=what))
 
 
-def balancers_of(pools: Iterable[PoolSpec]) -> dict[PoolName, Balancer]:
-    """Make the adapter of every pool that has a balancer."""
-    return {pool.name: Haproxy.of(pool) for pool in pools if isinstance(pool, HaproxyPool)}
+def balancers_of(pools: Iterable[PoolSpec], vias: Sessions, fence: Fence) -> dict[PoolName, Balancer]:
+    """Make the adapter of every pool that has a balancer; those on one host share its connection and its fence."""
+    hosts: dict[HostName, ViaHost] = {}
+
+    def over(pool: HaproxyPool) -> ViaSocket | None:
+        if pool.connection is None:
+            return None
+        host = HostName(pool.via)
+        via = hosts.setdefault(host, ViaHost(host=host, connecting=vias, fence=fence))
+        become = pool.connection.become
+        return ViaSocket(via=via, path=pool.socket, tcp=pool.tcp, become=become.user if become else "")
+
+    return {pool.name: Haproxy.of(pool, over(pool)) for pool in pools if isinstance(pool, HaproxyPool)}
+
+
+def connections_to(pools: Iterable[PoolSpec]) -> dict[HostName, Connection]:
+    """Return how the hosts are reached that balancers are on: apart from the fleet's, though a host may be both."""
+    there = [p for p in pools if isinstance(p, HaproxyPool) and p.connection is not None]
+    return {HostName(p.via): p.connection for p in there if p.connection is not None}
 
 
 @contextmanager
 def opened(
-    connections: Mapping[HostName, Connection], pools: Iterable[PoolSpec], package: Package | None
+    connections: Mapping[HostName, Connection], pools: Iterable[PoolSpec], package: Package | None, fence: Fence
 ) -> Iterator[Outside]:
-    """Keep the outside open for a rollout; every session is closed at its end."""
+    """Keep the outside open for a rollout; every session is closed at its end. ``fence``: who writes to balancers."""
+    pools = tuple(pools)
     threads = ThreadPoolExecutor(max_workers=PROBES, thread_name_prefix="probe")
     sessions = Sessions(transports=transport, connections=connections)
+    vias = Sessions(transports=transport, connections=connections_to(pools))
     try:
         yield Outside(
             sessions=sessions,
-            balancers=balancers_of(pools),
+            balancers=balancers_of(pools, vias, fence),
             probe=open_probe,
             payload=_payload(package),
             threads=threads,
         )
     finally:
         sessions.close()
+        vias.close()
         threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -6,6 +6,7 @@ from rollout.app.apply import Showing, connections_of, new_id
 from rollout.app.outside import opened
 from rollout.app.preflight import Preflight, planned, release_of
 from rollout.app.request import Request, package_of, play_of, store_of
+from rollout.balancers.via import Fence
 
 
 def plan(request: Request, showing: Showing, *, detailed: bool = False) -> int:
@@ -17,11 +18,13 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False) -> int:
     package = package_of(play)
     try:
         release = release_of(play, package, store)
-        with opened(connections_of(play, release), play.pools, package) as outside:
+        rollout = new_id()
+        fence = Fence(environment=play.environment, app=play.app, rollout=rollout)
+        with opened(connections_of(play, release), play.pools, package, fence) as outside:
             preflight = Preflight(
                 play=play,
                 release=release,
-                rollout=new_id(),
+                rollout=rollout,
                 outside=outside,
                 store=store,
                 allow_bad=request.allow_bad,

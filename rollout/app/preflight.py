@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +23,10 @@ from rollout.model.pool import PoolName, PoolState, WorkersPool
 from rollout.model.release import Release, ReleaseId
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.perform.outside import Outside
+from rollout.ports import Balancer
 from rollout.store.codec import canonical, plain
+
+READERS = 16  # pools that are read at once
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -115,15 +119,29 @@ def _remembered(preflight: Preflight, seen: Mapping[HostName, Observation]) -> N
 
 def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:
     """Read every pool; one that cannot be read is a reason not to begin (I10)."""
-    found, reasons = {}, []
-    for pool, balancer in preflight.outside.balancers.items():
-        try:
-            found[pool] = balancer.read()
-        except BalancerError as error:
-            reasons.append(Reason(code="E_LB", what=f"pool {pool}: {error}"))
+    balancers = preflight.outside.balancers
+    with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="pools") as threads:
+        seen = dict(zip(balancers, threads.map(_read, balancers.values()), strict=True))
+    reasons = [Reason(code="E_LB", what=f"pool {p}: {e}") for p, e in seen.items() if isinstance(e, BalancerError)]
     if reasons:
         raise Refused(*reasons)
-    return found
+    _told_by(preflight)
+    return {p: s for p, s in seen.items() if isinstance(s, PoolState)}
+
+
+def _read(balancer: Balancer) -> PoolState | BalancerError:
+    try:
+        return balancer.read()
+    except BalancerError as error:
+        return error
+
+
+def _told_by(preflight: Preflight) -> None:
+    """Say what speaks to the sockets that are on other hosts."""
+    for pool, balancer in preflight.outside.balancers.items():
+        over = getattr(balancer, "over", None)
+        if over is not None:
+            preflight.say(f"pool {pool}: HAProxy's socket is {over.place}, spoken to by {over.tool}")
 
 
 def _explained(seen: Observation, ask: Ask, pools: Mapping[PoolName, PoolState]) -> Observation:

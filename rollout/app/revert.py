@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rollout.app.apply import Run, Showing, holder, perform
 from rollout.app.outside import each, opened
+from rollout.balancers.via import Fence
 from rollout.engine.machine import fold, initial
 from rollout.engine.recovery import stranger, touched
 from rollout.engine.state import State
@@ -36,7 +37,8 @@ def revert(rollout: str, state: str, showing: Showing) -> int:
         connections = {h: p.connection for h, p in before.play.hosts.items()}
         pools = [p.spec for p in before.play.pools]
         try:
-            with opened(connections, pools, None) as outside:
+            fence = Fence(environment=before.plan.environment, app=before.play.app, rollout=found.id, number=epoch)
+            with opened(connections, pools, None, fence) as outside:
                 run = Run(store=store, rollout=found.id, outside=outside, showing=showing, state=before)
                 return _reverted(run, epoch)
         finally:

@@ -11,12 +11,12 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
 from rollout.balancers import tables
-from rollout.balancers.runtime import DEADLINE_S, RuntimeSocket
+from rollout.balancers.runtime import DEADLINE_S, RuntimeSocket, Talk
 from rollout.errors import BalancerError
 from rollout.model.pool import HaproxyPool, Member, MemberState, PoolState, Rotation
 
@@ -45,18 +45,23 @@ class Haproxy:
     socket: str = ""
     tcp: str = ""
     deadline_s: float = DEADLINE_S  # around each conversation, connecting included
+    over: Talk | None = None  # how the socket is spoken to, where it is not on this machine
+    seen: dict[Member, tables.Row] = field(default_factory=dict, compare=False, repr=False)  # by the last reading
 
     @classmethod
-    def of(cls, pool: HaproxyPool) -> Haproxy:
+    def of(cls, pool: HaproxyPool, over: Talk | None = None) -> Haproxy:
         """Make the adapter of a pool."""
-        return cls(backend=pool.backend, socket=pool.socket, tcp=pool.tcp)
+        return cls(backend=pool.backend, socket=pool.socket, tcp=pool.tcp, over=over)
 
     def read(self) -> PoolState:
         """Read every member; both tables must come from one process that is not on its way out."""
         _named("backend", self.backend)
+        commands = (f"show servers state {self.backend}", f"show stat {self.backend} 4 -1")
         for _ in range(TRIES):
-            first, state = self._show(f"show servers state {self.backend}", tables.servers)
-            second, stat = self._show(f"show stat {self.backend} 4 -1", self._stats)
+            one, other = self._socket.ask_all([f"show info;{command}" for command in commands])
+            first, state = self._shown(commands[0], one, tables.servers)
+            second, stat = self._shown(commands[1], other, self._stats)
+            self._remember(state)
             if first == second and not first.stopping and state.keys() == stat.keys():
                 members = self._parsed(lambda: _members(state, stat))  # noqa: B023 -- called at once
                 return PoolState(generation=first.generation, members=members)
@@ -95,14 +100,20 @@ class Haproxy:
             raise BalancerError(self._refusal(refusals[0], member))
 
     @property
-    def _socket(self) -> RuntimeSocket:
+    def _socket(self) -> Talk:
+        if self.over is not None:
+            return self.over
         if bool(self.socket) == bool(self.tcp):
             raise BalancerError(f"Backend {self.backend}: name either `socket` or `tcp`, one of the two.")
         return RuntimeSocket(path=self.socket, tcp=self.tcp, deadline_s=self.deadline_s)
 
     def _show(self, command: str, parse: Callable[[str], T]) -> tuple[tables.Process, T]:
         """Ask for a table, the process ahead of it: only the last reply may hold what applications said."""
-        info, blank, table = self._socket.ask(f"show info;{command}").partition("\n\n")
+        return self._shown(command, self._socket.ask(f"show info;{command}"), parse)
+
+    def _shown(self, command: str, reply: str, parse: Callable[[str], T]) -> tuple[tables.Process, T]:
+        """Read the reply to ``show info`` and a table."""
+        info, blank, table = reply.partition("\n\n")
         if not blank or not table.strip():
             raise BalancerError(
                 f"HAProxy at {self._socket.place} closed before `{command}` was answered. Is it being restarted?"
@@ -126,24 +137,33 @@ class Haproxy:
 
     def _unchecked(self, wanted: Mapping[Member, Rotation]) -> frozenset[Member]:
         """Find the members without a check of their own; refuse unknown ones before anything is written."""
-        there = self._rows()
+        there = self._known()
         rows = {member: self._row(member, there) for member in wanted}
         return self._parsed(lambda: frozenset(m for m, row in rows.items() if not tables.runs_checks(row)))
+
+    def _remember(self, state: Mapping[Member, tables.Row]) -> None:
+        self.seen.clear()
+        self.seen.update(state)
+
+    def _known(self) -> Mapping[Member, tables.Row]:
+        """Return the rows of the last reading where each question is a round trip; elsewhere they are read anew."""
+        return self.seen if self.over is not None and self.seen else self._rows()
 
     def _rows(self) -> dict[Member, tables.Row]:
         return self._show(f"show servers state {self.backend}", tables.servers)[1]
 
     def _row(self, member: Member, rows: Mapping[Member, tables.Row] | None = None) -> tables.Row:
         """Return a member's row of `show servers state`, or raise as HAProxy would."""
-        row = (self._rows() if rows is None else rows).get(member)
+        row = (self._known() if rows is None else rows).get(member)
         if row is None:
             raise BalancerError(self._refusal("No such server.", member))
         return row
 
     def _say(self, commands: Sequence[tuple[Member, str]]) -> Iterator[tuple[Member, str]]:
         """Say the commands, many on a line; yield the members whose reply was not the empty one."""
-        for line in _lines(commands):
-            reply = self._socket.ask(";".join(command for _, command in line))
+        lines = list(_lines(commands))
+        told = self._socket.ask_all([";".join(command for _, command in line) for line in lines], changes=True)
+        for line, reply in zip(lines, told, strict=True):
             replies = _split_replies(reply)
             if len(replies) != len(line):
                 raise BalancerError(

@@ -9,16 +9,33 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from rollout.errors import BalancerError
 
 DEADLINE_S = 5.0
 MOST_BYTES = 16 << 20  # some 40,000 servers; beyond it somebody is talking nonsense
 CHUNK = 65536
+
+
+class Talk(Protocol):
+    """A way to a runtime socket. Each line has a connection of its own; replies raise BalancerError or are whole."""
+
+    @property
+    def place(self) -> str:
+        """Name the socket for messages."""
+
+    def ask(self, line: str) -> str:
+        """Say one line that changes nothing."""
+
+    def ask_all(self, lines: Sequence[str], *, changes: bool = False) -> list[str]:
+        """Say several lines; ``changes``: something there."""
+
+    def lines(self, line: str) -> Generator[str, None, None]:
+        """Say one line that changes nothing and yield the reply line by line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +58,11 @@ class RuntimeSocket:
     def ask(self, line: str) -> str:
         """Say one line and return the whole reply; raise BalancerError when there is none in time."""
         return b"".join(self._chunks(line)).decode("utf-8", "replace")
+
+    def ask_all(self, lines: Sequence[str], *, changes: bool = False) -> list[str]:
+        """Say several lines, each over a connection of its own; return the replies."""
+        del changes
+        return [self.ask(line) for line in lines]
 
     def lines(self, line: str) -> Generator[str, None, None]:
         """Say one line and yield the reply line by line; closing the iterator hangs up."""

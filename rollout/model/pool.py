@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NewType
 
+from rollout.model.host import Connection
+
 PoolName = NewType("PoolName", str)
 Member = NewType("Member", str)  # the server's name inside its pool
 
@@ -47,13 +49,19 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaproxyPool:
-    """A backend behind HAProxy's runtime socket (``socket`` a path, or ``tcp`` HOST:PORT)."""
+    """A backend behind HAProxy's runtime socket (``socket`` a path, or ``tcp`` HOST:PORT).
+
+    ``via``: the host of the inventory that the socket is on, "" for this machine; then ``connection`` says how that
+    host is reached, and its ``become`` is the user that speaks to the socket, nothing else.
+    """
 
     kind: Literal["haproxy"] = "haproxy"
     name: PoolName
     backend: str
     socket: str = ""
     tcp: str = ""
+    via: str = ""
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ once an interval, so that a reload which put it back is noticed and undone at on
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
-from rollout.errors import BalancerError
+from rollout.errors import BalancerError, BalancerFenced
 from rollout.model.event import Note, PoolReasserted
 from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, PoolName, PoolState, Rotation, WorkersPool
@@ -205,6 +206,13 @@ class PoolWorker:
         text = f"pool {self.books.plan.spec.name}: {summary}"
         return Outcome(verdict=Verdict.FAILED, cause=Cause.BALANCER, summary=text, untouched=untouched)
 
+    def lost(self, error: BalancerError, *, untouched: bool = False) -> Outcome:
+        """Return an outcome for a balancer that could not be talked to, or that heeds a newer rollout."""
+        outcome = self.balancer(str(error), untouched=untouched)
+        if isinstance(error, BalancerFenced):
+            return replace(outcome, cause=Cause.CONTROLLER, data={"fenced": "1"})
+        return outcome
+
     def trouble(self, error: BalancerError) -> None:
         """Bear with a balancer that cannot be talked to, for a while; then tell whoever waits."""
         now = self.desk.now()
@@ -212,19 +220,19 @@ class PoolWorker:
         if str(error) != self.lamented:  # it is asked many times a second, and one line says it
             self.lamented = str(error)
             self.desk.note(Note(about="retry", text=f"pool {self.books.plan.spec.name}: {error}"))
-        if now - self.troubled_at < self.desk.pace.patience_s:
+        if now - self.troubled_at < self.desk.pace.patience_s and not isinstance(error, BalancerFenced):
             return
         for seat in list(self.books.seats.values()):
-            self.give_up(seat, str(error))
+            self.give_up(seat, error)
         for ask, _ in list(self.confirming):
-            self.settle(ask, self.balancer(str(error)))
+            self.settle(ask, self.lost(error))
 
-    def give_up(self, seat: Seat, why: str) -> None:
+    def give_up(self, seat: Seat, error: BalancerError) -> None:
         """Tell whoever waits for a member that the balancer does not answer."""
         if seat.reply is None:
             return
         untouched = seat.stand is Stand.WAITING
-        seat.reply.put(self.balancer(why, untouched=untouched))
+        seat.reply.put(self.lost(error, untouched=untouched))
         seat.reply = None
         if untouched:
             del self.books.seats[seat.member]

@@ -74,7 +74,8 @@ PLAY: Keys = {
     },
     "load_balancers": {
         "*": {
-            "haproxy": {"via": BUILT, "socket": BUILT, "tcp": BUILT, "backend": BUILT, "server": BUILT, "hosts": BUILT},
+            "haproxy": dict.fromkeys(("via", "socket", "tcp", "backend", "server", "hosts"), BUILT)
+            | {"become": {"method": BUILT, "user": BUILT}},
             "nginx": LATER,
             "caddy": LATER,
             "traefik": LATER,

@@ -8,15 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from rollout.playbook import words as w
-from rollout.playbook.models import Strict, under
+from rollout.playbook.models import BecomeModel, Strict, under
 from rollout.playbook.words import as_list, refuse
-
-
-class BecomeModel(Strict):
-    """``connection.become``."""
-
-    method: Annotated[Literal["sudo"], w.Accepts(w.choice("sudo"))] = "sudo"
-    user: w.User = "root"
 
 
 class ConnectionModel(Strict):

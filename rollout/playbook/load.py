@@ -18,7 +18,7 @@ from rollout.playbook.hostparts import of_each_host, server_path
 from rollout.playbook.making import Made
 from rollout.playbook.models import PlayModel
 from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, plain, templates
-from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, specs, twins
+from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, reached_by, specs, twins, vias_of
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.several import Member, between, left_out, told
@@ -313,6 +313,9 @@ class _Loading:
             chosen={"user": options.user, "private_key": options.private_key, "become": options.become},
         )
         self._try(resolver, model, pools, matched)
+        connections, problems = resolver.reached(vias_of(pools))
+        self._add(problems)
+        pools = reached_by(pools, connections, model.load_balancers)
         self._warn(model, hosts, resolver)
         made = Made(model=model, artifact=artifact, pools=specs(pools), resolve=resolver, matched=matched, hosts=hosts)
         service = play.get("service")

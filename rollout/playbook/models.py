@@ -6,6 +6,7 @@ checked for each host (``parts.py``), and are ``Any`` in it.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -52,10 +53,24 @@ class ReleaseModel(Strict):
     shared: Any = None
 
 
-class HaproxyModel(Strict):
-    """One HAProxy: where its runtime socket is, and which backends. ``server`` is each host's own."""
+class BecomeModel(Strict):
+    """``become``: another user for what needs one."""
 
-    via: Annotated[Literal["local"], w.Accepts(w.via)]
+    method: Annotated[Literal["sudo"], w.Accepts(w.choice("sudo"))] = "sudo"
+    user: w.User = "root"
+
+
+OVER_SSH = re.compile(r"[A-Za-z0-9/._@+-]*")
+
+
+class HaproxyModel(Strict):
+    """One HAProxy: where its runtime socket is, and which backends. ``server`` is each host's own.
+
+    ``via`` is ``local`` or a pattern of the inventory: each of its hosts is one balancer.
+    """
+
+    via: w.Text
+    become: BecomeModel | None = None
     socket: w.Absolute = ""
     tcp: Annotated[str, w.Accepts(w.shaped("E_ADDRESS", r"[A-Za-z0-9._:\[\]-]+:[0-9]{1,5}", "HOST:PORT"))] = ""
     backend: Annotated[w.Listed[w.LbName], Field(min_length=1)]
@@ -66,6 +81,12 @@ class HaproxyModel(Strict):
     def _one_way(self) -> HaproxyModel:
         if bool(self.socket) == bool(self.tcp):
             refuse("E_LB", "One of `socket` and `tcp` is needed.", instead="Write where HAProxy's runtime socket is.")
+        if self.via == "local" and self.become:
+            why = "Here the socket is opened by rollout itself."
+            refuse("E_LB", "`become` cannot stand with `via: local`.", why, "Take it out.", at="become")
+        if self.via != "local" and not OVER_SSH.fullmatch(self.socket):
+            why = "What speaks to it on its host would read more than a path in it."
+            refuse("E_PATH", "Over SSH a socket's path has letters, digits, `/`, `.`, `_` and `-`.", why, at="socket")
         return self
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 from rollout.errors import InputError, Problem
-from rollout.model.host import HostName
+from rollout.model.host import Become, Connection, HostName
 from rollout.model.pool import HaproxyPool, PoolName, PoolSpec, WorkersPool
 from rollout.model.share import Share
 from rollout.playbook.models import BalancerModel
@@ -32,25 +33,92 @@ def pools_of(
     match: Callable[[str], Sequence[HostName]],
     play: Node,
 ) -> tuple[list[Pool], list[Problem]]:
-    """Return the pools, and what is wrong with the patterns that say who belongs to them."""
-    named = Counter(backend for b in balancers for backend in b.haproxy.backend)
-    used: Counter[str] = Counter()
+    """Return the pools, and what is wrong with the patterns: who belongs to them, and which hosts they are on.
+
+    Each backend on each balancer is a pool. One on a host of the inventory is called BACKEND@HOST.
+    """
     found: list[Pool] = []
     problems: list[Problem] = []
+    names = _Names(balancers)
     for entry, balancer in enumerate(balancers):
         haproxy = balancer.haproxy
-        try:
-            hosts = frozenset(match(haproxy.hosts)) & frozenset(matched)
-        except InputError as error:
-            place = descend(play, ("load_balancers", entry, "haproxy", "hosts"))[1]
-            problems += [at_place(p, place) for p in error.problems]
+        hosts = _matched(match, haproxy.hosts, descend(play, ("load_balancers", entry, "haproxy", "hosts"))[1])
+        problems += hosts.problems
+        via = _balancer_hosts(match, haproxy.via, descend(play, ("load_balancers", entry, "haproxy", "via"))[1])
+        problems += via.problems
+        if hosts.problems:
             continue
-        for backend in haproxy.backend:
-            used[backend] += 1
-            name = backend if named[backend] == 1 else f"{backend}@{used[backend]}"
-            spec = HaproxyPool(name=PoolName(name), backend=backend, socket=haproxy.socket, tcp=haproxy.tcp)
-            found.append(Pool(spec=spec, entry=entry, hosts=hosts))
+        for place, backend in product(via.hosts, haproxy.backend):
+            name = names.next(backend, place)
+            spec = HaproxyPool(name=name, backend=backend, socket=haproxy.socket, tcp=haproxy.tcp, via=place)
+            found.append(Pool(spec=spec, entry=entry, hosts=frozenset(hosts.hosts) & frozenset(matched)))
     return found, problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """The hosts of one pattern, or what is wrong with it."""
+
+    hosts: tuple[HostName, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def _matched(match: Callable[[str], Sequence[HostName]], pattern: str, place: Place) -> _Matched:
+    try:
+        return _Matched(hosts=tuple(match(pattern)))
+    except InputError as error:
+        return _Matched(problems=tuple(at_place(p, place) for p in error.problems))
+
+
+def _balancer_hosts(match: Callable[[str], Sequence[HostName]], pattern: str, place: Place) -> _Matched:
+    """Return the hosts that balancers are on, "" for this machine; a pattern without any is a problem."""
+    if pattern == "local":
+        return _Matched(hosts=(HostName(""),))
+    found = _matched(match, pattern, place)
+    if found.hosts or found.problems:
+        return found
+    why = "Without a balancer nothing would be taken out of rotation."
+    return _Matched(problems=(problem(place, "E_GROUP", f"The pattern {quoted(pattern)} leaves no host.", why),))
+
+
+class _Names:
+    """Names for pools: the backend's where that is enough."""
+
+    def __init__(self, balancers: Sequence[BalancerModel]) -> None:
+        here = [b.haproxy for b in balancers if b.haproxy.via == "local"]
+        self.named = Counter(backend for h in here for backend in h.backend)
+        self.used: Counter[str] = Counter()
+
+    def next(self, backend: str, via: str) -> PoolName:
+        """Name one more pool."""
+        name = f"{backend}@{via}" if via else backend
+        self.used[name] += 1
+        if via:
+            return PoolName(name if self.used[name] == 1 else f"{name}#{self.used[name]}")
+        return PoolName(name if self.named[name] == 1 else f"{name}@{self.used[name]}")
+
+
+def vias_of(pools: Sequence[Pool]) -> list[HostName]:
+    """Return the hosts of the inventory that balancers are on."""
+    named = [HostName(p.spec.via) for p in pools if isinstance(p.spec, HaproxyPool) and p.spec.via]
+    return list(dict.fromkeys(named))
+
+
+def reached_by(
+    pools: Sequence[Pool], connections: Mapping[HostName, Connection], balancers: Sequence[BalancerModel]
+) -> list[Pool]:
+    """Return the pools with the connection of the host that each is on; ``become`` of the entry is laid over it."""
+
+    def reached(pool: Pool) -> Pool:
+        spec = pool.spec
+        if not isinstance(spec, HaproxyPool) or not spec.via:
+            return pool
+        connection, become = connections[HostName(spec.via)], balancers[pool.entry].haproxy.become
+        if become is not None:
+            connection = replace(connection, become=Become(user=become.user))
+        return replace(pool, spec=replace(spec, connection=connection))
+
+    return [reached(pool) for pool in pools]
 
 
 def at_place(found: Problem, place: Place) -> Problem:

@@ -163,6 +163,28 @@ class Resolver:
         found |= dict.fromkeys(p for one in parts for p in one.problems)
         return asks, list(found)
 
+    def reached(self, hosts: Sequence[HostName]) -> tuple[dict[HostName, Connection], list[Problem]]:
+        """Return how hosts of the inventory are reached that balancers are on, by the same rules as the play's.
+
+        Whom service control becomes on the play's hosts says nothing about them: only their own variables do.
+        """
+        ids = dict.fromkeys(hosts, "")
+        part = self.parts.by_path["connection",]
+        wanted = dict(part.templates) | self._connection_templates(ids)
+        rendered: dict[Path, Rendered] = {}
+        if wanted and ids:
+            with self.renderer as renderer:
+                answers = renderer.render(list(wanted.values()), self.words.of_hosts(ids, ""))
+            rendered = dict(zip(wanted, answers, strict=True))
+        problems = [p for r in rendered.values() for p in r.problems]
+        found: dict[HostName, Connection] = {}
+        for number, host in enumerate(ids):
+            model = part.value(rendered, number) if part.node is not None else ConnectionModel()
+            plain_model = model.model_copy(update={"become": None}) if model else None
+            found[host], wrong = self._connection(host, number, plain_model, rendered, {**self.chosen, "become": None})
+            problems += wrong
+        return found, list(dict.fromkeys(problems + part.problems))
+
     def _connection_templates(self, ids: Mapping[HostName, str]) -> dict[Path, Scalar]:
         """Return a template for each of Ansible's connection variables that is one on some host."""
         found: dict[Path, Scalar] = {}
@@ -181,7 +203,8 @@ class Resolver:
     def _ask(self, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> tuple[Ask | None, list[Problem]]:
         """Return one host's Ask, or None when something of it is wrong."""
         values = {path: p.value(rendered, number) for path, p in self.parts.by_path.items() if p.node is not None}
-        connection, problems = self._connection(host, number, values.get(("connection",), ConnectionModel()), rendered)
+        asked = values.get(("connection",), ConnectionModel())
+        connection, problems = self._connection(host, number, asked, rendered, self.chosen)
         members = {}
         for pool in self.pools:
             server = self._server(pool, host, number, rendered)
@@ -232,10 +255,15 @@ class Resolver:
         return str(found.root) if found else ""
 
     def _connection(
-        self, host: HostName, number: int, model: ConnectionModel | None, rendered: Mapping[Path, Rendered]
+        self,
+        host: HostName,
+        number: int,
+        model: ConnectionModel | None,
+        rendered: Mapping[Path, Rendered],
+        chosen: Mapping[str, Any],
     ) -> tuple[Connection, list[Problem]]:
         """Return how a host is reached."""
-        defaults = connection_defaults(model or ConnectionModel(), self.folder, self.chosen)
+        defaults = connection_defaults(model or ConnectionModel(), self.folder, chosen)
         variables = {k: v for k, v in self.words.layer(host).items() if k.startswith("ansible_")}
         for name in ANSIBLE:
             if name in variables and ("", name) in rendered:

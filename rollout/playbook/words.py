@@ -110,14 +110,6 @@ def _use(words: tuple[str, ...]) -> str:
     return f"Write {_listed(words)}."
 
 
-def via(value: object) -> str:
-    """Accept where a balancer is reached from; only from here, as yet."""
-    if text(value) != "local":
-        instead = "Write `via: local`: the socket is then reached from here."
-        refuse("E_NOT_BUILT", f"Balancers behind a host ({quoted(value)}) are not built yet.", instead=instead)
-    return "local"
-
-
 def evidence(value: object) -> str:
     """Accept what is collected from a failed host; tasks are not built yet."""
     if isinstance(value, list | dict):

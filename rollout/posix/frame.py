@@ -14,6 +14,7 @@ from typing import Literal
 from rollout.posix import (
     activate,
     check,
+    converse,
     epoch,
     evidence,
     identity,
@@ -28,6 +29,7 @@ from rollout.posix import (
 from rollout.posix.op import (
     READ_ONLY,
     Activate,
+    AskBalancer,
     Collect,
     Deed,
     Identify,
@@ -38,6 +40,7 @@ from rollout.posix.op import (
     Reply,
     RunCheck,
     Settle,
+    TellBalancer,
     Withdraw,
 )
 from rollout.posix.quote import assign, lean
@@ -51,7 +54,7 @@ CONSTANT = (
 
 MAX_FIELDS = 4096
 MAX_VALUE = 262_144  # characters of one field
-MAX_TAIL = 4096  # lines
+MAX_TAIL = 16_384  # lines
 MAX_LINE = 4096  # characters of one line of the tail
 _NONCE = re.compile(r"[A-Za-z0-9]{16,64}")
 _STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "refused": "refused", "failed": "failed"}
@@ -66,6 +69,10 @@ _CHANGE = lean("""
 """)
 _SETTLE = lean("""
     main() { enter; own; lock; guarded 9>&-; }
+    guarded() { belongs; epoch; work; }
+""")
+_TELL = lean("""
+    main() { home; enter; own; lock; guarded 9>&-; }
     guarded() { belongs; epoch; work; }
 """)
 _READ = lean("main() { enter; work; }")
@@ -103,10 +110,12 @@ def _head(op: Op, nonce: str) -> str:
 
 
 def _main(deed: Deed) -> str:
-    if isinstance(deed, Observe):
+    if isinstance(deed, Observe | AskBalancer):
         return _LOOK_IN
     if isinstance(deed, READ_ONLY):
         return _READ
+    if isinstance(deed, TellBalancer):
+        return _TELL
     return _SETTLE if isinstance(deed, Settle) else _CHANGE
 
 
@@ -130,6 +139,8 @@ def _body(op: Op) -> str:
             return evidence.script(op.do)
         case Settle():
             return settle.script(op.do)
+        case AskBalancer() | TellBalancer():
+            return converse.script(op.do)
 
 
 def parse(nonce: str, stdout: bytes) -> Reply | None:

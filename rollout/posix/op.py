@@ -155,8 +155,42 @@ class Settle:
     op: str
 
 
-Deed = Observe | Install | Activate | Withdraw | Mark | Identify | RunCheck | Collect | Settle
-READ_ONLY = (Observe, Identify, RunCheck, Collect)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskBalancer:
+    """Say lines to a balancer's runtime socket that change nothing there. Read-only: no lock, no fence.
+
+    ``socket`` (a path) or ``tcp`` (HOST:PORT as seen from the host). Each line goes over a connection of its own and
+    is bounded by ``patience_s`` of silence. ``tool``: what spoke last time, tried first. Reply field: ``tool``
+    (socat|nc|perl|python3); the tail holds the answers (see converse.py). Refusal: E_LB_TOOL.
+    """
+
+    kind: Literal["ask_balancer"] = "ask_balancer"
+    lines: tuple[str, ...]
+    socket: str = ""
+    tcp: str = ""
+    tool: str = ""
+    patience_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellBalancer:
+    """Say lines that change something, under the lock and the fence of ``~/.rollout/<environment>/<app>/``.
+
+    Fields and reply as AskBalancer's. Nothing is put on record: what took effect is read back.
+    """
+
+    kind: Literal["tell_balancer"] = "tell_balancer"
+    lines: tuple[str, ...]
+    socket: str = ""
+    tcp: str = ""
+    tool: str = ""
+    patience_s: float = 5.0
+
+
+Deed = (
+    Observe | Install | Activate | Withdraw | Mark | Identify | RunCheck | Collect | Settle | AskBalancer | TellBalancer
+)
+READ_ONLY = (Observe, Identify, RunCheck, Collect, AskBalancer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rollout.balancers.haproxy import Haproxy as HaproxyAdapter
+from rollout.balancers.via import ViaHost, ViaSocket
 from rollout.model.pool import Member, Rotation
 from rollout.testing.balancer import Checks, SimulatedBalancer
 from rollout.testing.balancer_contract import Layout
@@ -20,10 +21,11 @@ STATES = {Rotation.READY: "ready", Rotation.DRAIN: "drain", Rotation.MAINT: "mai
 class RealBench:
     """Requests come over the wire, time is the kernel's."""
 
-    def __init__(self, apps: Apps, haproxy: Haproxy, *, by_tcp: bool) -> None:
+    def __init__(self, apps: Apps, haproxy: Haproxy, *, by_tcp: bool, via: ViaHost | None = None) -> None:
         self.apps, self.haproxy = apps, haproxy
         socket, tcp = ("", haproxy.tcp) if by_tcp else (haproxy.socket, "")
-        self.balancer = HaproxyAdapter(backend=haproxy.backend, socket=socket, tcp=tcp)
+        over = ViaSocket(via=via, path=socket, tcp=tcp) if via else None
+        self.balancer = HaproxyAdapter(backend=haproxy.backend, socket=socket, tcp=tcp, over=over)
         self.inter_s = haproxy.inter_ms / 1000
         self.holders: list[threading.Thread] = []
 
@@ -122,15 +124,17 @@ class SimulatedBench:
 
 
 @contextmanager
-def real_bench(layout: Layout, *, by_tcp: bool = False) -> Iterator[RealBench]:
+def real_bench(layout: Layout, *, by_tcp: bool = False, via: ViaHost | None = None) -> Iterator[RealBench]:
     """Start applications and a HAProxy before them; applications of large layouts share one port."""
     shared = len(layout.members) > 10
     apps = Apps(*(layout.members[:1] if shared else layout.members))
     ports = {str(m): apps.apps[layout.members[0] if shared else m].port for m in layout.members}
-    haproxy = Haproxy(ports, rise=layout.rise, fall=layout.fall, unchecked=frozenset(layout.unchecked))
+    inter_ms = 300 if via else 60  # a round trip must fit between two checks
+    unchecked = frozenset(layout.unchecked)
+    haproxy = Haproxy(ports, rise=layout.rise, fall=layout.fall, unchecked=unchecked, inter_ms=inter_ms)
     try:
         with haproxy:
-            bench = RealBench(apps, haproxy, by_tcp=by_tcp)
+            bench = RealBench(apps, haproxy, by_tcp=by_tcp, via=via)
             yield bench
     finally:
         apps.close()

@@ -19,7 +19,7 @@ from tests.playbook.fleet import fleet
 MODELS: Mapping[str, type[BaseModel]] = {
     "": play.PlayModel,
     "connection": host.ConnectionModel,
-    "connection.become": host.BecomeModel,
+    "connection.become": play.BecomeModel,
     "release": play.ReleaseModel,
     "release.artifact": play.ArtifactModel,
     "release.shared": host.SharedModel,
@@ -30,6 +30,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "service.process": host.ProcessModel,
     "load_balancers.*": play.BalancerModel,
     "load_balancers.*.haproxy": play.HaproxyModel,
+    "load_balancers.*.haproxy.become": play.BecomeModel,
     "drain": play.DrainModel,
     "health": play.HealthModel,
     "health.checks.*": host.CheckModel,
