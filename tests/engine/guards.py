@@ -12,6 +12,7 @@ from rollout.engine.state import At, Phase, State
 from rollout.model.event import Event, StagingClosed
 from rollout.perform import ensure, health, pool, pools, steps, watch
 from rollout.perform.pool import Books, Seat, Stand
+from rollout.perform.rotation import Mover
 from tests.engine import cases
 from tests.engine.hunting import Mutant, attribute, handler
 
@@ -64,8 +65,8 @@ def _forgetful(seat: Seat, found: Any) -> None:
     found.write[seat.member] = pool.WANTED[seat.stand]
 
 
-async def _half_out(job: Any, left: Any, outcome: Any) -> Any:
-    return outcome
+async def _half_out(self: Any, answers: Any, refused: Any) -> Any:
+    return refused
 
 
 async def _never_rebooted(desk: Any, wording: Any) -> bool:
@@ -172,7 +173,7 @@ GUARDS: tuple[Mutant, ...] = (
         patches=(attribute(pools.PoolWorker, "idle", lambda self, member, seen: True),),
         pin=cases.sessions_that_came_late_are_waited_for,
     ),
-    Mutant("steps: half out stays half out", patches=(attribute(steps, "_undo_leave", _half_out),)),
+    Mutant("steps: half out stays half out", patches=(attribute(Mover, "undone", _half_out),)),
     Mutant(
         "steps: who was not heard is untouched",
         patches=(attribute(steps, "ensure", _untouched),),

@@ -16,8 +16,9 @@ from rollout.engine.state import At, State
 from rollout.model.event import HaltOrdered
 from rollout.model.pool import Rotation
 from rollout.model.verdict import Cause
-from rollout.perform import health, pool, pools, steps
+from rollout.perform import health, pool, pools
 from rollout.perform.pool import Stand
+from rollout.perform.rotation import Mover
 from rollout.perform.steps import Job, carry_out
 from rollout.runner import Runner
 from rollout.testing.host import SimulatedHost
@@ -54,7 +55,7 @@ def _never_as_found(books: Any, ask: Any, now: float) -> None:
     pool.enter(books, replace(ask, as_found=False), now)
 
 
-async def _out_unseen(_job: Any) -> None:
+async def _out_unseen(_self: Any) -> None:
     return None
 
 
@@ -115,7 +116,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("pool: nobody goes back as found", patches=(attribute(pools, "enter", _never_as_found),)),
     Mutant(
         "steps: out is not confirmed",
-        patches=(attribute(steps, "_confirm_out", _out_unseen),),
+        patches=(attribute(Mover, "seen_out", _out_unseen),),
         pin=pins.no_host_is_switched_that_is_not_confirmed_out,
     ),
     Mutant(

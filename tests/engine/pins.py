@@ -79,7 +79,7 @@ def no_host_is_switched_that_is_not_confirmed_out(rules: tuple[Rule, ...] = RULE
     assert isinstance(effect, Receive)
     refused = Outcome(verdict=Verdict.FAILED, cause=Cause.BALANCER, summary="it does not stay out")
     with pytest.raises(StopIteration) as ended:
-        work.send((refused,))
+        work.send(((POOLS[0], refused),))
     assert ended.value.value.untouched
 
 
