@@ -145,24 +145,26 @@ class ViaSocket:
             raise self._refused(reply)
         answers, complaints = _told(reply.tail)
         if len(answers) != len(lines) or not all(answers):
-            raise BalancerError(f"HAProxy at {self.place} {self._advice(' '.join(complaints))}")
+            raise BalancerError(f"HAProxy at {self.place} {self._advice(complaints)}")
         return answers
 
     def _refused(self, reply: Reply) -> BalancerError:
         said = inert(f"{self.place}: {reply.code}: {reply.summary}")
         return BalancerFenced(said) if reply.code == "E_FENCED" else BalancerError(said)
 
-    def _advice(self, complaint: str) -> str:
+    def _advice(self, complaints: Sequence[str]) -> str:
         """Say what to do about a socket that did not answer."""
-        said, user = inert(complaint)[:300], self.become or "this user"
+        words = [c for c in dict.fromkeys(complaints) if not c.startswith("status ")]
+        said, user = inert(" ".join(words))[:300], self.become or "this user"
         for word, advice in _ADVICE:
             if word in said:
                 return f"cannot be asked ({said}): {advice.format(user=user)}"
-        if said:
-            return f"cannot be asked: {said}."
+        if said and not any(word in said for word in _LATE):
+            return f"cannot be asked: {said}. It was tried with {self.tool or 'nothing'}."
         return f"did not answer within {self.deadline_s:g} s. Is it alive, and is the socket its own?"
 
 
+_LATE = ("Alarm clock", "timed out", "timeout")  # as perl's shell, python and nc say it
 _ADVICE = (
     ("sudo", "may {user} run it there? `sudo -n` must not ask for a password; see `become` of the balancer."),
     ("No such file", "there is no such socket. Is HAProxy running, with this path in a `stats socket` line?"),

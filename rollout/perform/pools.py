@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rollout.errors import BalancerError, BalancerFenced
 from rollout.model.event import Note, PoolReasserted
 from rollout.model.plan import PoolPlan
-from rollout.model.pool import Member, PoolName, PoolState, Rotation, WorkersPool
+from rollout.model.pool import Member, MemberState, PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Mailbox, ReadPool, Receive, SetPool, ShutSessions
@@ -76,7 +76,12 @@ class PoolWorker:
                 self.stopped = True
 
     async def look(self) -> PoolState | None:
-        """Return a reading that is fresh, or None when there is none to be had."""
+        """Return a reading that is fresh, or None when there is none to be had.
+
+        While something of ours is out the pool is read all the time: whoever else is curious costs nothing.
+        """
+        if self.books.seats:
+            return None if self.troubled_at is not None else self.last
         try:
             self.last = await self.read()
         except BalancerError:
@@ -109,10 +114,15 @@ class PoolWorker:
             if seat.stand not in (Stand.WAITING, Stand.DRAINING) or state is None:
                 continue
             about: Literal["waiting", "draining"] = "waiting" if seat.stand is Stand.WAITING else "draining"
-            text = f"{state.sessions} sessions" if about == "draining" else self.room(seat, seen)
+            text = self.left(seat, state) if about == "draining" else self.room(seat, seen)
             if seat.shown != text:
                 seat.shown = text
                 self.desk.note(Note(about=about, host=seat.host, text=text))
+
+    def left(self, seat: Seat, state: MemberState) -> str:
+        """Say what a host that drains waits for, and where, when it belongs to several pools."""
+        several = len(self.desk.host(seat.host).members) > 1
+        return f"{state.sessions} sessions" + (f" in pool {self.books.plan.spec.name}" if several else "")
 
     def room(self, seat: Seat, seen: PoolState) -> str:
         """Say what a host that may not leave yet waits for."""

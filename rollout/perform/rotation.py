@@ -53,7 +53,11 @@ class Mover:
     async def into(self) -> Outcome:
         """Put the host into every pool; one that fails does not keep the host out of the others."""
         answers = await self.ask(self.pools, self.enter(back=self.step.undo))
-        return first_failure(answers) or Outcome()
+        refused = first_failure(answers)
+        inside = [p for p in self.pools if answers[p].passed]
+        if refused is None or not inside:
+            return refused or Outcome()
+        return replace(refused, summary=f"in rotation of {', '.join(inside)}, not of all: {refused.summary}")
 
     async def seen_out(self) -> Outcome | None:
         """See with our own eyes that the host is out of every pool, right before it is changed (I2, I21)."""
@@ -103,9 +107,15 @@ SILENT = Outcome(verdict=Verdict.FAILED, cause=Cause.CONTROLLER, summary="a pool
 
 
 def first_failure(answers: Mapping[PoolName, Outcome]) -> Outcome | None:
-    """Return what did not pass, told in one outcome; the first by name says whose doing it was."""
-    failed = [answers[p] for p in sorted(answers) if not answers[p].passed]
-    if not failed:
+    """Return what did not pass, told in one outcome; the first by name says whose doing it was.
+
+    ``data``: ``pools``, the names of those that failed.
+    """
+    names = [p for p in sorted(answers) if not answers[p].passed]
+    if not names:
         return None
+    failed = [answers[p] for p in names]
     said = dict.fromkeys(f.summary for f in failed)
-    return replace(failed[0], summary="; ".join(said), untouched=all(f.untouched for f in failed))
+    untouched = all(f.untouched for f in failed)
+    data = {**failed[0].data, "pools": " ".join(names)}
+    return replace(failed[0], summary="; ".join(said), untouched=untouched, data=data)

@@ -78,9 +78,12 @@ _TALK = lean(r"""
         if [ -n "$become" ] && [ "$become" != "$(id -un)" ]; then set -- sudo -n -u "$become" -- "$@"; fi
         "$@"
     }
+    # talk LINE: who does not answer one line is not asked the next
     talk() {
         tails '#'
-        tails "$({ answer "$1" | head -c "$most" | sed 's/^/|/'; } 3>&1)"
+        got=$({ answer "$1" | head -c "$most" | sed 's/^/|/'; } 3>&1)
+        tails "$got"
+        case $nl$got in *"$nl|"*) ;; *) finish done;; esac
     }
     # answer LINE: complaints go where they cannot be taken for an answer
     answer() { printf '%s\n' "$1" | speak 2>&3 || echo "status $?" >&3; }

@@ -13,7 +13,8 @@ from statistics import median
 from rollout.model.event import Record
 from rollout.model.host import HostName
 from rollout.model.plan import Deregister, Register
-from rollout.model.verdict import Outcome
+from rollout.model.pool import HaproxyPool
+from rollout.model.verdict import Cause, Outcome
 from rollout.report.board import Board, Row, seen_all
 from rollout.report.text import count, duration, inert, names
 from rollout.report.words import CAUSES, EXITS
@@ -188,6 +189,12 @@ def _next(board: Board) -> list[str]:
     if board.end is None:
         return [f"rollout status {board.rollout}, and when its process is gone: rollout revert {board.rollout}"]
     stranded = board.in_state("stranded")
+    if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
+        return [
+            f"mend the balancer that is named above, it is what {names(stranded)} waits for; the evidence: {show}",
+            *(f"when it answers, put {h} back: {line}" for h in stranded[:5] for line in by_hand(board, h)),
+            "then apply again: hosts that are right already are left alone",
+        ]
     if stranded:
         return [
             f"look at {names(stranded)} by hand; the evidence: {show}",
@@ -200,6 +207,25 @@ def _next(board: Board) -> list[str]:
     if board.condemned:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
     return [f"{show} has the evidence; mend the cause and apply again: what is right already is left alone"]
+
+
+def _balancers_fault(stuck: Outcome | None) -> bool:
+    return stuck is not None and stuck.cause is Cause.BALANCER
+
+
+def by_hand(board: Board, host: HostName) -> list[str]:
+    """Say to which sockets to say what, for the pools that would not take a host back."""
+    plan, stuck = board.plan_of(host), board.rows[host].stuck
+    if plan is None or stuck is None or board.play is None:
+        return []
+    pools = {str(p.spec.name): p.spec for p in board.play.pools}
+    named = [pools[n] for n in stuck.data.get("pools", "").split() if n in pools]
+    return [
+        f"set server {p.backend}/{plan.members[p.name]} state ready, said to {p.socket or p.tcp}"
+        + (f" on {p.via}" if p.via else "")
+        for p in named
+        if isinstance(p, HaproxyPool) and p.name in plan.members
+    ]
 
 
 def _figures(board: Board) -> Line:
