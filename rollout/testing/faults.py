@@ -15,6 +15,7 @@ Fault = Literal[
     "reboot",  # done, then the host restarts and its process is gone; the reply is lost
 ]
 WriteFault = Literal["refuse", "lose command", "lose reply"]
+Death = Literal["before", "after"]  # it took effect
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 WRITE_FAULTS: tuple[WriteFault, ...] = get_args(WriteFault)
 
@@ -67,6 +68,8 @@ class Script:
     writes: dict[int, WriteFault] = field(default_factory=dict)
     reloads: frozenset[int] = frozenset()  # the balancer reloads right after this write
     unreadable: frozenset[int] = frozenset()  # reads that fail
+    deaths: dict[int, Death] = field(default_factory=dict)  # writes around which their balancer dies for good
+    last_words: frozenset[int] = frozenset()  # reads at which their balancer dies for good
     incidents: tuple[Incident, ...] = ()
     told: int = 0
     written: int = 0

@@ -259,6 +259,8 @@ class SimulatedFleet:
 
     def _read(self, pool: PoolName, answer: Answer) -> None:
         number, self.script.read = self.script.read, self.script.read + 1
+        if number in self.script.last_words:
+            self._dies(pool)
         if number in self.script.unreadable or pool in self.silent:
             answer(BalancerError(f"pool {pool}: the socket does not answer"))
             return
@@ -266,6 +268,9 @@ class SimulatedFleet:
 
     def _write(self, pool: PoolName, wanted: Mapping[Member, Rotation], answer: Answer) -> None:
         number, self.script.written = self.script.written, self.script.written + 1
+        death = self.script.deaths.get(number)
+        if death == "before":
+            self._dies(pool)
         if pool in self.silent or pool in self.deaf:
             answer(BalancerError(f"pool {pool}: permission denied"))
             return
@@ -287,7 +292,15 @@ class SimulatedFleet:
         if number in self.script.reloads:
             balancer.reload()
             self.went_wrong("reload", pool)
+        if death == "after":
+            self._dies(pool)
+            error = BalancerError(f"pool {pool}: it closed before it answered")
         answer(error)
+
+    def _dies(self, pool: PoolName) -> None:
+        """Let a balancer die for good: it answers nobody any more."""
+        self.silent.add(pool)
+        self.went_wrong("silent", pool)
 
     def _shut(self, pool: PoolName, member: Member, limit: int, answer: Answer) -> None:
         if pool in self.silent or pool in self.deaf:

@@ -27,7 +27,8 @@ class Shape:
 
     hosts: int = 3
     pools: int = 1  # 0: workers, which no balancer knows
-    second: frozenset[int] | None = None  # hosts of the second pool; None: all
+    first: frozenset[int] | None = None  # hosts of the first pool; None: all
+    second: frozenset[int] | None = None  # and of the second
     serial: tuple[Share, ...] = SERIALS[0]
     floor: Share | None = None
     max_failures: int = 0
@@ -74,7 +75,7 @@ def random_shape(seed: int) -> Shape:
     )
     some = dice.random() < 0.7
     max_failures = dice.choice((0, 0, 0, 1, 2)) if hosts > 2 else 0
-    return Shape(
+    shape = Shape(
         hosts=hosts,
         pools=dice.choice((0, 1, 1, 1, 1, 2, 2)),
         second=frozenset(n for n in range(hosts) if n % 2 == 0) if dice.random() < 0.4 else None,
@@ -97,6 +98,9 @@ def random_shape(seed: int) -> Shape:
         session_s=dice.choice((0.0, 4.0)),
         on_deadline=dice.choice(("fail", "kill", "proceed")),
     )
+    if shape.pools == 2 and shape.second is not None and hosts > 2 and dice.random() < 0.5:
+        shape.first = frozenset(range(1, hosts, 2)) | _some(dice, hosts, 0.4)  # zones that overlap
+    return shape
 
 
 def _some(dice: random.Random, hosts: int, share: float) -> frozenset[int]:

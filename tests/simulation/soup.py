@@ -61,14 +61,10 @@ def drawn(seed: int) -> Trial:
     lives = dice.choice((0, 0, 0, 1, 1, 2))
     crashes = tuple(dice.randrange(1, 60 if not life else 12) for life in range(lives))
     signal = (dice.choice(SIGNALS), dice.random() * 15.0) if dice.random() < 0.15 else None
-    return Trial(
-        shape=shape,
-        script=script,
-        crashes=crashes,
-        signal=signal,
-        healed=dice.random() < 0.7,
-        pause_s=dice.choice((0.0, 0.05, 5.0, 60.0)),
-    )
+    healed, pause_s = dice.random() < 0.7, dice.choice((0.0, 0.05, 5.0, 60.0))
+    if shape.pools and dice.random() < 0.08:
+        script.deaths[dice.randrange(25)] = dice.choice(("before", "after"))
+    return Trial(shape=shape, script=script, crashes=crashes, signal=signal, healed=healed, pause_s=pause_s)
 
 
 def run(seed: int, rules: tuple[Rule, ...] = RULES) -> Ran:
@@ -114,6 +110,8 @@ def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) 
         verdict.clean(world, state)
     if trial.healed:
         verdict.excused(oracle, state)
+    if simple and (trial.script.deaths or trial.script.last_words):
+        verdict.not_half_out(world, state)
     if simple and state.end is not None and state.end.exit_code == 0 and trial.shape.good and not world.fleet.happened:
         verdict.repeated(world)
 

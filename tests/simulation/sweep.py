@@ -16,6 +16,7 @@ FLEETS = {
     "1 behind 1": Shape(hosts=1, allow_outage=True),
     "3 behind 1, a bad release": replace(THREE, build=Build(healthy=False), max_failures=0),
     "3 behind 2": replace(THREE, pools=2),
+    "4 in 2 zones": replace(THREE, hosts=4, pools=2, first=frozenset({0, 1, 2}), second=frozenset({1, 2, 3})),
     "3 workers": replace(THREE, pools=0, load=0),
     "2 behind 1, the first release": Shape(hosts=2, fresh=True, floor=None),
 }
@@ -58,6 +59,16 @@ def incidents(shape: Shape) -> Iterator[Trial]:
             yield Trial(shape=shape, script=Script(incidents=(incident,)))
 
 
+def deaths(shape: Shape) -> Iterator[Trial]:
+    """A balancer that dies for good before, in or after each call of it."""
+    ran = plain(shape)
+    for at in range(ran.written):
+        yield Trial(shape=shape, script=Script(deaths={at: "before"}))
+        yield Trial(shape=shape, script=Script(deaths={at: "after"}))
+    for at in range(ran.read):
+        yield Trial(shape=shape, script=Script(last_words=frozenset({at})))
+
+
 def pairs(shape: Shape) -> Iterator[Trial]:
     """A second death, at each prefix of what the second controller writes."""
     for first in range(1, plain(shape).events):
@@ -74,5 +85,5 @@ def both(shape: Shape) -> Iterator[Trial]:
                 yield Trial(shape=shape, script=Script(tells={at: fault}), crashes=(crash,), healed=False)
 
 
-CUTS = {"crashes": crashes, "messages": messages, "incidents": incidents}
+CUTS = {"crashes": crashes, "messages": messages, "incidents": incidents, "deaths": deaths}
 LONG_CUTS = {"pairs": pairs, "both": both}

@@ -117,7 +117,8 @@ def harmless(world: World, script: Script) -> bool:
     tells = [f for f in script.tells.values() if f != "reboot"]
     few = len(tells) == len(script.tells) and len(tells) + len(script.writes) + len(script.unreadable) <= 2
     ill = world.shape.sick or world.shape.drained or (world.shape.unchecked and script.reloads)
-    return few and not script.incidents and world.shape.good and not ill
+    alive = not script.deaths and not script.last_words
+    return few and alive and not script.incidents and world.shape.good and not ill
 
 
 def clean(world: World, state: State) -> None:
@@ -142,6 +143,24 @@ def excused(oracle: Oracle, state: State) -> None:
             pools = state.program(host).members
             near: set[str] = {host, *pools, *(h for p in pools for h in oracle.world.in_pool(p))}
             assert any(h.where in near for h in why), f"{host} is stranded for no reason: {now.reason}"
+
+
+def not_half_out(world: World, state: State) -> None:
+    """Where one balancer died, the others have all their hosts again; whom the dead one keeps is named."""
+    shape, script = world.shape, world.fleet.script
+    more = script.tells or script.writes or script.reloads or script.unreadable or script.incidents
+    if more or shape.drained or shape.revert == "none":
+        return
+    for pool in world.fleet.balancers:
+        if pool in world.fleet.silent:
+            continue
+        for member, seen in world.fleet.balancers[pool].read().members.items():
+            assert seen.admin is Rotation.READY, f"{member} is left in {seen.admin} of {pool}, which answers"
+    for pool in world.fleet.silent:
+        for member, seen in world.fleet.balancers[pool].read().members.items():
+            now = state.hosts[HostName(member)]
+            named = now.phase is At.STRANDED or "stranded" in (now.reason or "")
+            assert seen.admin is Rotation.READY or named, f"{member} is left in {seen.admin} of {pool} and not named"
 
 
 def refused(world: World, before: dict[Any, Any]) -> None:

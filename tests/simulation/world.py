@@ -88,10 +88,8 @@ class World:
 
     def in_pool(self, pool: PoolName) -> tuple[HostName, ...]:
         """The hosts that belong to a pool."""
-        second = self.shape.second
-        if pool != POOLS[1] or second is None:
-            return self.names
-        return tuple(h for n, h in enumerate(self.names) if n in second)
+        some = {POOLS[0]: self.shape.first, POOLS[1]: self.shape.second}.get(pool)
+        return self.names if some is None else tuple(h for n, h in enumerate(self.names) if n in some)
 
     def _prepare(self, number: int, host: HostName) -> None:
         simulated = self.fleet.hosts[host]
@@ -102,7 +100,7 @@ class World:
             simulated.provide(OLD, manifest(OLD))
         if number in self.shape.on_target and self.shape.good and not self.shape.fresh:
             simulated.provide(NEW, manifest(NEW))
-        if number in self.shape.drained and self.shape.balanced:
+        if number in self.shape.drained and host in self.fleet.members.get(POOLS[0], {}):
             self.fleet.balancers[POOLS[0]].operator(Member(host), Rotation.MAINT)
 
     def settle(self, seconds: float) -> None:
