@@ -47,6 +47,7 @@ class LabHost:
     folder: Path
     ssh_port: int
     app_port: int
+    zone: str = ""
 
     @property
     def root(self) -> Path:

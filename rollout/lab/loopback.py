@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -29,11 +28,10 @@ from rollout.lab.app import demo_releases
 from rollout.lab.haproxy import Balancer
 from rollout.lab.hosts import MARK, LabHost, make_key, user_name
 from rollout.lab.processes import Proc, descendants, end, freeze, marked, seen, send
-from rollout.lab.state import FILE, LabState, load, locked
+from rollout.lab.state import FILE, LabState, checked, load, locked
 
-MOST_HOSTS = 60
+MOST_HOSTS, MOST_ZONES = 60, 8
 SOCKET_PATH = 90  # bytes; a unix socket's path has 107, and HAProxy appends to it while it binds
-FOLDER = re.compile(r"[A-Za-z0-9_./+=:,@~-]+")  # what sshd, HAProxy and an INI inventory read alike
 
 INVENTORY = """\
 # Written by `rollout lab up`: real sshd processes on loopback, one for each host.
@@ -62,6 +60,7 @@ class Fleet:
         cls,
         folder: Path | str = ".lab",
         hosts: int | None = None,
+        zones: int | None = None,
         *,
         backends: Sequence[str] = ("shop",),
         check_ms: int = 300,
@@ -70,17 +69,20 @@ class Fleet:
     ) -> Fleet:
         """Bring a lab up, or start again what of it does not run; return when all of it answers.
 
-        ``hosts`` (None: 6, or as many as there are) and the balancer's options count for a new lab;
-        one that is there is refused when it has another number of hosts.
+        ``hosts`` (None: 6, or as many as there are), ``zones`` (None: none) and the balancer's options
+        count for a new lab; one that is there is refused when it has another number of hosts.
         """
-        path = _checked(folder)
+        path = checked(folder)
         needs.check()
         with locked(path), ports.choosing():
             state = load(path)
             if state is None:
-                state = _designed(path, 6 if hosts is None else hosts, backends, check_ms, rise, fall)
+                state = _designed(path, 6 if hosts is None else hosts, zones or 0, backends, check_ms, rise, fall)
             elif hosts is not None and hosts != len(state.hosts):
                 what = f"the lab in {path} has {len(state.hosts)} hosts, not {hosts}."
+                raise Refused(Reason(code="E_LAB_SIZE", what=what, instead="Type: rollout lab down"))
+            elif zones is not None and zones != len({h.zone for h in state.hosts} - {""}):
+                what = f"the lab in {path} has other zones."
                 raise Refused(Reason(code="E_LAB_SIZE", what=what, instead="Type: rollout lab down"))
             fleet = cls(path, state)
             fleet._ensured(new=load(path) is None)
@@ -89,7 +91,7 @@ class Fleet:
     @classmethod
     def load(cls, folder: Path | str = ".lab") -> Fleet | None:
         """Return the lab of a folder, as it is recorded; None when there is none."""
-        path = _checked(folder)
+        path = checked(folder)
         state = load(path)
         return None if state is None else cls(path, state)
 
@@ -273,19 +275,15 @@ class Fleet:
         return [listener, *(p for pid in sorted(sessions) if (p := seen(pid)))]
 
 
-def _checked(folder: Path | str) -> Path:
-    path = Path(os.path.realpath(folder))
-    if not FOLDER.fullmatch(str(path)):
-        what = f"{str(path)[:80]!r} cannot be a lab's folder."
-        instead = "Choose one whose path has letters, digits and _./+=:,@~- only: --dir DIR"
-        raise Refused(Reason(code="E_LAB_FOLDER", what=what, instead=instead))
-    return path
-
-
-def _designed(path: Path, hosts: int, backends: Sequence[str], check_ms: int, rise: int, fall: int) -> LabState:
+def _designed(
+    path: Path, hosts: int, zones: int, backends: Sequence[str], check_ms: int, rise: int, fall: int
+) -> LabState:
     """Return a new lab: who its hosts are and which ports they have. Nothing is started."""
     if not 1 <= hosts <= MOST_HOSTS:
         what = f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}."
+        raise Refused(Reason(code="E_LAB_SIZE", what=what))
+    if not 0 <= zones <= min(hosts, MOST_ZONES):
+        what = f"{hosts} hosts stand in up to {min(hosts, MOST_ZONES)} zones, not in {zones}."
         raise Refused(Reason(code="E_LAB_SIZE", what=what))
     if any(path.iterdir()):
         what = f"{path} holds something, and it is no lab."
@@ -298,7 +296,13 @@ def _designed(path: Path, hosts: int, backends: Sequence[str], check_ms: int, ri
     return LabState(
         mark=secrets.token_hex(8),
         hosts=tuple(
-            LabHost(name=f"lab{n + 1}", folder=path / f"lab{n + 1}", ssh_port=rest[n], app_port=rest[hosts + n])
+            LabHost(
+                name=f"lab{n + 1}",
+                folder=path / f"lab{n + 1}",
+                ssh_port=rest[n],
+                app_port=rest[hosts + n],
+                zone=chr(ord("a") + n % zones) if zones else "",
+            )
             for n in range(hosts)
         ),
         balancer=Balancer(
@@ -313,8 +317,14 @@ def _designed(path: Path, hosts: int, backends: Sequence[str], check_ms: int, ri
 
 
 def _inventory(fleet: Fleet) -> str:
-    lines = (f"{h.name} ansible_port={h.ssh_port} app_port={h.app_port} app_root={h.root}" for h in fleet.hosts)
+    lines = (
+        f"{h.name} ansible_port={h.ssh_port} app_port={h.app_port} app_root={h.root}{_zone(h)}" for h in fleet.hosts
+    )
     return INVENTORY.format(hosts="\n".join(lines), user=user_name(), folder=fleet.folder, socket=fleet.haproxy_socket)
+
+
+def _zone(host: LabHost) -> str:
+    return f" zone={host.zone}" if host.zone else ""
 
 
 def _end_all(state: LabState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from rollout.lab.processes import Proc
 
 FILE = "state.json"
 FORMAT = 1
+FOLDER = re.compile(r"[A-Za-z0-9_./+=:,@~-]+")  # what sshd, HAProxy and an INI inventory read alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,16 @@ def _state(said: dict[str, Any]) -> LabState:
         balancer=Balancer(**balancer),
         processes={role: Proc(**proc) for role, proc in said["processes"].items()},
     )
+
+
+def checked(folder: Path | str) -> Path:
+    """Return a lab's folder as an absolute path; Refused when sshd or HAProxy could not read it."""
+    path = Path(os.path.realpath(folder))
+    if not FOLDER.fullmatch(str(path)):
+        what = f"{str(path)[:80]!r} cannot be a lab's folder."
+        instead = "Choose one whose path has letters, digits and _./+=:,@~- only: --dir DIR"
+        raise Refused(Reason(code="E_LAB_FOLDER", what=what, instead=instead))
+    return path
 
 
 @contextmanager

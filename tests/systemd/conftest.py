@@ -8,22 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.fleet import Fleet, Machine
-from tests.systemd.image import image
 from tests.systemd.lab import SystemdLab, said
-from tests.systemd.podman import Podman
 
 
 @pytest.fixture(scope="session")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    podman = Podman()
-    fleet = None
-    try:
-        fleet = Fleet(tmp_path_factory.mktemp("systemd") / "fleet", podman, image(podman))
-        yield fleet
-    finally:
-        if fleet is not None:
-            fleet.close()
-        podman.close()
+    fleet = Fleet(tmp_path_factory.mktemp("systemd") / "fleet")
+    yield fleet
+    fleet.close()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_a_machine_that_restarts_comes_back_into_its_program(
     assert lab.apply("v1").returncode == 0
     prepare(lab)
     process, host = in_the_middle(lab, "v2", healthy_for="1500ms", deadline="30s")
-    lab.machine(host).reboot()
+    lab.fleet.reboot(host)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0, text
     assert lab.all_on("v2"), lab.truth()
