@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rollout.app.needs import unmet
 from rollout.app.outside import each
 from rollout.balancers.missing import explain_missing
 from rollout.engine.planner import plan, previous_of
@@ -43,6 +44,7 @@ class Preflight:
     outside: Outside
     store: Store
     allow_bad: bool = False
+    earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     say: Callable[[str], None] = lambda _: None
 
 
@@ -68,6 +70,9 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
 def planned(preflight: Preflight, epoch: int = 0) -> Plan:
     """Look at everything, and return the plan; raise Refused with every reason."""
     play = preflight.play
+    reasons = unmet(play, preflight.earlier, preflight.store)
+    if reasons:
+        raise Refused(*reasons)
     asks = play.resolve(dict.fromkeys(play.matched, preflight.release.id))
     preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}")
     seen = _observed(preflight, asks)

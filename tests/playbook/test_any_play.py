@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.playbook.load import Options, validate
+from rollout.playbook.load import Options, Report, validate
 from tests.playbook.fleet import fleet
 from tests.playbook.test_keys import good
 
@@ -41,7 +41,8 @@ def everything() -> dict[str, Any]:
     }
     play["health"] |= {"identity": "process", "healthy_for": "1s", "fall": 1}
     play["drain"] = {"deadline": "auto", "on_deadline": "fail"}
-    play["on_failure"] = {"revert": "none", "before_switch": "halt", "collect": "default"}
+    play["on_failure"] = {"revert": "none", "before_switch": "halt", "collect": "default", "also": []}
+    play |= {"needs": {"api": ">= 1, < 2"}, "when": "{{ v == 1 }}"}
     play["limits"] = {"step_timeout": "1m"}
     return play
 
@@ -63,11 +64,41 @@ def test_any_value_at_any_key_is_answered(changes: list[tuple[tuple[Any, ...], A
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "play.yml").write_text(yaml.safe_dump([play]))
         report = validate(Path(folder) / "play.yml", fleet(Path(folder)), Options(environ={}))
-    assert bool(report.plays) != bool(report.problems)
+    answered(report)
+
+
+def answered(report: Report) -> None:
+    """Plays (or none, because ``when`` says so), or else problems with places."""
+    assert not (report.plays and report.problems)
+    assert report.plays or report.left_out or report.problems
     for found in report.problems:
         assert found.code.startswith("E_")
-        assert found.line >= 1
+        assert found.line >= 1 or found.file == "--env"
         assert "Traceback" not in str(found)
+
+
+def two() -> list[dict[str, Any]]:
+    shared = {k: v for k, v in EVERYTHING.items() if k not in ("name", "app", "max_fail_percentage")}
+    over = {"serial": ["100%"], "health": {"interval": "2s"}, "vars": {"v": 1}}
+    first, second = {"app": "api", "hosts": "db"}, {"app": "shop", "on_failure": {"also": ["api"]}, "environments": {}}
+    second["environments"] = {"default": {"forks": 3}}
+    return [{"defaults": {**shared, "environments": {"default": over, "other": over}}}, first, second]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(paths(two())), ANY), min_size=1, max_size=3))
+def test_any_value_in_any_layer_is_answered(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    plays: Any = copy.deepcopy(two())
+    for path, value in changes:
+        at = plays
+        for step in path[:-1]:
+            at = at[step] if has(at, step) else {}
+        if has(at, path[-1]):
+            at[path[-1]] = value
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "play.yml").write_text(yaml.safe_dump(plays))
+        report = validate(Path(folder) / "play.yml", fleet(Path(folder)), Options(environ={}))
+    answered(report)
 
 
 def has(at: Any, step: Any) -> bool:

@@ -1,0 +1,71 @@
+"""``needs``: what other apps of this environment must be on before a play may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rollout.errors import Reason
+
+if TYPE_CHECKING:
+    from rollout.model.need import Need
+    from rollout.model.play import Play
+    from rollout.store.rows import StoredRollout
+    from rollout.store.store import Store
+
+LOOKED_AT = 200  # rollouts of one app, the newest first
+
+
+def unmet(play: Play, earlier: Mapping[str, str], store: Store) -> tuple[Reason, ...]:
+    """Return a reason for each need of the play that is not met.
+
+    ``earlier`` maps the apps of the plays before this one in the same rollout to the releases
+    that they bring: they will be there when this play begins. For all others the store's
+    history of this environment counts.
+    """
+    reasons = []
+    for need in play.needs:
+        there = {earlier[need.app]: "this rollout"} if need.app in earlier else _there(play, need, store)
+        reason = _unmet(play, need, there)
+        if reason is not None:
+            reasons.append(reason)
+    return tuple(reasons)
+
+
+def _there(play: Play, need: Need, store: Store) -> dict[str, str]:
+    """Return the releases that hosts of an app may be on, and which rollout says so.
+
+    The newest rollout that succeeded brought all its hosts to one release. What came after it
+    and was reverted left nothing; what was halted, is stranded or still runs left some hosts on
+    its own release: then all of these have to do.
+    """
+    found: dict[str, str] = {}
+    for one in store.rollouts(play.environment, need.app, LOOKED_AT):
+        if one.end == "reverted":
+            continue
+        found.setdefault(_release_in(one, need.app), f"rollout {one.id}, {one.end or 'unfinished'}")
+        if one.end == "succeeded":
+            break
+    return found
+
+
+def _release_in(one: StoredRollout, app: str) -> str:
+    """Return the release that a rollout brought to one of its apps."""
+    return dict(zip(one.app.split(","), one.release.split(","), strict=True))[app]
+
+
+def _unmet(play: Play, need: Need, there: Mapping[str, str]) -> Reason | None:
+    """Return why a need is not met, or None."""
+    wanted = f"{play.app} needs {need.app} {need.wanted}"
+    if not there:
+        what = f"{wanted}, and nothing is known of {need.app} in {play.environment}."
+        return Reason(code="E_NEEDS", what=what, instead=f"Roll {need.app} out first, with this --state and --env.")
+    for release, says in there.items():
+        met = need.met_by(release)
+        if met is None:
+            what = f"{wanted}, and {need.app} is on {release} ({says}), which cannot be compared with that."
+            return Reason(code="E_NEEDS", what=what, instead="Give its releases versions as ids, or need one by `==`.")
+        if not met:
+            what = f"{wanted}, and {need.app} is on {release} ({says})."
+            return Reason(code="E_NEEDS", what=what, instead=f"Roll {need.app} out first.")
+    return None
