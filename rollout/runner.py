@@ -27,7 +27,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Deregister, Switch, Withdraw
+from rollout.model.plan import JUDGES, Deregister, Restart, Switch, Withdraw
 from rollout.model.pool import Member
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk, Pace
@@ -129,7 +129,8 @@ class Runner:
         if not steps:
             return
         self.stream.record(steps)
-        condemned = self.state.halt is not None and self.state.halt.cause is Cause.RELEASE
+        halt = self.state.halt
+        condemned = halt is not None and halt.cause is Cause.RELEASE and self.state.play.purpose in JUDGES
         for step in steps:
             job = Job(desk=self.desk, step=step, condemned=condemned)
             name = f"{step.host}: {step.action.kind}"
@@ -211,7 +212,7 @@ def outside(state: State) -> tuple[HostName, ...]:
             continue
         left = now.way[now.way_at :] or way_back(state.program(host), now.begun)
         kinds = {type(action) for action in left}
-        if kinds & {Switch, Withdraw} and Deregister not in kinds:
+        if kinds & {Switch, Restart, Withdraw} and Deregister not in kinds:
             found.append(host)
     return tuple(found)
 

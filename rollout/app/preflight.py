@@ -18,7 +18,7 @@ from rollout.errors import BalancerError, Reason, Refused, StoreError
 from rollout.model.event import RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
-from rollout.model.plan import Plan
+from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play
 from rollout.model.pool import PoolName, PoolState, WorkersPool
 from rollout.model.release import Release, ReleaseId
@@ -45,6 +45,8 @@ class Preflight:
     store: Store
     allow_bad: bool = False
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
+    purpose: Purpose = "apply"
+    artifact_at_hand: bool = True
     say: Callable[[str], None] = lambda _: None
 
 
@@ -79,6 +81,8 @@ def planned(preflight: Preflight, epoch: int = 0) -> Plan:
     _remembered(preflight, seen)
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
+    if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
+        asks = {**asks, **play.resolve({h: s.current for h, s in seen.items() if s.current})}
     question = _question(preflight, asks, seen, pools, epoch)
     made = plan(question)
     return replace(made, digest=digest(made))
@@ -198,6 +202,10 @@ def _question(
         recorded=recorded,
         condemned=store.condemned(play.environment, play.app),
         allow_bad=preflight.allow_bad,
+        purpose=preflight.purpose,
+        artifact_at_hand=preflight.artifact_at_hand,
+        drained={HostName(d.host): str(d) for d in store.drained(play.environment, play.app)},
+        fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),
         epoch=epoch,
     )

@@ -37,7 +37,7 @@ class Request:
     confirm: Callable[[str], bool] | None = None
 
 
-def play_of(request: Request) -> Play:
+def play_of(request: Request, *, released: bool = True) -> Play:
     """Load the playbook and its inventory; raise InputError with everything that is wrong."""
     from rollout.inventory import load_inventory
     from rollout.playbook.load import load
@@ -54,6 +54,7 @@ def play_of(request: Request) -> Play:
         user=request.user,
         private_key=request.private_key,
         become=request.become,
+        released=released,
     )
     if len(plays) != 1:
         what = f"{len(plays)} plays are to be rolled out."

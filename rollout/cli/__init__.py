@@ -21,6 +21,11 @@ COMMANDS = {
     "show": ("rollout.cli.show:show", "One rollout's story, with the evidence."),
     "events": ("rollout.cli.events:events", "One rollout's journal, record by record."),
     "revert": ("rollout.cli.revert:revert", "Bring back what a rollout changed."),
+    "rollback": ("rollout.cli.rollback:rollback", "Go back to an earlier release, batch by batch."),
+    "converge": ("rollout.cli.converge:converge", "New, rebuilt and missed hosts to the fleet's release."),
+    "restart": ("rollout.cli.restart:restart", "Restart what runs, batch by batch."),
+    "drain": ("rollout.cli.drain:drain", "Take hosts out of rotation for maintenance."),
+    "register": ("rollout.cli.register:register", "Put drained hosts back, once they are healthy."),
     "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),
 }
 

@@ -11,7 +11,7 @@ from rollout.cli.reading import reading, say, say_json
 from rollout.report.text import between, duration, inert, moment, table
 from rollout.store.rows import StoredRollout
 
-HEAD = ("STARTED", "APP", "RELEASE", "ENVIRONMENT", "END", "EXIT", "TOOK", "BY", "ROLLOUT")
+HEAD = ("STARTED", "WHAT", "APP", "RELEASE", "ENVIRONMENT", "END", "EXIT", "TOOK", "BY", "ROLLOUT")
 
 
 @command("history")
@@ -43,5 +43,15 @@ def cells(rollout: StoredRollout) -> tuple[str, ...]:
     took = duration(between(rollout.started, rollout.finished)) if rollout.finished else "-"
     code = str(rollout.exit_code) if rollout.finished else "-"
     end = rollout.end or "UNFINISHED"
-    names = (rollout.app, rollout.release, rollout.environment, end, code, took, rollout.by or "-", rollout.id)
+    names = (
+        rollout.purpose,
+        rollout.app,
+        rollout.release,
+        rollout.environment,
+        end,
+        code,
+        took,
+        rollout.by or "-",
+        rollout.id,
+    )
     return (moment(rollout.started), *(inert(name, 60) for name in names))

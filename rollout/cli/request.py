@@ -23,10 +23,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def playbook_options(function: F) -> F:
     """Add what Ansible users type: the playbook, ``-i``, ``-l``, ``-e``, ``-u``, ``-b`` and ``--private-key``."""
+    function = narrowing_options(function)
+    function = click.option("-l", "--limit", default="", metavar="PATTERN", help="Narrow the play to these hosts.")(
+        function
+    )
+    return click.argument("playbook", type=click.Path(path_type=Path))(function)
+
+
+def narrowing_options(function: F) -> F:
+    """Add what names the inventory, the variables, and how hosts are reached."""
     options = (
-        click.argument("playbook", type=click.Path(path_type=Path)),
         click.option("-i", "--inventory", multiple=True, metavar="PATH", help="Inventory file, or `host1,host2,`."),
-        click.option("-l", "--limit", default="", metavar="PATTERN", help="Narrow the play to these hosts."),
         click.option("-e", "--extra-vars", multiple=True, metavar="K=V|JSON|@FILE", help="Variables over all others."),
         click.option("-f", "--forks", type=click.IntRange(1, 1000), default=None, help="Hosts staged at once."),
         click.option("-u", "--user", default=None, help="SSH user where nothing else names one."),

@@ -51,6 +51,10 @@ def _all(store: Store, output: str) -> int:
     else:
         say(table(HEAD, map(cells, newest.values())) if newest else ["No rollout is recorded yet."])
         say(_holder(store, r) for r in newest.values() if r.unfinished)
+        say(
+            f"{inert(d.host, 80)} of {inert(d.app, 60)} in {inert(d.environment, 60)}: {inert(str(d), 300)}"
+            for d in store.drained()
+        )
     return 0
 
 

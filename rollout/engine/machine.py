@@ -40,7 +40,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Action, Deregister, HostPlan, Keep, Plan, Register
+from rollout.model.plan import DEPLOYS, Action, Deregister, HostPlan, Keep, Plan, Register
 from rollout.model.verdict import COUNTED, Cause, Outcome
 
 HOST: Mapping[tuple[At, str], At] = {
@@ -162,7 +162,10 @@ def _started(state: State, event: RolloutStarted) -> State:
     play = event.plan.plays[0]
     batches = [(n, batch.hosts) for n, batch in enumerate(play.batches)]
     order = tuple(h for _, hosts in batches for h in hosts)
-    hosts = {h: HostState(phase=At.WAITING, batch=n) for n, members in batches for h in members}
+    staged = {h: play.hosts[h].staging > 0 for h in order}
+    hosts = {
+        h: HostState(phase=At.WAITING if staged[h] else At.READY, batch=n) for n, members in batches for h in members
+    }
     return replace(
         state,
         plan=event.plan,
@@ -170,7 +173,7 @@ def _started(state: State, event: RolloutStarted) -> State:
         order=order,
         place=immutables.Map({h: n for n, h in enumerate(order)}),
         unsettled=immutables.Map({n: len(members) for n, members in batches}),
-        unstaged=len(order),
+        unstaged=sum(staged.values()),
         failures=play.failures_at_start,
     )
 
@@ -188,7 +191,7 @@ def _batch_closed(state: State, _: BatchClosed) -> State:
 
 
 def _rolling_closed(state: State, _: RollingClosed) -> State:
-    return replace(state, next_up=0, unkept=state.done)
+    return replace(state, next_up=0, unkept=state.done if state.play.purpose in DEPLOYS else 0)
 
 
 def _step_started(state: State, event: StepStarted) -> State:

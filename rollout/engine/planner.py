@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollout.engine import batching
-from rollout.engine.question import Question, serves
+from rollout.engine import batching, operations
+from rollout.engine.operations import demanded, left_as_found
+from rollout.engine.question import Question, moved, serves
 from rollout.engine.refusals import refusals
 from rollout.errors import Refused
-from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import (
+    DEPLOYS,
     Action,
     Batch,
     Deregister,
@@ -29,7 +30,7 @@ from rollout.model.plan import (
     Withdraw,
 )
 from rollout.model.play import Ask
-from rollout.model.pool import Member, PoolName, Rotation, WorkersPool
+from rollout.model.pool import Member, PoolName
 from rollout.model.release import Release, ReleaseId, Site
 
 
@@ -37,7 +38,8 @@ def plan(question: Question) -> Plan:
     """Return the plan; raise Refused with every reason when there is one not to begin."""
     play = question.play
     chosen = frozenset(play.hosts)
-    hosts = {h: _host_plan(question, h, h in chosen) for h, seen in question.seen.items() if seen.reachable}
+    one = _host_plan if question.purpose in DEPLOYS else operations.host_plan
+    hosts = {h: one(question, h, h in chosen) for h, s in question.seen.items() if operations.workable(question, s)}
     pools = tuple(_pool_plan(question, hosts, spec.name) for spec in play.pools)
     reasons = refusals(question, hosts, pools)
     if reasons:
@@ -52,16 +54,18 @@ def plan(question: Question) -> Plan:
         pools=pools,
         width=width(pools, len(hosts)),
         forks=play.forks,
-        max_failures=play.max_failures.floor_of(len(play.hosts)),
+        max_failures=0 if question.purpose in ("drain", "register") else play.max_failures.floor_of(len(play.hosts)),
         max_fail_percentage_ppm=play.max_fail_percentage_ppm,
         off_target=tuple(h for h in play.hosts if h not in hosts),
         failures_at_start=sum(1 for h in play.hosts if h not in hosts),
         drain=play.drain,
         health=play.health,
-        on_failure=play.on_failure,
+        on_failure=operations.on_failure(question),
         step_timeout_s=play.step_timeout_s,
         progress_deadline_s=play.progress_deadline_s,
         collect=play.collect,
+        purpose=question.purpose,
+        limited=len(play.hosts) < len(play.matched),
     )
     return Plan(
         id=question.rollout,
@@ -120,27 +124,12 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         shared=ask.shared,
         service=ask.service,
         checks=ask.checks,
-        checks_back=ask.checks if there else _demanded(back, seen, previous) if back else (),
+        checks_back=ask.checks if there else demanded(back, seen, previous) if back else (),
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
         boot=seen.boot,
-        note=_note(question.asks[host], there, chosen, members),
+        note=_note(question.asks[host], there, chosen, members, question.drained.get(host, "")),
     )
-
-
-def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
-    """Return the pools that this run takes the host out of: what an operator drained stays drained (I7).
-
-    Where there is no balancer nobody can have drained it: it is always ours to take out.
-    """
-    seen = question.seen[host]
-    workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
-    found = {}
-    for pool, member in question.asks[host].members.items():
-        state = seen.members.get(pool)
-        if pool in workers or (state is not None and state.admin == Rotation.READY):
-            found[pool] = member
-    return found
 
 
 def _on_target(question: Question, host: HostName) -> bool:
@@ -188,20 +177,12 @@ def _switch_back(question: Question, previous: str) -> tuple[Action, ...]:
     )
 
 
-def _demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, ...]:
-    """Return the checks that the way back must pass: those that the running release passes now."""
-    if seen.current != previous or len(seen.checks) != len(back.checks):
-        return back.checks
-    return tuple(c for c, tried in zip(back.checks, seen.checks, strict=True) if tried.ok)
-
-
-def _note(ask: Ask, there: bool, chosen: bool, members: Mapping[PoolName, Member]) -> str:
+def _note(ask: Ask, there: bool, chosen: bool, members: Mapping[PoolName, Member], drained: str) -> str:
     if there:
-        return "already on the release"
+        return f"already on the release; {drained}" if drained else "already on the release"
     if not chosen:
         return "outside --limit"
-    left = sorted(set(ask.members) - set(members))
-    return f"left as found in {', '.join(left)}" if left else ""
+    return left_as_found(ask, members, drained)
 
 
 def _pool_plan(question: Question, hosts: Mapping[HostName, HostPlan], pool: PoolName) -> PoolPlan:

@@ -27,6 +27,7 @@ from rollout.model.event import (
     StepFinished,
 )
 from rollout.model.host import HostName
+from rollout.model.plan import JUDGES
 from rollout.model.share import MILLION
 from rollout.model.verdict import Cause
 
@@ -182,8 +183,13 @@ def halt_settled(state: State) -> Event | None:
     if state.phase is not Phase.HALTING or state.halt is None or state.in_flight or _midway(state):
         return None
     if state.halt.revert and heals(state):
-        return RevertStarted(hosts=in_scope(state), condemned=state.halt.cause is Cause.RELEASE)
+        return RevertStarted(hosts=in_scope(state), condemned=condemns(state, state.halt.cause))
     return _finished(state, "halted")
+
+
+def condemns(state: State, cause: Cause) -> bool:
+    """Whether the release is found bad: not by a restart, nor by one host on which a proven release fails."""
+    return cause is Cause.RELEASE and state.play.purpose in JUDGES
 
 
 def _midway(state: State) -> bool:
@@ -195,7 +201,7 @@ def in_scope(state: State) -> tuple[HostName, ...]:
     scope = state.play.on_failure.revert
     if state.halt is not None and state.halt.cause is Cause.PERSON:
         scope = "fleet"
-    if scope == "host":
+    if scope == "host" or state.play.purpose == "restart":  # no link was moved: who is done is as it was
         return ()
     done = [h for h in state.order if state.hosts[h].phase is At.DONE]
     if scope == "batch":
@@ -230,7 +236,8 @@ def _finished(state: State, end: End) -> RolloutFinished:
     by_person = state.halt is not None and state.halt.cause is Cause.PERSON
     if end != "succeeded" and not state.touched and not by_person:
         return RolloutFinished(end="halted", reason=reason, exit_code=6)
-    if end == "reverted" and not state.done and not left_failed(state):
+    still = state.done and state.play.purpose != "restart"
+    if end == "reverted" and not still and not left_failed(state):
         return RolloutFinished(end="reverted", reason=reason, exit_code=4)
     if end != "succeeded":
         return RolloutFinished(end="halted", reason=reason, exit_code=3)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
+from rollout.model.plan import Purpose
 from rollout.model.play import Ask, Play
-from rollout.model.pool import PoolName
+from rollout.model.pool import Member, PoolName, Rotation, WorkersPool
 from rollout.model.release import Release
 
 
@@ -34,8 +35,27 @@ class Question:
     allow_bad: bool = False
     in_service: Mapping[PoolName, frozenset[HostName]] = field(default_factory=dict)
     epoch: int = 0
+    purpose: Purpose = "apply"
+    drained: Mapping[HostName, str] = field(default_factory=dict)  # by hand, through us: by whom, when and why
+    artifact_at_hand: bool = True
+    fleet_release: str = ""  # the last one that a rollout brought to the whole fleet
 
 
 def serves(question: Question, host: HostName) -> bool:
     """Whether some pool counts the host as in service now."""
     return any(host in members for members in question.in_service.values())
+
+
+def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
+    """Return the pools that this run takes the host out of: what an operator drained stays drained (I7).
+
+    Where there is no balancer nobody can have drained it: it is always ours to take out.
+    """
+    seen = question.seen[host]
+    workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
+    found = {}
+    for pool, member in question.asks[host].members.items():
+        state = seen.members.get(pool)
+        if pool in workers or (state is not None and state.admin == Rotation.READY):
+            found[pool] = member
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from rollout.engine import operable
 from rollout.engine.batching import largest_floor
 from rollout.engine.question import Question, serves
 from rollout.errors import Reason
@@ -21,7 +22,8 @@ SPARE_INODES = 16
 
 def refusals(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> tuple[Reason, ...]:
     """Return every reason, in the order in which a person would mend them."""
-    return tuple(reason for rule in _RULES for reason in rule(question, hosts, pools))
+    rules = _OF_OPERATIONS.get(question.purpose, _RULES)
+    return tuple(reason for rule in rules for reason in rule(question, hosts, pools))
 
 
 def _named(code: str, what: str, instead: str, hosts: Iterable[str]) -> Iterator[Reason]:
@@ -269,3 +271,17 @@ _RULES: tuple[Rule, ...] = (
     floors,
     budgets,
 )
+
+_OF_OPERATIONS: Mapping[str, tuple[Rule, ...]] = {
+    "rollback": (*_RULES, operable.trees),
+    "converge": (*_RULES, operable.trees),
+    "restart": (
+        *(unreachable, twins, roots, identities, links, tools, sudo, units, members, checks, floors, budgets),
+        *(operable.services, operable.unknown),
+    ),
+    "drain": (members, operable.balancers, operable.stays),
+    "register": (
+        *(operable.deaf, twins, roots, identities, links, members, checks),
+        *(operable.balancers, operable.bare, operable.behind),
+    ),
+}

@@ -11,6 +11,10 @@ from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Release, ReleaseId, Service, Shared, Site
 
+Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register"]
+DEPLOYS: frozenset[str] = frozenset({"apply", "rollback", "converge"})  # what brings a release
+JUDGES: frozenset[str] = frozenset({"apply", "rollback"})  # what may find a release bad
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -52,6 +56,15 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Start the service of the release that is current anew; the link does not move."""
+
+    kind: Literal["restart"] = "restart"
+    release: ReleaseId
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
     """Identity of the running release, and health for ``healthy_for``."""
 
@@ -76,7 +89,7 @@ class Keep:
     release: ReleaseId
 
 
-Action = Stage | Discard | Deregister | Register | Switch | Verify | Withdraw | Keep
+Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +184,13 @@ class PlayPlan:
     step_timeout_s: float = 300.0
     progress_deadline_s: float = 900.0
     collect: bool = True
+    purpose: Purpose = "apply"
+    limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet
+
+    def release_of(self, host: HostName) -> ReleaseId:
+        """Return the release that a host is to run at the end: on a restart each keeps its own."""
+        named = [s.do.release for s in self.hosts[host].steps if isinstance(s.do, Switch | Restart | Verify)]
+        return named[0] if named else self.release.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollout.model.event import StepStarted
-from rollout.model.plan import Deregister, Discard, Keep, Register, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Deregister, Discard, Keep, Register, Restart, Stage, Switch, Verify, Withdraw
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
@@ -88,7 +88,7 @@ async def _deregister(job: Job) -> Outcome:
 
 async def _register(job: Job) -> Outcome:
     outcome = await job.mover.into()
-    if not outcome.passed or job.step.undo:
+    if not outcome.passed or job.step.undo or job.desk.play.purpose not in DEPLOYS:
         return outcome
     return _noted(await _mark(job, "verified"))
 
@@ -110,6 +110,20 @@ async def _switch(job: Job) -> Outcome:
     return outcome if outcome.passed else await _with_evidence(job, outcome)
 
 
+async def _restart(job: Job) -> Outcome:
+    """Start what is current anew. Once more is no harm: the host is out of rotation."""
+    action = job.step.action
+    assert isinstance(action, Restart)  # noqa: S101
+    if (still_in := await job.mover.seen_out()) is not None:
+        return still_in
+    service = job.desk.host(job.step.host).service
+    deed = op.Activate(
+        release=action.release, manifest=action.manifest, expect=action.release, service=service, again=True
+    )
+    outcome = _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+    return outcome if outcome.passed else await _with_evidence(job, outcome)
+
+
 async def _verify(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Verify)  # noqa: S101
@@ -127,16 +141,18 @@ async def _started_again(job: Job, wording: Wording, proof: Proof) -> Outcome:
     """Bring a host that restarted back into its program: the switch is an ensure-action."""
     release = proof.release
     manifest = _manifest(job, release)
+    if not manifest:
+        return await prove(job.desk, wording, proof)
     deed = op.Activate(release=release, manifest=manifest, expect=release, service=proof.service)
     outcome = _outcome(await ensure(wording, deed, job.desk.play.step_timeout_s))
     return await prove(job.desk, wording, proof) if outcome.passed else outcome
 
 
 def _manifest(job: Job, release: ReleaseId) -> str:
-    """Return the manifest that the plan names for a release of this host."""
+    """Return the manifest that the plan names for a release of this host, "" where it names none."""
     steps = job.desk.host(job.step.host).steps
-    named = [a for step in steps for a in (step.do, *step.undo) if isinstance(a, Switch)]
-    return next(a.manifest for a in named if a.release == release)
+    named = [a for step in steps for a in (step.do, *step.undo) if isinstance(a, Switch | Restart)]
+    return next((a.manifest for a in named if a.release == release), "")
 
 
 async def _with_evidence(job: Job, outcome: Outcome) -> Outcome:
@@ -187,6 +203,7 @@ _DO: Mapping[type[Any], Callable[[Job], Awaitable[Outcome]]] = {
     Stage: _stage,
     Deregister: _deregister,
     Switch: _switch,
+    Restart: _restart,
     Verify: _verify,
     Register: _register,
     Withdraw: _withdraw,

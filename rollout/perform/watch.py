@@ -60,7 +60,7 @@ class Watch:
     def take(self, message: object) -> None:
         """Note who is done, and who is not any more."""
         match message:
-            case Done(host=host):
+            case Done(host=host) if self.desk.play.purpose != "drain":  # who was drained is to serve nobody
                 self.failures[host] = 0
             case Gone(host=host):
                 self.failures.pop(host, None)
@@ -105,7 +105,7 @@ class Watch:
 
     async def ask(self, host: HostName) -> Seen:
         """Ask a host by the play's own checks."""
-        release = self.desk.play.release.id
+        release = self.desk.play.release_of(host)
         proof = proof_of(self.desk, host, release, way_back=False)
         return await look(Wording(desk=self.desk, host=host, step=0), proof)
 

@@ -50,13 +50,16 @@ _COMMON = lean(r"""
 # The switch is put on record just before the rename: a process that started after the record and shows the
 # new release cannot be older than the link.
 _ACTIVATE = lean(r"""
+    moment() {
+        now
+        soft .rollout/switched "$id $ticks $boot$nl" || refuse E_DISK "cannot write $root/.rollout/switched"
+    }
     swap() {
         [ -h ".rollout/next-$id" ] || ln -s "releases/$id" ".rollout/next-$id" 2>/dev/null ||
             refuse E_DISK "cannot make the link that is to become current"
         [ "$(readlink ".rollout/next-$id")" = "releases/$id" ] ||
             refuse E_TAMPERED "$root/.rollout/next-$id does not name release $id"
-        now
-        soft .rollout/switched "$id $ticks $boot$nl" || refuse E_DISK "cannot write $root/.rollout/switched"
+        moment
         mv -T ".rollout/next-$id" current || refuse E_DISK "cannot rename the prepared link to $root/current"
         flush . .rollout/switched .rollout
         cur=$id switched=1
@@ -72,7 +75,10 @@ _ACTIVATE = lean(r"""
         svc_ready
         switched=0 restarted=1
         [ -z "${idle-}" ] || restarted=0
-        if [ "$cur" != "$id" ]; then swap; else satisfied; fi
+        if [ "$cur" != "$id" ]; then swap
+        elif [ "$again" = 1 ]; then moment
+        else satisfied
+        fi
         f switched "$switched"
         f restarted "$restarted"
         f previous "$expect"
@@ -100,6 +106,7 @@ _WITHDRAW = lean(r"""
 def script(deed: Activate) -> str:
     """Return the script body of an Activate."""
     said = assign("id", deed.release) + assign("manifest", deed.manifest) + assign("expect", deed.expect)
+    said += assign("again", int(deed.again))
     said += _service(deed) + ledger.TEXT + _INTACT + _COMMON
     return said + _ACTIVATE
 

@@ -71,7 +71,9 @@ class Activate:
 
     ``expect``: the release that ``current`` must name now ("" for no link at all); it may also
     name ``release`` already. Where the link is right and the running process is of the release
-    nothing is restarted. Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous`` (= ``expect``).
+    nothing is restarted, unless ``again`` says so: then the link must be right already, and what runs afterwards
+    counts only when it started after that.
+    Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous`` (= ``expect``).
     Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SUDO, E_DISK.
     Failures: E_STOP (the link has moved, what ran before did not end), E_SERVICE (the service did not start).
     """
@@ -81,6 +83,7 @@ class Activate:
     manifest: str
     expect: ReleaseId | Literal[""]
     service: Service
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

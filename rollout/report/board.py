@@ -39,6 +39,7 @@ FORWARD = {
     "stage": ("staging", "staged"),
     "deregister": ("draining", "out"),
     "switch": ("switching", "switched"),
+    "restart": ("restarting", "restarted"),
     "verify": ("checking", "healthy"),
     "register": ("entering", "done"),
     "keep": ("done", "done"),

@@ -23,8 +23,9 @@ def capacity(play: PlayPlan, pool: PoolPlan) -> list[int]:
             if mine:
                 lost = sum(play.hosts[host].serving for host in mine)
                 gained = len(mine) - lost
-                curve += [serving - lost, serving + gained]
-                serving += gained
+                after = serving - lost if play.purpose == "drain" else serving + gained
+                curve += [serving - lost, after]
+                serving = after
     return curve
 
 

@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from rollout.errors import Reason
 from rollout.model.host import HostName
-from rollout.model.plan import HostPlan, Plan, PlayPlan, Step, Switch
+from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Step, Switch
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
 from rollout.report.words import doing
 
+TITLES = {
+    "apply": "",
+    "rollback": "ROLLBACK to the earlier release, ",
+    "converge": "converge, ",
+    "restart": "restart",
+    "drain": "drain",
+    "register": "register",
+}
 BATCHES = 12  # shown in full; of more, the first and the last
 
 
@@ -40,12 +48,16 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
     """Say what goes where, and within which limits."""
     todo = working(play)
     release = play.release
+    if play.purpose not in DEPLOYS:
+        limits = f"  failure   {_budget(play)}; {_scope(play)}"
+        what = f"{TITLES[play.purpose]} {play.app} in {plan.environment}, {count(len(todo), 'host')}"
+        return [f"{inert(play.name)}: {what} in {count(len(play.batches), 'batch', 'batches')}", limits]
     if not todo:
         return [f"{inert(play.name)}: nothing to do: every host is on {release.id} already, in {plan.environment}"]
     health, digest = play.health, release.artifact[:16]
     lines = [
-        f"{inert(play.name)}: {play.app} {release.id} to {plan.environment}, {count(len(todo), 'host')} in "
-        f"{count(len(play.batches), 'batch', 'batches')}",
+        f"{inert(play.name)}: {TITLES[play.purpose]}{play.app} {release.id} to {plan.environment}, "
+        f"{count(len(todo), 'host')} in {count(len(play.batches), 'batch', 'batches')}",
         f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}",
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
         f"  failure   {_budget(play)}; when the release is at fault, {_scope(play)}",

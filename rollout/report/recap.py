@@ -12,7 +12,7 @@ from statistics import median
 
 from rollout.model.event import Record
 from rollout.model.host import HostName
-from rollout.model.plan import Deregister, Register
+from rollout.model.plan import DEPLOYS, Deregister, Register
 from rollout.model.pool import HaproxyPool
 from rollout.model.verdict import Cause, Outcome
 from rollout.report.board import Board, Row, seen_all
@@ -23,6 +23,7 @@ STEPS = {
     "stage": "staging",
     "deregister": "leaving rotation",
     "switch": "the switch",
+    "restart": "the restart",
     "verify": "the health check",
     "register": "going back into rotation",
     "withdraw": "stopping it",
@@ -71,7 +72,7 @@ def _labelled(label: str, said: Iterable[tuple[str, str]]) -> list[Line]:
 
 def _headline(board: Board) -> Line:
     """Say the end, of what, how long it took, and the exit code in words."""
-    what = f"{board.app} {board.release} to {board.environment}"
+    what = subject(board)
     if board.end is None:
         words = f"UNFINISHED: {what}, {board.phase} for {duration(board.elapsed_s)} (rollout {board.rollout})"
         return Line(label="", text=words, mood="warn")
@@ -80,6 +81,23 @@ def _headline(board: Board) -> Line:
     mood = {"succeeded": "good", "reverted": "bad", "stranded": "bad"}.get(end, "warn")
     said = f"{word}: {what}, after {duration(board.elapsed_s)} (rollout {board.rollout}, exit {code}"
     return Line(label="", text=said + (f": {EXITS[code]})" if EXITS.get(code) and code else ")"), mood=mood)
+
+
+def subject(board: Board) -> str:
+    """Say what it was about."""
+    whole = f"{board.app} {board.release} to {board.environment}"
+    purpose = board.play.purpose if board.play else "apply"
+    if purpose in DEPLOYS:
+        return whole if purpose == "apply" else f"{purpose}, {whole}"
+    hosts = names(list(board.play.hosts) if board.play and purpose != "restart" else [], 4)
+    return f"{purpose} of {hosts or 'the hosts'} of {board.app} in {board.environment}"
+
+
+AFTERWARDS = {
+    "restart": "restarted, in rotation as before",
+    "drain": "out of rotation and without sessions, until registered again",
+    "register": "healthy, and back in rotation",
+}
 
 
 def _why(board: Board) -> list[tuple[str, str]]:
@@ -116,8 +134,9 @@ def telling_line(tail: Sequence[str]) -> str:
 
 def _now(board: Board) -> list[tuple[str, str]]:
     """Say what each host is on, and what is out of rotation, by name."""
+    purpose = board.play.purpose if board.play else "apply"
     groups = [
-        (board.in_state("done"), f"on {board.release}, in rotation", "good"),
+        (board.in_state("done"), AFTERWARDS.get(purpose, f"on {board.release}, in rotation"), "good"),
         *_reverted(board),
         (_between(board), "half-way", "warn"),
         (_failed_hosts(board), "failed and not brought back", "bad"),
@@ -135,7 +154,8 @@ def _now(board: Board) -> list[tuple[str, str]]:
 
 def _out(board: Board) -> list[tuple[str, str]]:
     """Name the hosts that are out of rotation by our doing, and those that may be."""
-    out = [host for host, row in board.ordered() if row.out]
+    meant = board.play is not None and board.play.purpose == "drain"
+    out = [host for host, row in board.ordered() if row.out and not (meant and row.state == "done")]
     doubt = [host for host in out if isinstance(board.rows[host].doing, Deregister | Register)]
     sure = [host for host in out if host not in doubt]
     return [
@@ -200,13 +220,17 @@ def _next(board: Board) -> list[str]:
             f"look at {names(stranded)} by hand; the evidence: {show}",
             "when it is mended, apply again: hosts that are right already are left alone",
         ]
+    if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
+        book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
+        return [f"when the work is done: rollout register {' '.join(map(str, board.play.hosts))}{book}"]
     if board.end.end == "succeeded":
         return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
     if board.end.exit_code == 7:
         return [f"{show} names the other rollout; find its state (--state PATH), and go on from there"]
     if board.condemned:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
-    return [f"{show} has the evidence; mend the cause and apply again: what is right already is left alone"]
+    again = "apply again" if board.play and board.play.purpose == "apply" else "type the same again"
+    return [f"{show} has the evidence; mend the cause and {again}: what is right already is left alone"]
 
 
 def _balancers_fault(stuck: Outcome | None) -> bool:

@@ -22,7 +22,7 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import Action, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import Action, Restart, Stage, Switch, Verify, Withdraw
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.text import between, count, duration, inert, names, size
@@ -59,6 +59,8 @@ def doing(action: Action) -> str:
             return "checking the staged release"
         case Switch(release=release, expect=expect):
             return f"switching to {inert(release)}" + (f" from {inert(expect)}" if expect else "")
+        case Restart(release=release):
+            return f"restarting {inert(release)}"
         case Verify(release=release):
             return f"checking the health of {inert(release)}"
         case Withdraw(release=release):
@@ -77,6 +79,8 @@ def did(action: Action) -> str:
     match action:
         case Switch(release=release):
             return f"on {inert(release)}"
+        case Restart(release=release):
+            return f"{inert(release)} is restarted"
         case Verify(release=release):
             return f"{inert(release)} is healthy"
         case Withdraw(release=release):
@@ -161,10 +165,11 @@ def _began(event: RolloutStarted) -> str:
     """Say what begins, and who began it."""
     play, by = event.plan.plays[0], event.provenance
     hosts = sum(len(batch.hosts) for batch in play.batches)
+    kind = "" if play.purpose == "apply" else f"{play.purpose}, "
     who = f", by {inert(by.user, 80)}" if by.user else ""
     why = f": {inert(by.message, 200)}" if by.message else ""
     return (
-        f"rollout {event.plan.id}: {play.app} {play.release.id} to {event.plan.environment}, "
+        f"rollout {event.plan.id}: {kind}{play.app} {play.release.id} to {event.plan.environment}, "
         f"{count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}{who}{why}"
     )
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from rollout.errors import StoreError
 from rollout.store import schema
@@ -47,9 +48,13 @@ class Database:
         self._writer = self.engine.execution_options(rollout_begin="IMMEDIATE")
         with self.reading() as connection:
             empty = _is_empty(connection, path)
+            old = not empty and _version(connection) < schema.VERSION
         if empty:
             with self.writing() as connection:
                 _lay(connection, path)
+        elif old:
+            with self.writing() as connection:
+                _grow(connection)
 
     def _must_exist(self) -> None:
         """Refuse to read what is not there, rather than make it."""
@@ -119,13 +124,32 @@ def _is_empty(connection: Connection, path: Path) -> bool:
         return True
     if schema.rollout_schema.name not in names:
         raise StoreError(f"E_NOT_OURS: {path} is the database of another program. Name another file with --state PATH.")
-    version = connection.execute(select(schema.rollout_schema.c.version)).scalar_one()
+    version = _version(connection)
     if version > schema.VERSION:
         raise StoreError(
             f"E_STATE_NEWER: {path} was written by a newer rollout (schema {version}; this one knows up to "
             f"{schema.VERSION}). Nothing was read. Use that newer version."
         )
     return False
+
+
+def _version(connection: Connection) -> int:
+    """Return the version of the tables that are there."""
+    return int(connection.execute(select(schema.rollout_schema.c.version)).scalar_one())
+
+
+def _grow(connection: Connection) -> None:
+    """Add the tables and columns that came later; what is there stays as it is, and so older rows read as before."""
+    if _version(connection) >= schema.VERSION:
+        return  # another process did since we looked
+    schema.metadata.create_all(connection)
+    for name, table in schema.metadata.tables.items():
+        there = {column["name"] for column in inspect(connection).get_columns(name)}
+        for column in table.columns:
+            if column.name not in there:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {made}")
+    connection.execute(update(schema.rollout_schema).values(version=schema.VERSION))
 
 
 def _lay(connection: Connection, path: Path) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
-from rollout.model.plan import PlayPlan
+from rollout.model.plan import DEPLOYS, PlayPlan
+from rollout.store.drains import moved
 from rollout.store.schema import leases, releases, rollouts
 
 _HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
@@ -25,6 +26,7 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
                 _judged(connection, record.rollout, "bad")
             case RolloutFinished():
                 _ended(connection, record, record.event)
+                moved(connection, chain)
     last = chain[-1]
     connection.execute(_HEAD, {"mine": last.rollout, "newest": last.hash})
 
@@ -42,10 +44,13 @@ def _began(connection: Connection, record: Record, event: RolloutStarted) -> Non
             started=record.at,
             by=_who(event.provenance),
             message=event.provenance.message,
+            purpose=plan.plays[0].purpose,
+            limited=int(any(play.limited for play in plan.plays)),
         )
     )
     for play in plan.plays:
-        _released(connection, record, plan.environment, play)
+        if play.purpose in DEPLOYS:
+            _released(connection, record, plan.environment, play)
 
 
 def _who(provenance: Provenance) -> str:
@@ -79,6 +84,8 @@ def _released(connection: Connection, record: Record, environment: str, play: Pl
 def _judged(connection: Connection, rollout: str, verdict: str) -> None:
     """Write the verdict of the releases that this rollout brought, whoever brought them first."""
     found = connection.execute(select(rollouts).where(rollouts.c.id == rollout)).one()
+    if found.purpose not in DEPLOYS:
+        return
     for app, release in zip(found.app.split(","), found.release.split(","), strict=True):
         mine = (releases.c.environment == found.environment, releases.c.app == app, releases.c.id == release)
         connection.execute(update(releases).where(*mine).values(verdict=verdict))

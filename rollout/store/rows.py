@@ -26,6 +26,8 @@ class StoredRollout:
     by: str
     message: str
     head: str
+    purpose: str = "apply"
+    limited: int = 0  # 1: --limit left hosts of the play out
 
     @property
     def unfinished(self) -> bool:
@@ -45,6 +47,24 @@ class StoredRelease:
     verdict: str
     rollout: str
     at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDrain:
+    """One host that a person took out of rotation: who, when, why, and by which rollout."""
+
+    environment: str
+    app: str
+    host: str
+    by: str
+    at: str
+    message: str
+    rollout: str
+
+    def __str__(self) -> str:
+        """Return it as plans and status say it."""
+        why = f": {self.message}" if self.message else ""
+        return f"drained by {self.by or 'somebody'} on {self.at[:10]}{why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData()
 
@@ -23,6 +23,8 @@ rollouts = Table(
     *map(_text, ("environment", "app", "release", "plan_digest", "started", "finished", "end", "reason")),
     Column("exit_code", Integer, nullable=False, server_default="-1"),
     *map(_text, ("by", "message", "head")),
+    Column("purpose", Text, nullable=False, server_default="apply"),
+    Column("limited", Integer, nullable=False, server_default="0"),
     Index("rollouts_by_app", "environment", "app", "started"),
 )
 
@@ -52,4 +54,11 @@ releases = Table(
     *(_text(name, key=True) for name in ("environment", "app", "id")),
     *map(_text, ("artifact", "manifest", "verdict", "rollout", "at")),
     Index("releases_by_artifact", "environment", "app", "artifact"),
+)
+
+drains = Table(
+    "drains",
+    metadata,
+    *(_text(name, key=True) for name in ("environment", "app", "host")),
+    *map(_text, ("by", "at", "message", "rollout")),
 )

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
+from rollout.model.plan import DEPLOYS
 from rollout.store import leasing
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import path_of
-from rollout.store.rows import Lease, StoredRelease, StoredRollout
-from rollout.store.schema import leases, releases, rollouts
+from rollout.store.rows import Lease, StoredDrain, StoredRelease, StoredRollout
+from rollout.store.schema import drains, leases, releases, rollouts
 
 
 def utc_now() -> str:
@@ -106,6 +107,38 @@ class Store:
             found = _rollouts(connection, rollouts.c.environment == environment, rollouts.c.finished == "")
         return next((r for r in found if app in r.app.split(",")), None)
 
+    # --- what people did by hand
+
+    def drained(self, environment: str | None = None, app: str | None = None) -> tuple[StoredDrain, ...]:
+        """Return the hosts that a person drained through us and did not register since."""
+        wanted = [] if environment is None else [drains.c.environment == environment]
+        wanted += [] if app is None else [drains.c.app == app]
+        with self.database.reading() as connection:
+            rows = connection.execute(select(drains).where(*wanted).order_by(drains.c.at, drains.c.host))
+            return tuple(StoredDrain(**row._mapping) for row in rows)
+
+    def standing(self, environment: str, app: str) -> tuple[str, ...]:
+        """Return the releases that the whole fleet was on, the newest last; going back takes the later ones away.
+
+        A newest rollout that ended half-way left the fleet on no one release, and adds none.
+        """
+        found: list[str] = []
+        for rollout in reversed(self.rollouts(environment, app, 1_000_000)):
+            if rollout.end != "succeeded" or rollout.limited or rollout.purpose not in DEPLOYS:
+                continue
+            release = _release_of(rollout, app)
+            if rollout.purpose == "rollback" and release in found:
+                del found[found.index(release) + 1 :]
+            else:
+                found = [r for r in found if r != release] + [release]
+        return tuple(found)
+
+    def mixed(self, environment: str, app: str) -> bool:
+        """Whether the newest rollout that touched the fleet left some of it on its release, and some not."""
+        touched = (r for r in self.rollouts(environment, app, 1_000_000) if r.purpose in DEPLOYS and r.exit_code != 6)
+        newest = next((r for r in touched if r.end), None)
+        return newest is not None and newest.end in ("halted", "stranded")
+
     # --- releases
 
     def release_named(self, environment: str, app: str, release: str) -> StoredRelease | None:
@@ -131,6 +164,11 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(select(releases).where(*mine).order_by(releases.c.at, releases.c.id))
             return tuple(StoredRelease(**row._mapping) for row in rows)
+
+
+def _release_of(rollout: StoredRollout, app: str) -> str:
+    """Return the release that a rollout brought of one of its apps."""
+    return dict(zip(rollout.app.split(","), rollout.release.split(","), strict=True))[app]
 
 
 def _rollouts(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StoredRollout, ...]:

@@ -199,9 +199,9 @@ class SimulatedHost:
         if do.release in self.tampered:
             return _refused("E_TAMPERED")
         switched = self.current != do.release
-        if switched:
+        if switched or do.again:
             self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
-        satisfied = not switched and self.alive and self.running == do.release
+        satisfied = not switched and not do.again and self.alive and self.running == do.release
         restarted = not satisfied and not isinstance(do.service, NoService)
         self.switches += switched + restarted
         fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": do.expect}

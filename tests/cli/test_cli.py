@@ -134,8 +134,18 @@ def test_nothing_recorded_yet_is_no_failure(capsys: pytest.CaptureFixture[str], 
 def test_history_is_a_table_with_the_newest_first(state: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "--state", state]) == 0
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["STARTED", "APP", "RELEASE", "ENVIRONMENT", "END", "EXIT", "TOOK", "BY", "ROLLOUT"]
-    assert first.split()[2:] == ["shop", "2.0.0", "default", "reverted", "4", "0.0s", "alice@bastion", "20261123-ab"]
+    assert head.split() == ["STARTED", "WHAT", "APP", "RELEASE", "ENVIRONMENT", "END", "EXIT", "TOOK", "BY", "ROLLOUT"]
+    assert first.split()[2:] == [
+        "apply",
+        "shop",
+        "2.0.0",
+        "default",
+        "reverted",
+        "4",
+        "0.0s",
+        "alice@bastion",
+        "20261123-ab",
+    ]
     assert second.endswith("20261123-aa")
     assert main(["history", "--state", state, "--app", "other"]) == 0
     assert capsys.readouterr().out == "No rollout matches.\n"

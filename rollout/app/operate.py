@@ -1,0 +1,168 @@
+"""Rollback, converge, restart, drain and register: the same rollout, with another question to the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rollout.app.apply import Run, Showing, connections_of, holder, new_id, perform
+from rollout.app.outside import opened
+from rollout.app.preflight import Preflight, planned
+from rollout.app.provenance import provenance
+from rollout.app.request import Request, package_of, play_of, store_of
+from rollout.balancers.via import Fence
+from rollout.errors import InputError, Problem, Reason, Refused
+from rollout.model.event import RolloutStarted
+from rollout.model.plan import DEPLOYS, Plan, Purpose
+from rollout.model.release import Release, ReleaseId
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
+    from rollout.model.play import Play
+    from rollout.store.store import Store
+
+UNRECORDED = Release(id=ReleaseId("none"), artifact="", manifest="")  # where no rollout ever brought one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be done. ``to``: the release of a rollback, "" for the one before; ``hosts``: who is drained."""
+
+    purpose: Purpose
+    to: str = ""
+    hosts: Sequence[str] = ()
+    check: bool = False  # only show the plan
+
+
+def operate(request: Request, showing: Showing, work: Work) -> int:
+    """Do it; return the exit code of playbook.md."""
+    play = _narrowed(play_of(request, released=False), work.hosts)
+    for warning in play.warnings:
+        showing.say(f"warning: {warning}")
+    store = store_of(request, writing=not work.check)
+    rollout = new_id()
+    try:
+        epoch = 0 if work.check else store.take(play.environment, play.app, rollout, holder())
+        release = chosen(store, play, work)
+        with at_hand(play, release, work) as package:
+            fence = Fence(environment=play.environment, app=play.app, rollout=rollout, number=epoch)
+            with opened(connections_of(play, release), play.pools, package, fence) as outside:
+                preflight = Preflight(
+                    play=play,
+                    release=release,
+                    rollout=rollout,
+                    outside=outside,
+                    store=store,
+                    allow_bad=request.allow_bad,
+                    purpose=work.purpose,
+                    artifact_at_hand=package is not None,
+                    say=showing.say,
+                )
+                made = planned(preflight, epoch)
+                showing.plan(made)
+                if work.check:
+                    return 0
+                if not _something(made, store):
+                    showing.say(f"nothing to do: {NONE[work.purpose].format(release=release.id)}")
+                    return 0
+                if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
+                    showing.say("nothing was changed")
+                    return 3
+                who = provenance(request.playbook, request.argv, request.message)
+                run = Run(store=store, rollout=rollout, outside=outside, showing=showing)
+                return perform(run, RolloutStarted(plan=made, provenance=who))
+    finally:
+        store.release(rollout)
+        store.close()
+
+
+NONE = {
+    "rollback": "every host is on {release} already",
+    "converge": "every host is on {release} already, and in rotation as it was found",
+    "restart": "there is no release on any of these hosts",
+    "drain": "they are drained already",
+    "register": "they are in rotation already",
+}
+
+
+def _narrowed(play: Play, names: Sequence[str]) -> Play:
+    """Return the play of these hosts alone; the floor still counts all of them."""
+    if not names:
+        return play
+    strange = [n for n in names if n not in play.matched]
+    if strange:
+        hosts = ", ".join(play.matched[:8]) + (", …" if len(play.matched) > 8 else "")
+        what = f"{', '.join(strange)}: no such host in the play {play.name}."
+        raise InputError(Problem(file="HOST", code="E_HOST", what=what, instead=f"Its hosts are: {hosts}"))
+    return replace(play, hosts=tuple(h for h in play.matched if h in set(names)))
+
+
+def _something(made: Plan, store: Store) -> bool:
+    """Whether there is anything to do, or to remember: who was put out by other means is remembered as drained."""
+    play = made.plays[0]
+    if any(p.steps for p in play.hosts.values()):
+        return True
+    known = {d.host for d in store.drained(made.environment, play.app)}
+    return (play.purpose == "drain" and not set(play.hosts) <= known) or (
+        play.purpose == "register" and bool(set(play.hosts) & known)
+    )
+
+
+def chosen(store: Store, play: Play, work: Work) -> Release:
+    """Return the release that it is about, as the store has it on record."""
+    names = store.standing(play.environment, play.app)
+    if work.purpose not in DEPLOYS:
+        return recorded(store, play, names[-1]) if names else UNRECORDED
+    if work.purpose == "converge":
+        if not names:
+            raise _refused(
+                "E_NO_RELEASE", f"no rollout of {play.app} in {play.environment} has succeeded yet.", "apply"
+            )
+        return recorded(store, play, names[-1])
+    return recorded(store, play, work.to or _before(store, play, names))
+
+
+def _before(store: Store, play: Play, names: Sequence[str]) -> str:
+    """Return the release before the fleet's; where a rollout stopped half-way that is the one it came from."""
+    bad = store.condemned(play.environment, play.app)
+    earlier = names if store.mixed(play.environment, play.app) else names[:-1]
+    good = [n for n in earlier if n not in bad]
+    if not good:
+        what = f"there is no earlier release of {play.app} in {play.environment} to go back to."
+        raise _refused("E_NO_EARLIER", what, "Name one with --to RELEASE, or apply a release.")
+    return good[-1]
+
+
+def recorded(store: Store, play: Play, name: str) -> Release:
+    """Return a release as the rollout that first brought it had it; refuse what is not on record."""
+    row = store.release_named(play.environment, play.app, name)
+    if row is None:
+        known = ", ".join(store.standing(play.environment, play.app)[-8:]) or "none"
+        what = f"no release {name[:80]!r} of {play.app} in {play.environment} is on record."
+        raise _refused("E_UNKNOWN_RELEASE", what, f"The fleet has been on: {known}.")
+    for record in store.journal(row.rollout).read()[:1]:
+        if isinstance(record.event, RolloutStarted):
+            for one in record.event.plan.plays:
+                if one.app == play.app and one.release.id == name:
+                    return one.release
+    return Release(id=ReleaseId(name), artifact=row.artifact, manifest=row.manifest)
+
+
+def _refused(code: str, what: str, instead: str) -> Refused:
+    return Refused(Reason(code=code, what=what, instead=instead))
+
+
+@contextmanager
+def at_hand(play: Play, release: Release, work: Work) -> Iterator[Package | None]:
+    """Give the artifact, where the playbook names one of the very content that is on record."""
+    if work.purpose not in DEPLOYS or not play.artifact.path:
+        yield None
+        return
+    package = package_of(play)
+    try:
+        same = (package.sha256, package.manifest_sha256) == (release.artifact, release.manifest)
+        yield package if same else None
+    finally:
+        package.close()

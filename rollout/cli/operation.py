@@ -1,0 +1,53 @@
+"""What the commands beside apply share: rollback, converge, restart, drain and register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rollout.cli.request import confirm, narrowing_options, on_terminal, request_of, showing
+
+if TYPE_CHECKING:
+    from rollout.model.plan import Purpose
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def operation_options(function: F) -> F:
+    """Add ``-m``, ``-y`` and ``-C``."""
+    options = (
+        click.option("-m", "--message", default="", help="Why; goes into the journal."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("-C", "--check", is_flag=True, help="Only show the plan."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def host_options(function: F) -> F:
+    """Add the hosts, ``-p PLAYBOOK`` and what the commands with a playbook have, but for ``--limit``."""
+    function = narrowing_options(function)
+    function = click.option(
+        "-p",
+        "--playbook",
+        required=True,
+        type=click.Path(path_type=Path),
+        envvar="ROLLOUT_PLAYBOOK",
+        help="The playbook whose play they are of (or ROLLOUT_PLAYBOOK).",
+    )(function)
+    return click.argument("hosts", nargs=-1, required=True, metavar="HOST...")(function)
+
+
+def operated(purpose: Purpose, options: dict[str, Any], *, to: str = "", hosts: tuple[str, ...] = ()) -> int:
+    """Run one of them, as its options say."""
+    from rollout.app.operate import Work, operate
+
+    output, check = options.pop("output"), options.pop("check")
+    more = {name: options.pop(name) for name in ("message", "yes", "allow_bad") if name in options}
+    ask = confirm if on_terminal() and output in ("auto", "plain") else None
+    request = request_of({"limit": "", **options}, output=output, confirm=ask, **more)
+    return operate(request, showing(output), Work(purpose=purpose, to=to, hosts=hosts, check=check))

@@ -1,0 +1,112 @@
+"""The programs of what is no deploy: restart, drain and register (docs/adr says why they are what they are).
+
+A restart moves no link, so there is nothing to go back to: its way back is to start once more, prove
+and register. A drain ends where other programs have only begun; a register begins with the proof, as
+something that is done while nobody can be hurt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rollout.engine.question import Question, moved, serves
+from rollout.model.check import CheckSpec
+from rollout.model.host import HostName
+from rollout.model.observation import Observation
+from rollout.model.plan import Deregister, HostPlan, OnFailure, Register, Restart, Step, Verify
+from rollout.model.play import Ask
+from rollout.model.pool import Member, PoolName, Rotation
+from rollout.model.release import ReleaseId
+
+
+def workable(question: Question, seen: Observation) -> bool:
+    """Whether something can be done for a host: a drain is said to the balancers alone."""
+    return seen.reachable or question.purpose == "drain"
+
+
+def on_failure(question: Question) -> OnFailure:
+    """Return what a failure starts: a drain that fails takes all of its hosts back, a restart only the one."""
+    play = question.play
+    if question.purpose == "drain":
+        return OnFailure(revert="fleet", before_switch="revert")
+    if question.purpose in ("restart", "register"):
+        return replace(play.on_failure, revert="none" if play.on_failure.revert == "none" else "host", also=())
+    return play.on_failure
+
+
+def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
+    """Return the program of one host."""
+    ask, seen = question.asks[host], question.seen[host]
+    drained = question.drained.get(host, "")
+    members = ask.members if question.purpose == "register" else moved(question, host)
+    steps, staging, note = _PROGRAMS[question.purpose](question, host, members) if chosen else ((), 0, "")
+    return HostPlan(
+        host=host,
+        connection=ask.connection,
+        root=ask.root,
+        steps=steps,
+        staging=staging,
+        previous=seen.current,
+        members=members,
+        shared=ask.shared,
+        service=ask.service,
+        checks=ask.checks,
+        checks_back=demanded(ask, seen, seen.current),
+        identity_back=seen.identity_proof,
+        serving=serves(question, host),
+        boot=seen.boot,
+        note=(note or left_as_found(ask, members, drained)) if chosen else "outside --limit",
+    )
+
+
+Program = tuple[tuple[Step, ...], int, str]
+
+
+def _restart(question: Question, host: HostName, members: Mapping[PoolName, Member]) -> Program:
+    seen, timeout_s = question.seen[host], question.play.step_timeout_s
+    if not seen.current:
+        return (), 0, "no release is there"
+    release = ReleaseId(seen.current)
+    again = Restart(release=release, manifest=question.recorded.get(release, ""))
+    steps = [
+        Step(do=again, undo=(again, Verify(release=release, way_back=True)), timeout_s=timeout_s),
+        Step(do=Verify(release=release), timeout_s=question.play.health.deadline_s),
+    ]
+    if members:
+        leave = Step(do=Deregister(), undo=(Register(),), timeout_s=timeout_s)
+        steps = [leave, *steps, Step(do=Register(), undo=(Deregister(),), timeout_s=timeout_s)]
+    return tuple(steps), 0, ""
+
+
+def _drain(question: Question, host: HostName, members: Mapping[PoolName, Member]) -> Program:
+    if not members:
+        return (), 0, question.drained.get(host, "") or "out of rotation already"
+    return (Step(do=Deregister(), undo=(Register(),), timeout_s=question.play.step_timeout_s),), 0, ""
+
+
+def _register(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:
+    seen, play = question.seen[host], question.play
+    inside = all(s is not None and s.admin == Rotation.READY for s in seen.members.values())
+    if inside and serves(question, host):
+        return (), 0, "in rotation already"
+    verify = Step(do=Verify(release=ReleaseId(seen.current)), timeout_s=play.health.deadline_s)
+    return (verify, Step(do=Register(), undo=(Deregister(),), timeout_s=play.step_timeout_s)), 1, ""
+
+
+_PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register}
+
+
+def demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, ...]:
+    """Return the checks that the way back must pass: those that the running release passes now."""
+    if seen.current != previous or len(seen.checks) != len(back.checks):
+        return back.checks
+    return tuple(c for c, tried in zip(back.checks, seen.checks, strict=True) if tried.ok)
+
+
+def left_as_found(ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:
+    """Say in which pools a host stays as it is, and who drained it."""
+    left = sorted(set(ask.members) - set(members))
+    if not left:
+        return f"in rotation, though {drained}" if drained else ""
+    return f"left as found in {', '.join(left)}" + (f": {drained}" if drained else "")
