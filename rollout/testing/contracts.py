@@ -8,7 +8,7 @@ Times and process ids are theirs, and so are summaries and tails, which are for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from rollout.model.release import NoService, Process, ReleaseId, Service, Site
@@ -150,6 +150,16 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         "kill",
         Say(deed=IDENTIFY),
         Say(deed=activate("v1")),
+    ),
+    "started once more": (
+        *V1_RUNS,
+        Say(deed=replace(activate("v1", "v1"), again=True)),
+        Say(deed=IDENTIFY),
+        "kill",
+        Say(deed=replace(activate("v1", "v1"), again=True)),
+        Say(deed=IDENTIFY),
+        *(Say(deed=install("v2")), "point v2"),
+        Say(deed=replace(activate("v1", "v1"), again=True)),
     ),
     "files without a service": (
         Say(deed=install("v1")),

@@ -1,0 +1,94 @@
+"""The programs of what is no deploy, and when they are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout.engine.planner import plan
+from rollout.errors import Refused
+from rollout.model.plan import PlayPlan
+from rollout.model.pool import Rotation
+from rollout.model.share import Share
+from tests.engine.questions import NEW, OLD, POOL, bare, member, names, on, question
+
+H = names(4)
+
+
+def planned(purpose: Any, *hosts: int, fleet: Any = None, floor: int = 2, **more: Any) -> PlayPlan:
+    seen = fleet or {h: on(OLD, h) for h in H}
+    asked = question(seen, purpose=purpose, **more)
+    chosen = tuple(H[n] for n in hosts) or H
+    asked = replace(asked, play=replace(asked.play, hosts=chosen, min_in_service=Share(count=floor)))
+    return plan(asked).plays[0]
+
+
+def kinds(made: PlayPlan, host: int) -> list[tuple[str, list[str]]]:
+    return [(s.do.kind, [u.kind for u in s.undo]) for s in made.hosts[H[host]].steps]
+
+
+def test_a_restart_moves_no_link_and_its_way_back_is_to_start_once_more() -> None:
+    made = planned("restart")
+    assert kinds(made, 0) == [
+        ("deregister", ["register"]),
+        ("restart", ["restart", "verify"]),
+        ("verify", []),
+        ("register", ["deregister"]),
+    ]
+    assert made.on_failure.revert == "host", "who was restarted well has nothing to go back to"
+
+
+def test_each_host_keeps_its_own_release_through_a_restart() -> None:
+    fleet = {h: on(OLD if n else NEW, h) for n, h in enumerate(H)}
+    made = planned("restart", fleet=fleet, recorded={OLD: "1" * 64, NEW: "2" * 64})
+    assert [made.release_of(h) for h in H] == [NEW, OLD, OLD, OLD]
+
+
+def test_a_drain_ends_out_and_takes_all_of_its_hosts_back_when_it_fails() -> None:
+    made = planned("drain", 1)
+    assert kinds(made, 1) == [("deregister", ["register"])]
+    assert (made.on_failure.revert, made.on_failure.before_switch) == ("fleet", "revert")
+
+
+def test_a_host_that_cannot_be_reached_can_be_drained() -> None:
+    fleet = {h: on(OLD, h) for h in H}
+    fleet[H[1]] = replace(fleet[H[1]], reachable=False, why="timed out")
+    assert kinds(planned("drain", 1, fleet=fleet), 1) == [("deregister", ["register"])]
+
+
+def test_a_register_proves_first_and_puts_back_what_is_out() -> None:
+    fleet = {h: on(OLD, h) for h in H}
+    fleet[H[2]] = on(OLD, H[2], members={POOL: member(Rotation.MAINT, up=False)})
+    made = planned("register", 2, 3, fleet=fleet)
+    assert kinds(made, 2) == [("verify", []), ("register", ["deregister"])]
+    assert made.hosts[H[2]].staging == 1, "it is proven before anything is touched"
+    assert kinds(made, 3) == [], "who is in has nothing to do"
+
+
+def test_what_a_person_drained_is_named_in_the_plan() -> None:
+    fleet = {h: on(OLD, h) for h in H}
+    fleet[H[2]] = on(OLD, H[2], members={POOL: member(Rotation.MAINT, up=False)})
+    made = planned("apply", fleet=fleet, drained={H[2]: "drained by alice on 2026-11-23: new kernel"})
+    assert made.hosts[H[2]].note == "left as found in shop: drained by alice on 2026-11-23: new kernel"
+
+
+OUT = {POOL: member(Rotation.MAINT, up=False)}
+
+
+@pytest.mark.parametrize(
+    ("code", "purpose", "more"),
+    [
+        ("E_FLOOR", "drain", {"floor": 4}),
+        ("E_UNKNOWN_RELEASE", "restart", {"recorded": {}}),
+        ("E_NO_ARTIFACT", "rollback", {"artifact_at_hand": False}),
+        ("E_BEHIND", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], members=OUT)}}),
+        ("E_BARE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: bare(H[1], members=OUT)}}),
+        ("E_UNREACHABLE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], reachable=False)}}),
+    ],
+)
+def test_what_is_refused(code: str, purpose: str, more: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        planned(purpose, 1, fleet_release=NEW, **more)
+    assert code in {r.code for r in refused.value.reasons}
