@@ -13,6 +13,7 @@ from rollout.model.release import NoService
 from rollout.posix.op import (
     READ_ONLY,
     Activate,
+    AskBalancer,
     Collect,
     Identify,
     Install,
@@ -22,6 +23,7 @@ from rollout.posix.op import (
     Reply,
     RunCheck,
     Settle,
+    TellBalancer,
     Withdraw,
 )
 
@@ -65,6 +67,9 @@ class SimulatedHost:
     full: bool = False  # the disk: an Install is refused, a Switch is not (its link was prepared)
     read_only: bool = False  # the file system: everything that writes is refused
     tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
+    sockets: dict[str, Callable[[str], str]] = field(default_factory=dict)  # a balancer's, by path or HOST:PORT
+    tool: str = "socat"  # what speaks to them; "": nothing does
+    fences: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # as a balancer's host, by environment/app
     restarts: int = 0
     boots: int = 1  # how often it was started
     switches: int = 0  # for oracles: effects that moved the link or touched the process
@@ -120,12 +125,16 @@ class SimulatedHost:
             records=dict(self.records),
             earlier=dict(self.earlier),
             tampered=set(self.tampered),
+            sockets=dict(self.sockets),
+            fences=dict(self.fences),
         )
 
     # -- what is said to it
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         """Do what an Op says, once, under its epoch; return what a real host would print."""
+        if isinstance(op.do, TellBalancer):
+            return self._tell_balancer(op, op.do)
         if isinstance(op.do, READ_ONLY):
             return self._read(op)
         if self.root != "ok" or self.read_only:
@@ -147,13 +156,8 @@ class SimulatedHost:
         return reply
 
     def _fenced(self, op: Op) -> Reply | None:
-        """Compare the epoch: only a greater number takes over, and only a newer word is heard."""
-        number, rollout, sequence = self.epoch
-        if op.epoch.number < number or (op.epoch.number == number and rollout not in ("", op.epoch.rollout)):
-            return _refused("E_FENCED", {"epoch": f"{number} {rollout}"})
-        if op.epoch.number == number and op.epoch.sequence < sequence:
-            return _refused("E_STALE", {"epoch": f"{number} {rollout}"})
-        return None
+        """Compare the epoch with the one that is stored."""
+        return _compared(self.epoch, op)
 
     def _entered(self, op: Op) -> None:
         """Store the epoch; what an earlier rollout has on record is put aside."""
@@ -264,9 +268,11 @@ class SimulatedHost:
         return Reply(status="done", fields={**known, **was}, tail=recorded.tail)
 
     def _read(self, op: Op) -> Reply:
-        if self.root != "ok" and not isinstance(op.do, Observe):
+        if self.root != "ok" and not isinstance(op.do, Observe | AskBalancer):
             return _refused("E_ROOT")
         match op.do:
+            case AskBalancer():
+                return self._converse(op.do)
             case Observe():
                 return Reply(status="done", fields=self._observed(op))
             case Identify():
@@ -276,6 +282,30 @@ class SimulatedHost:
             case Collect():
                 return Reply(status="done", tail=("simulated evidence",))
         raise TypeError(f"no such deed: {op.do}")
+
+    def _tell_balancer(self, op: Op, do: TellBalancer) -> Reply:
+        """Compare and store the pair that a balancer's host keeps of its own, then say the lines."""
+        ours = f"{op.site.environment}/{op.site.app}"
+        stored = self.fences.get(ours, (0, "", 0))
+        fenced = _compared(stored, op)
+        if fenced is not None:
+            return fenced
+        self.fences[ours] = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
+        return self._converse(do)
+
+    def _converse(self, do: AskBalancer | TellBalancer) -> Reply:
+        """Say each line; who does not answer one is not asked the next."""
+        if not self.tool:
+            return _refused("E_LB_TOOL")
+        listens = self.sockets.get(do.socket or do.tcp)
+        tail: list[str] = []
+        for line in do.lines:
+            answer = listens(line) if listens else ""
+            tail += ["#", *(f"|{said}" for said in answer.removesuffix("\n").split("\n") if answer)]
+            if not answer:
+                tail += [] if listens else ["No such file or directory", "status 1"]
+                break
+        return Reply(status="done", fields={"tool": self.tool}, tail=tuple(tail))
 
     def _checked(self, do: RunCheck) -> Reply:
         if do.release not in self.releases:
@@ -321,6 +351,16 @@ class SimulatedHost:
             "fresh": _flag(fresh or isinstance(do.service, NoService)),
             "restarts": str(self.restarts),
         }
+
+
+def _compared(stored: tuple[int, str, int], op: Op) -> Reply | None:
+    """Compare epochs: only a greater number takes over, and only a newer word is heard."""
+    number, rollout, sequence = stored
+    if op.epoch.number < number or (op.epoch.number == number and rollout not in ("", op.epoch.rollout)):
+        return _refused("E_FENCED", {"epoch": f"{number} {rollout}"})
+    if op.epoch.number == number and op.epoch.sequence < sequence:
+        return _refused("E_STALE", {"epoch": f"{number} {rollout}"})
+    return None
 
 
 def _flag(said: bool) -> str:

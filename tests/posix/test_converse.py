@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from rollout.model.release import Site
 from rollout.posix import frame
 from rollout.posix.converse import TOOLS
 from rollout.posix.op import AskBalancer, Epoch, Op, Reply, TellBalancer
+from rollout.testing.host import SimulatedHost
 
 NONCE = "0123456789abcdef0123456789abcdef"
 SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "sh"])
@@ -92,6 +93,19 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
         yield made
 
 
+def _op(
+    deed: AskBalancer | TellBalancer, number: int = 1, rollout: str = "r1", sequence: int = 1, become: str = ""
+) -> Op:
+    return Op(
+        id=f"{rollout}.{sequence}",
+        epoch=Epoch(number=number, rollout=rollout, sequence=sequence),
+        site=Site(root="/-", app="shop", environment="default"),
+        do=deed,
+        become=become,
+        timeout_s=10,
+    )
+
+
 @dataclass
 class Place:
     """A host with chosen tools only."""
@@ -139,14 +153,7 @@ class Place:
         sequence: int = 1,
         become: str = "",
     ) -> Reply:
-        op = Op(
-            id=f"{rollout}.{sequence}",
-            epoch=Epoch(number=number, rollout=rollout, sequence=sequence),
-            site=Site(root="/-", app="shop", environment="default"),
-            do=deed,
-            become=become,
-            timeout_s=10,
-        )
+        op = _op(deed, number, rollout, sequence, become)
         script = frame.render(op, NONCE).split(b"\n", 1)[1]
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
@@ -226,3 +233,31 @@ def test_writes_are_fenced_and_questions_are_not(place: Place, listener: Listene
     kept = place.folder / "home" / ".rollout" / "default" / "shop"
     assert kept.stat().st_mode & 0o777 == 0o700
     assert (kept / ".rollout" / "epoch").read_text() == "3 r3 1\n"
+
+
+@pytest.fixture(params=[*SHELLS, "simulated"], ids=lambda s: s if isinstance(s, str) else s[0])
+def either(request: pytest.FixtureRequest, tmp_path: Path, listener: Listener) -> Callable[..., Reply]:
+    """A real host and the simulated one: what is said to them is answered alike."""
+    if isinstance(request.param, list):
+        real = Place(tmp_path, request.param)
+        real.furnish("socat")
+        return real.say
+    answer = {**listener.answers}
+    host = SimulatedHost(sockets={str(listener.path): lambda line: answer.get(line, "")})
+    return lambda deed, number=1, rollout="r1", sequence=1: host.execute(_op(deed, number, rollout, sequence))
+
+
+def test_the_simulated_host_answers_as_real_ones_do(either: Callable[..., Reply], listener: Listener) -> None:
+    here = {"socket": str(listener.path), "patience_s": 1.0}
+    said = either(AskBalancer(lines=("one", "two"), **here), 0, "r0", 0)
+    assert (said.status, said.fields["tool"]) == ("done", "socat")
+    assert said.tail == ("#", *(f"|{line}" for line in HOSTILE.split("\n")[:-1]), "#", "|")
+    tell = TellBalancer(lines=("two",), **here)
+    tried = [(2, "r2", 5), (1, "r1", 9), (2, "r9", 9), (2, "r2", 4), (2, "r2", 6), (3, "r3", 1)]
+    replies = [either(tell, *epoch) for epoch in tried]
+    assert [r.code for r in replies] == ["", "E_FENCED", "E_FENCED", "E_STALE", "", ""]
+    assert [r.fields.get("epoch", "") for r in replies][1:4] == ["2 r2"] * 3
+    mute = either(AskBalancer(lines=("mute", "one"), **here))
+    assert [line for line in mute.tail if line[:1] in "#|"] == ["#"]
+    nowhere = either(AskBalancer(lines=("one",), socket="/run/none-of-that-name.sock", patience_s=1.0))
+    assert any("No such file" in line for line in nowhere.tail)
