@@ -236,7 +236,8 @@ class Oracle:
         if plan.serving:
             assert plan.previous, f"I10: {host} serves, leaves, and has no way back"
             assert simulated.releases.get(plan.previous) == manifest(plan.previous), f"I10: {host} cannot go back"
-        staged = [h for h, s in self.state.hosts.items() if s.at == 0 and s.phase in (At.WAITING, At.RUNNING)]
+        hosts = [(h, s) for h, s in self.state.hosts.items() if self.state.program(h).staging]
+        staged = [h for h, s in hosts if s.at == 0 and s.phase in (At.WAITING, At.RUNNING)]
         assert not staged, f"{host} leaves while {staged} are not staged"
 
     def _floor(self, plan: PoolPlan, took: list[HostName], left: int) -> int:

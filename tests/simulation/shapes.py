@@ -48,6 +48,7 @@ class Shape:
     load: int = 0  # sessions that a host in rotation has
     session_s: float = 0.0  # how long they take to end
     on_deadline: str = "fail"
+    purpose: str = "apply"  # a restart is one of the old release
 
     @property
     def balanced(self) -> bool:

@@ -112,6 +112,8 @@ def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) 
         verdict.excused(oracle, state)
     if simple and (trial.script.deaths or trial.script.last_words):
         verdict.not_half_out(world, state)
+    if trial.shape.purpose == "restart":
+        return  # the same once more would restart once more
     if simple and state.end is not None and state.end.exit_code == 0 and trial.shape.good and not world.fleet.happened:
         verdict.repeated(world)
 

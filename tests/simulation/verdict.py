@@ -11,7 +11,6 @@ from rollout.model.pool import Rotation
 from rollout.model.verdict import Cause
 from rollout.testing.faults import Script
 from tests.simulation.oracle import Oracle
-from tests.simulation.shapes import NEW
 from tests.simulation.truth import OF_THE_APP
 from tests.simulation.world import World
 
@@ -62,13 +61,16 @@ def _coded(state: State, oracle: Oracle) -> None:
         assert At.FAILED not in phases or state.failures <= max(1, state.play.max_failures)
     elif not touched and state.halt and state.halt.cause is not Cause.PERSON:
         assert end.exit_code == 6, f"nothing was touched, and the code is {end.exit_code}"
+    elif state.play.purpose == "restart" and end.end == "reverted":
+        assert end.exit_code == 4, "who was restarted is on its release, and so is who was healed"
     elif {state.hosts[h].phase for h in touched} <= {At.REVERTED}:
         assert end.exit_code in (3, 4)
         assert (end.exit_code == 4) == (end.end == "reverted")
     else:
         assert (end.end, end.exit_code) == ("halted", 3)
     if end.exit_code == 4:
-        assert {state.hosts[h].phase for h in touched} <= {At.REVERTED}, "4 says that every touched host is back"
+        back = {At.REVERTED, At.DONE} if state.play.purpose == "restart" else {At.REVERTED}
+        assert {state.hosts[h].phase for h in touched} <= back, "4 says that every touched host is back"
 
 
 def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> None:
@@ -78,12 +80,12 @@ def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> N
     if now.phase not in (At.DONE, At.REVERTED) or now.begun <= plan.staging:
         return
     if not oracle.truth.befell(host, frozenset({"drift"})):
-        wanted = NEW if now.phase is At.DONE else plan.previous
+        wanted = state.play.release.id if now.phase is At.DONE else plan.previous
         assert simulated.current == wanted, f"I23: {host} is called {now.phase} and is on {simulated.current}"
     since = oracle.verified_at.get(host, 0.0)
     hurt = oracle.truth.befell(host, OF_THE_APP, since=since) or (now.phase is At.DONE and not world.shape.good)
     if not hurt and (plan.serving or now.phase is At.DONE):
-        wanted = NEW if now.phase is At.DONE else plan.previous
+        wanted = state.play.release.id if now.phase is At.DONE else plan.previous
         assert simulated.running == wanted, f"I23: {host} is called {now.phase} and runs {simulated.running}"
         assert simulated.healthy or not plan.checks_back, f"I23: {host} is called {now.phase} and does not answer"
     for pool, member in plan.members.items():

@@ -175,7 +175,8 @@ class World:
             found[host] = with_members(seen, self.ask(host), pools)
         return found
 
-    def plan(self, rollout: str = "r1", release: str = NEW) -> Plan:
+    def plan(self, rollout: str = "r1", release: str = "") -> Plan:
+        release = release or (OLD if self.shape.purpose == "restart" else NEW)
         seen = self.observe(rollout)
         recorded = {OLD: manifest(OLD), NEW: manifest(NEW)}
         back = {h: previous_of(recorded, s, release) for h, s in seen.items()}
@@ -191,6 +192,7 @@ class World:
                 recorded=recorded,
                 in_service=serving,
                 epoch=self.epoch,
+                purpose=self.shape.purpose,  # type: ignore[arg-type]
             )
         )
 

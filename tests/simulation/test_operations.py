@@ -1,0 +1,70 @@
+"""Restarts, rollbacks and converges in the soup: faults, crashes and takeovers, and the oracle beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollout.model.event import StepStarted
+from rollout.model.plan import Switch
+from rollout.testing.faults import Incident, Script
+from rollout.testing.host import Build
+from rollout.testing.journal import SimulatedJournal
+from tests.simulation.shapes import Shape
+from tests.simulation.soup import Trial, drawn, go
+from tests.simulation.world import World
+
+
+@pytest.mark.parametrize("purpose", ["restart", "rollback", "converge"])
+@pytest.mark.parametrize("part", range(4))
+def test_whatever_goes_wrong(purpose: str, part: int) -> None:
+    for seed in range(part * 12, part * 12 + 12):
+        trial = drawn(seed)
+        shape = replace(trial.shape, purpose=purpose)
+        if purpose == "restart":
+            shape = replace(shape, build=Build(), fresh=False, on_target=frozenset())
+        try:
+            go(replace(trial, shape=shape))
+        except AssertionError as error:
+            raise AssertionError(f"{purpose} by seed {seed}: {error}") from error
+
+
+def test_a_restart_that_dies_anywhere_is_brought_back() -> None:
+    shape = Shape(purpose="restart")
+    whole = go(Trial(shape=shape, script=Script()))
+    assert whole.code == 0
+    for crash in range(1, whole.events):
+        ran = go(Trial(shape=shape, script=Script(), crashes=(crash,), pause_s=5.0))
+        assert ran.end in ("reverted", "succeeded", "halted"), f"after {crash} records: {ran.end}"
+
+
+def test_a_restart_switches_nothing_and_starts_everything() -> None:
+    world = World(Shape(purpose="restart"))
+    before = {h: s.started_at for h, s in world.fleet.hosts.items()}
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code == 0
+    assert all(s.started_at > before[h] for h, s in world.fleet.hosts.items())
+    assert not _switches(world.journal)
+
+
+def test_a_host_that_dies_in_its_restart_is_started_once_more() -> None:
+    for at_s in (0.8, 1.5, 2.5):
+        killed = Incident(kind="killed", at_s=at_s, host=0)
+        ran = go(Trial(shape=Shape(purpose="restart"), script=Script(incidents=(killed,))))
+        assert ran.code in (0, 3, 4), f"killed after {at_s} s: {ran.code}"
+
+
+def test_a_converge_that_fails_on_a_host_condemns_nothing() -> None:
+    shape = Shape(purpose="converge", build=Build(healthy=False))
+    world = World(shape)
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code == 4
+    assert not state.condemned
+    assert not any("bad" in marks for s in world.fleet.hosts.values() for marks in s.ledger.values())
+
+
+def _switches(journal: SimulatedJournal) -> list[StepStarted]:
+    return [r.event for r in journal.records if isinstance(r.event, StepStarted) and isinstance(r.event.action, Switch)]
