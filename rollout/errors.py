@@ -4,6 +4,7 @@
 
     RolloutError            1   a bug of ours
     ├── InvalidTransition   1   the engine was asked for an impossible move
+    ├── NothingToDo         0   what was asked for is to be left as it is
     ├── InputError          2   what a user wrote is wrong; nothing was contacted
     ├── Refused             6   nothing was changed, and why
     ├── Held                7   another rollout holds the lease
@@ -31,6 +32,12 @@ class RolloutError(Exception):
 
 class InvalidTransition(RolloutError):
     """An event met a state that has no row for it; the message carries the story so far."""
+
+
+class NothingToDo(RolloutError):
+    """Every play is left out by its own word: an end, and a good one."""
+
+    exit_code = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

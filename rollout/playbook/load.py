@@ -117,7 +117,7 @@ def validate(path: str | os.PathLike[str], inventory: Inventory, options: Option
     left_out = tuple(m.left_out for m in members if m.left_out)
     return Report(
         problems=problems,
-        warnings=tuple(playbook.warnings),
+        warnings=(*inventory.warnings, *playbook.warnings),
         plays=() if problems else told(tuple(m.play for m in members if m.play), left_out),
         left_out=left_out,
     )
