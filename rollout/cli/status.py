@@ -9,6 +9,7 @@ import click
 from rollout.cli.history import HEAD, as_object, cells
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
+from rollout.model.plan import DEPLOYS
 from rollout.report.board import Board, Row, seen_all
 from rollout.report.recap import recap_of, recap_text
 from rollout.report.text import inert, table
@@ -45,7 +46,8 @@ def _all(store: Store, output: str) -> int:
     """Show the newest rollout of each app of each environment."""
     newest: dict[tuple[str, str], StoredRollout] = {}
     for rollout in store.rollouts(limit=1_000_000):
-        newest.setdefault((rollout.environment, rollout.app), rollout)
+        if rollout.purpose in DEPLOYS or rollout.unfinished:  # what was done by hand since is said below
+            newest.setdefault((rollout.environment, rollout.app), rollout)
     if output == "json":
         say_json([{**as_object(r), "holder": _holder_object(store, r)} for r in newest.values()])
     else:

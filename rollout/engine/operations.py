@@ -56,8 +56,12 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         identity_back=seen.identity_proof,
         serving=serves(question, host),
         boot=seen.boot,
-        note=(note or left_as_found(ask, members, drained)) if chosen else "outside --limit",
+        note=(note or _standing(question, ask, members, drained)) if chosen else "outside --limit",
     )
+
+
+def _standing(question: Question, ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:
+    return drained if question.purpose == "register" else left_as_found(ask, members, drained)
 
 
 Program = tuple[tuple[Step, ...], int, str]

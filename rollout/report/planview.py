@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollout.errors import Reason
 from rollout.model.host import HostName
-from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Step, Switch
+from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Step, Switch, Verify
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
 from rollout.report.words import doing
@@ -140,10 +140,15 @@ def _steps(plan: HostPlan) -> list[str]:
     if not plan.steps:
         return []
     rows = [
-        (f"  {number}.", doing(step.do) + (" (while it serves)" if number <= plan.staging else ""), _undo(step))
+        (f"  {number}.", doing(step.do) + (" (while it serves)" if _serving(plan, number) else ""), _undo(step))
         for number, step in enumerate(plan.steps, start=1)
     ]
     return table(("   ", "DOES", "WAY BACK (from the last step begun, upwards)"), rows)
+
+
+def _serving(plan: HostPlan, number: int) -> bool:
+    """Whether a step is done before the host leaves; one that is proven to come back is out already."""
+    return number <= plan.staging and not isinstance(plan.steps[number - 1].do, Verify)
 
 
 def _undo(step: Step) -> str:

@@ -256,6 +256,8 @@ def _figures(board: Board) -> Line:
     """Say how long hosts were out of rotation."""
     times = [row.out_s for row in board.rows.values() if row.out_s]
     done = f"{count(len(board.rows), 'host')}, {count(board.batches, 'batch', 'batches')}"
+    if board.play and board.play.purpose == "drain":
+        return Line(label="figures", text=done, mood="dim")
     if not times:
         return Line(label="figures", text=f"{done}; no host was out of rotation", mood="dim")
     text = f"{done}; out of rotation: median {duration(median(times))}, longest {duration(max(times))}"

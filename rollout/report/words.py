@@ -22,7 +22,7 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import Action, Restart, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Action, Restart, Stage, Switch, Verify, Withdraw
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.text import between, count, duration, inert, names, size
@@ -166,10 +166,13 @@ def _began(event: RolloutStarted) -> str:
     play, by = event.plan.plays[0], event.provenance
     hosts = sum(len(batch.hosts) for batch in play.batches)
     kind = "" if play.purpose == "apply" else f"{play.purpose}, "
+    whole = f"{kind}{play.app} {play.release.id} to {event.plan.environment}"
+    if play.purpose not in DEPLOYS:
+        whole = f"{play.purpose} of {play.app} in {event.plan.environment}"
     who = f", by {inert(by.user, 80)}" if by.user else ""
     why = f": {inert(by.message, 200)}" if by.message else ""
     return (
-        f"rollout {event.plan.id}: {kind}{play.app} {play.release.id} to {event.plan.environment}, "
+        f"rollout {event.plan.id}: {whole}, "
         f"{count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}{who}{why}"
     )
 
