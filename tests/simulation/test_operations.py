@@ -49,6 +49,17 @@ def test_a_restart_switches_nothing_and_starts_everything() -> None:
     assert not _switches(world.journal)
 
 
+def test_who_is_restarted_is_kept_out_after_a_death() -> None:
+    """The controller dies after the restart of a host; while nobody looks a reload puts it in."""
+    shape = Shape(purpose="restart")
+    lines = go(Trial(shape=shape, script=Script())).text.splitlines()
+    restarted = 1 + next(n for n, line in enumerate(lines) if "StepStarted" in line and "Verify(" in line)
+    reload = Incident(kind="reload", at_s=30.0)
+    script = Script(incidents=(reload,))
+    ran = go(Trial(shape=shape, script=script, crashes=(restarted,), pause_s=60.0, healed=False))
+    assert ran.code == 4, "a host that must be out is left in, and cannot be brought back"
+
+
 def test_a_host_that_dies_in_its_restart_is_started_once_more() -> None:
     for at_s in (0.8, 1.5, 2.5):
         killed = Incident(kind="killed", at_s=at_s, host=0)
