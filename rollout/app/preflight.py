@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rollout.app.aftermath import left_out
 from rollout.app.needs import unmet
 from rollout.app.outside import each
 from rollout.balancers.missing import explain_missing
@@ -20,7 +21,7 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play
-from rollout.model.pool import PoolName, PoolState, WorkersPool
+from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.release import Release, ReleaseId
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.perform.outside import Outside
@@ -207,8 +208,14 @@ def _question(
         drained={HostName(d.host): str(d) for d in store.drained(play.environment, play.app)},
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),
+        left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s))),
         epoch=epoch,
     )
+
+
+def _is_out(seen: Observation) -> bool:
+    """Say whether somebody has put the host out of some pool."""
+    return any(state is not None and state.admin != Rotation.READY for state in seen.members.values())
 
 
 def _recorded(preflight: Preflight, seen: Mapping[HostName, Observation]) -> dict[str, str]:

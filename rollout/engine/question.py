@@ -21,7 +21,8 @@ class Question:
     every matched host; ``asks_back``: the same rendered for each host's previous release;
     ``recorded``: manifest digests of the releases that the store knows as good; ``condemned``: releases
     reverted for a cause of their own; ``pools``: every pool's members of ours, with the host of each,
-    and which of them are in service now.
+    and which of them are in service now; ``left_out``: hosts that an earlier rollout of ours had to
+    leave out of rotation.
     """
 
     rollout: str
@@ -34,6 +35,7 @@ class Question:
     condemned: frozenset[str] = frozenset()
     allow_bad: bool = False
     in_service: Mapping[PoolName, frozenset[HostName]] = field(default_factory=dict)
+    left_out: frozenset[HostName] = frozenset()
     epoch: int = 0
     purpose: Purpose = "apply"
     drained: Mapping[HostName, str] = field(default_factory=dict)  # by hand, through us: by whom, when and why
@@ -49,13 +51,15 @@ def serves(question: Question, host: HostName) -> bool:
 def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
     """Return the pools that this run takes the host out of: what an operator drained stays drained (I7).
 
-    Where there is no balancer nobody can have drained it: it is always ours to take out.
+    Where there is no balancer nobody can have drained it: it is always ours to take out. A host that
+    an earlier rollout left out was not drained by an operator: this one puts it back.
     """
     seen = question.seen[host]
     workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
     found = {}
     for pool, member in question.asks[host].members.items():
         state = seen.members.get(pool)
-        if pool in workers or (state is not None and state.admin == Rotation.READY):
+        ours = state is not None and (state.admin == Rotation.READY or host in question.left_out)
+        if pool in workers or ours:
             found[pool] = member
     return found

@@ -186,3 +186,6 @@ def test_a_network_that_is_cut_in_the_middle_ends_with_everybody_named(served: L
     assert not served.member(host).in_rotation, "a stranded host stays out"
     others = {h: t for h, t in served.truth().items() if h != host}
     assert set(others.values()) == {("v1", "v1", True)}
+    again = served.apply("v1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert served.all_on("v1"), "what a rollout had to leave out the next one puts back, as people were told"

@@ -174,6 +174,16 @@ def test_what_an_operator_drained_is_updated_and_left_out() -> None:
     assert made.pools[0].others == {b: b}
 
 
+def test_what_an_earlier_rollout_left_out_is_put_back() -> None:
+    a, b = names(2)
+    left = on(OLD, b, members={POOL: member(Rotation.MAINT, up=False)})
+    program = planned({a: on(OLD, a), b: left}, left_out=frozenset({b})).hosts[b]
+    assert kinds(program) == ["stage", "deregister", "switch", "verify", "register", "keep"]
+    mended = on(NEW, b, members={POOL: member(Rotation.MAINT, up=False)})
+    assert "register" in kinds(planned({a: on(OLD, a), b: mended}, left_out=frozenset({b})).hosts[b])
+    assert not planned({a: on(OLD, a), b: mended}).hosts[b].steps, "an operator's own stays where it is"
+
+
 def test_outside_the_limit_nothing_is_done() -> None:
     hosts = names(3)
     seen = {h: on(OLD, h) for h in hosts[:2]}

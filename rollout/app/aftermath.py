@@ -1,0 +1,37 @@
+"""What earlier rollouts left behind: hosts that they had to leave out of rotation (semantics.md, Failures)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rollout.engine.machine import fold, initial
+from rollout.engine.state import At, State
+from rollout.model.host import HostName
+
+if TYPE_CHECKING:
+    from rollout.model.play import Play
+    from rollout.store.store import Store
+
+LOOKED_BACK = 50  # rollouts; who was stranded longer ago has long been somebody's own concern
+
+
+def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[HostName]:
+    """Return which of the hosts that are out were left so by the last rollout that touched them.
+
+    All others an operator has drained. Nothing is read where nobody is out.
+    """
+    asked, found = set(out), set[HostName]()
+    for rollout in store.rollouts(play.environment, play.app, LOOKED_BACK) if asked else ():
+        state = fold(initial(), (record.event for record in store.journal(rollout.id).read()))
+        touched = {h for h in asked if h in state.hosts and state.hosts[h].begun > state.program(h).staging}
+        found |= {h for h in touched if _is_left(state, h)}
+        asked -= touched
+        if not asked:
+            break
+    return frozenset(found)
+
+
+def _is_left(state: State, host: HostName) -> bool:
+    """Say whether the rollout took a host out and ended without putting it back."""
+    return state.hosts[host].phase in (At.STRANDED, At.FAILED) and bool(state.program(host).members)
