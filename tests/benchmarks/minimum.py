@@ -52,10 +52,13 @@ echo "$!" >"$root/pid"; echo switched
 class Host:
     """One host: a connection, and what is done to it."""
 
+    stage_script, switch_script = STAGE, SWITCH
+
     def __init__(self, fleet: Fleet, host: LabHost, artifact: Path, digest: str, version: str) -> None:
         self.fleet, self.host, self.artifact, self.version = fleet, host, artifact, version
         words = {"root": host.root, "port": host.app_port, "version": version, "digest": digest}
         words["size"] = artifact.stat().st_size
+        self.port = host.app_port
         self.head = "".join(f"{name}='{value}'\n" for name, value in words.items())
 
     def connect(self) -> None:
@@ -87,7 +90,7 @@ class Host:
         return out.decode()
 
     def stage(self) -> None:
-        self.run(STAGE, self.artifact)
+        self.run(self.stage_script, self.artifact)
 
     def roll(self) -> None:
         """Out, switched, healthy, in."""
@@ -95,7 +98,7 @@ class Host:
         wait(lambda: self.stat() == 0)
         self.set("state maint")
         require(self.admin_and_op()[0] == 1, f"{self.host.name} is not in maint")
-        self.run(SWITCH)
+        self.run(self.switch_script)
         wait(self.healthy, probing)
         self.set("state drain")
         self.set("health down")
@@ -106,7 +109,7 @@ class Host:
     def healthy(self) -> bool:
         """Ask the new release itself, through the host's connection."""
         try:
-            channel = self.line.open_channel("direct-tcpip", ("127.0.0.1", self.host.app_port), ("127.0.0.1", 0))
+            channel = self.line.open_channel("direct-tcpip", ("127.0.0.1", self.port), ("127.0.0.1", 0))
         except paramiko.ChannelException:
             return False
         with channel:
