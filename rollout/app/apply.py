@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import opened
+from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.preflight import Preflight, planned, release_of
 from rollout.app.provenance import provenance, user
 from rollout.app.request import Request, package_of, play_of, store_of
@@ -19,7 +21,7 @@ from rollout.app.signals import heeded
 from rollout.balancers.via import Fence
 from rollout.engine.machine import evolve, initial
 from rollout.engine.state import State
-from rollout.errors import StoreError
+from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan
@@ -74,20 +76,26 @@ def apply(request: Request, showing: Showing) -> int:
     play = play_of(request)
     for warning in play.warnings:
         showing.say(f"warning: {warning}")
+    filed = read_plan(request.plan_file) if request.plan_file else None
     store = store_of(request, writing=True)
-    rollout = new_id()
+    used = filed is not None and any(r.id == filed.plan.id for r in store.rollouts(limit=sys.maxsize))
+    rollout = filed.plan.id if filed and not used else new_id()
     epoch = store.take(play.environment, play.app, rollout, holder())
     try:
-        return _applied(request, showing, play, store, rollout, epoch)
+        return _applied(request, showing, play, store, rollout, epoch, filed)
     finally:
         store.release(rollout)
         store.close()
 
 
-def _applied(request: Request, showing: Showing, play: Play, store: Store, rollout: str, epoch: int) -> int:
+def _applied(
+    request: Request, showing: Showing, play: Play, store: Store, rollout: str, epoch: int, filed: Filed | None
+) -> int:
     package = package_of(play)
     try:
         release = release_of(play, package, store)
+        if filed:
+            release = named_as_filed(release, filed, play.release_id)
         fence = Fence(environment=play.environment, app=play.app, rollout=rollout, number=epoch)
         with opened(connections_of(play, release), play.pools, package, fence) as outside:
             preflight = Preflight(
@@ -104,6 +112,8 @@ def _applied(request: Request, showing: Showing, play: Play, store: Store, rollo
             if not any(p.steps for p in made.plays[0].hosts.values()):
                 showing.say(f"nothing to do: every host is on {release.id} already")
                 return 0
+            if filed:
+                _hold_to(filed, made)
             if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
                 showing.say("nothing was changed")
                 return 3
@@ -112,6 +122,19 @@ def _applied(request: Request, showing: Showing, play: Play, store: Store, rollo
             return perform(run, RolloutStarted(plan=made, provenance=who))
     finally:
         package.close()
+
+
+def _hold_to(filed: Filed, made: Plan) -> None:
+    """Raise Refused when what was decided is not what the file says, or the file was carried out before."""
+    if filed.plan.id != made.id:
+        what = f"the plan of this file was carried out already, as rollout {filed.plan.id}."
+        instead = (
+            f"See how it ended: rollout show {filed.plan.id}; then make a new one: rollout plan PLAYBOOK --out FILE."
+        )
+        raise Refused(Reason(code="E_PLAN_USED", what=what, instead=instead))
+    reasons = drift(filed, made)
+    if reasons:
+        raise Refused(*reasons)
 
 
 def connections_of(play: Play, release: Release) -> dict[HostName, Connection]:

@@ -35,6 +35,7 @@ class Request:
     output: str = "auto"
     argv: Sequence[str] = ()
     confirm: Callable[[str], bool] | None = None
+    plan_file: Path | None = None  # the file that `plan --out` wrote
 
 
 def play_of(request: Request, *, released: bool = True) -> Play:

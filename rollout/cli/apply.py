@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,15 +17,28 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Only if nothing drifted since `rollout plan --out FILE`.",
+)
 @state_option
 @output_option
-def apply(message: str, yes: bool, check: bool, allow_bad: bool, output: str, **options: Any) -> int:
+def apply(
+    message: str, yes: bool, check: bool, allow_bad: bool, plan_file: Path | None, output: str, **options: Any
+) -> int:
     """Roll the playbook's release out, batch by batch, and bring it back when it is bad.
 
     On a terminal the plan is shown and asked about once; without one nothing is ever asked.
     """
     ask = confirm if on_terminal() and output in ("auto", "plain") else None
-    request = request_of(options, message=message, yes=yes, allow_bad=allow_bad, output=output, confirm=ask)
+    words = {"message": message, "yes": yes, "allow_bad": allow_bad, "output": output, "plan_file": plan_file}
+    request = request_of(options, **words, confirm=ask)
+    if check and plan_file is not None:
+        raise click.UsageError("--check and --plan exclude each other: --check would not look at the file.")
     if check:
         from rollout.app.plan import plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,12 +16,13 @@ from rollout.cli.request import playbook_options, request_of, showing
 @playbook_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to do.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Keep the plan in FILE.")
 @state_option
 @output_option
-def plan(detailed_exitcode: bool, allow_bad: bool, output: str, **options: Any) -> int:
+def plan(detailed_exitcode: bool, allow_bad: bool, out: Path | None, output: str, **options: Any) -> int:
     """Observe the fleet and show the plan: batches and waves, the capacity, each host's way back.
 
-    Nothing is changed anywhere.
+    Nothing is changed anywhere. With --out the plan is kept for `rollout apply --plan FILE`.
     """
     from dataclasses import replace
 
@@ -32,4 +34,4 @@ def plan(detailed_exitcode: bool, allow_bad: bool, output: str, **options: Any) 
         from rollout.store.codec import plain
 
         shown = replace(shown, plan=lambda made: say_json(plain(RolloutStarted(plan=made))["plan"]))
-    return look(request_of(options, allow_bad=allow_bad, output=output), shown, detailed=detailed_exitcode)
+    return look(request_of(options, allow_bad=allow_bad, output=output), shown, detailed=detailed_exitcode, out=out)
