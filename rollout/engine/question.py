@@ -55,11 +55,11 @@ def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
     an earlier rollout left out was not drained by an operator: this one puts it back.
     """
     seen = question.seen[host]
+    ours = host in question.left_out and host not in question.drained
     workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
     found = {}
     for pool, member in question.asks[host].members.items():
         state = seen.members.get(pool)
-        ours = state is not None and (state.admin == Rotation.READY or host in question.left_out)
-        if pool in workers or ours:
+        if pool in workers or (state is not None and (state.admin == Rotation.READY or ours)):
             found[pool] = member
     return found

@@ -182,6 +182,8 @@ def test_what_an_earlier_rollout_left_out_is_put_back() -> None:
     mended = on(NEW, b, members={POOL: member(Rotation.MAINT, up=False)})
     assert "register" in kinds(planned({a: on(OLD, a), b: mended}, left_out=frozenset({b})).hosts[b])
     assert not planned({a: on(OLD, a), b: mended}).hosts[b].steps, "an operator's own stays where it is"
+    by_hand = planned({a: on(OLD, a), b: mended}, left_out=frozenset({b}), drained={b: "drained by alice"}).hosts[b]
+    assert not by_hand.steps, "what was drained since is a person's"
 
 
 def test_outside_the_limit_nothing_is_done() -> None:
