@@ -128,11 +128,12 @@ class Runner:
         """Write the intentions down, then carry them out."""
         if not steps:
             return
+        doubtful = {step.host for step in steps if _begun_before(self.state, step)}
         self.stream.record(steps)
         halt = self.state.halt
         condemned = halt is not None and halt.cause is Cause.RELEASE and self.state.play.purpose in JUDGES
         for step in steps:
-            job = Job(desk=self.desk, step=step, condemned=condemned)
+            job = Job(desk=self.desk, step=step, condemned=condemned, again=step.host in doubtful)
             name = f"{step.host}: {step.action.kind}"
             self.workers.start(name, carry_out(job), partial(self.ended, step))
 
@@ -203,6 +204,12 @@ def _broken(result: Any) -> Outcome:
     return Outcome(verdict=Verdict.ERROR, cause=Cause.CONTROLLER, summary=summary)
 
 
+def _begun_before(state: State, step: StepStarted) -> bool:
+    """Whether a controller that is gone began this very step, and nobody knows how it ended."""
+    now = state.hosts[step.host]
+    return (now.way_begun if step.undo else now.begun) > step.at
+
+
 def outside(state: State) -> tuple[HostName, ...]:
     """Return the hosts that are being changed and so must be out, in a rollout that was taken over."""
     found = []
@@ -230,7 +237,7 @@ def _arrived(now: HostState) -> bool:
 
 def _fallen_ill(now: HostState) -> bool:
     """Whether it was done, failed its checks since, and did not leave yet."""
-    leaving = now.way_at < len(now.way) and isinstance(now.way[now.way_at], Deregister)
+    leaving = any(isinstance(action, Deregister) for action in now.way[now.way_at :])
     return now.failed and (now.phase is At.FAILED or (now.phase is At.REVERTING and leaving))
 
 

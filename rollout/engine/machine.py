@@ -132,7 +132,12 @@ def _put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
     between = now.phase is At.REVERTING or (now.phase is At.READY and now.begun > state.program(host).staging)
     if between != (host in active):
         active = active.set(host, None) if between else active.delete(host)
-    return replace(state, hosts=state.hosts.set(host, now), active=active, **changes)
+    preparing = state.preparing
+    half = now.phase is At.READY and 0 < now.at < state.program(host).staging
+    if half != (host in preparing):
+        preparing = preparing.set(host, None) if half else preparing.delete(host)
+    hosts = state.hosts.set(host, now)
+    return replace(state, hosts=hosts, active=active, preparing=preparing, **changes)
 
 
 def _bump(tally: immutables.Map[int, int], key: int, by: int) -> immutables.Map[int, int]:
@@ -199,7 +204,7 @@ def _step_started(state: State, event: StepStarted) -> State:
     after = replace(now, phase=move(host, now.phase, "start"), op=event.op)
     state = replace(state, in_flight=state.in_flight + 1, ops=event.op)
     if event.undo:
-        return _put(state, host, after)
+        return _put(state, host, replace(after, way_begun=event.at + 1))
     return _begin(state, host, after, event.at)
 
 
@@ -337,8 +342,9 @@ def _host_revert_started(state: State, event: HostRevertStarted) -> State:
     after = replace(
         now,
         phase=move(host, now.phase, "turn"),
-        way=way_back(plan, now.begun),
+        way=(plan.on_failure if now.phase is At.FAILED else ()) + way_back(plan, now.begun),
         way_at=0,
+        way_begun=0,
         working=now.working or takes_place,
     )
     return _put(
@@ -409,7 +415,7 @@ def _interrupt(state: State, host: HostName, now: HostState) -> State:
     state = replace(state, in_flight=state.in_flight - 1)
     if now.begun > last_rolling(state.program(host)) and now.phase is At.RUNNING:
         return _put(state, host, replace(now, phase=At.DONE, op=0))  # what nobody saw written is not written
-    if now.phase is At.RUNNING and now.begun <= state.program(host).staging:
+    if now.phase is At.RUNNING and now.begun <= state.program(host).staging and not now.at:
         return _put(state, host, replace(now, phase=At.WAITING, op=0, begun=now.at))
     return _put(state, host, replace(now, phase=move(host, now.phase, "interrupt"), op=0))
 

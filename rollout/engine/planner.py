@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from rollout.engine import batching, operations
 from rollout.engine.operations import demanded, left_as_found
+from rollout.engine.programs import back_at, steps_at
 from rollout.engine.question import Question, moved, serves
 from rollout.engine.refusals import refusals
 from rollout.errors import Refused
@@ -117,8 +119,8 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         host=host,
         connection=ask.connection,
         root=ask.root,
-        steps=() if settled else _steps(question, seen, previous, bool(members)),
-        staging=0 if settled else 1,
+        steps=() if settled else _steps(question, host, previous, bool(members)),
+        staging=0 if settled else 1 + len(ask.tasks.get("prepare", ())),
         previous=previous,
         members=members,
         shared=ask.shared,
@@ -128,6 +130,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
         boot=seen.boot,
+        on_failure=() if settled else back_at(ask, "on_failure", question.release.id, always=True),
         note=_note(question.asks[host], there, chosen, members, question.drained.get(host, "")),
     )
 
@@ -146,19 +149,32 @@ def _on_target(question: Question, host: HostName) -> bool:
     )
 
 
-def _steps(question: Question, seen: Observation, previous: str, in_pools: bool) -> tuple[Step, ...]:
+def _steps(question: Question, host: HostName, previous: str, in_pools: bool) -> tuple[Step, ...]:
+    """Compose the program: the tasks of each position stand beside the step that the position names."""
     release, timeout_s = question.release, question.play.step_timeout_s
-    forward: list[Step] = [_stage(release, seen, timeout_s)]
+    ask, seen = question.asks[host], question.seen[host]
+    at = partial(steps_at, ask, release=release.id)
+    forward: list[Step] = [_stage(release, seen, timeout_s), *at("prepare")]
+    healed = back_at(ask, "after_revert", always=True)
     if in_pools:
-        forward.append(Step(do=Deregister(), undo=(Register(),), timeout_s=timeout_s))
+        leave = Step(do=Deregister(), undo=(Register(), *healed), timeout_s=timeout_s)
+        forward += [*at("before_drain"), leave, *at("drain.start"), *at("drain.until")]
     switch = Switch(release=release.id, manifest=release.manifest, expect=seen.current)
-    undo = _switch_back(question, previous)
-    forward.append(Step(do=switch, undo=undo, timeout_s=timeout_s))
+    undo = _switch_back(question, ask, previous) + (() if in_pools else healed)
+    forward += [*at("before_switch"), Step(do=switch, undo=undo, timeout_s=timeout_s)]
     forward.append(Step(do=Verify(release=release.id), timeout_s=question.play.health.deadline_s))
+    forward += [*at("after_service"), *at("before_register")]
     if in_pools:
-        forward.append(Step(do=Register(), undo=(Deregister(),), timeout_s=timeout_s))
+        forward.append(Step(do=Register(), undo=_leave_again(ask), timeout_s=timeout_s))
+        forward += at("after_register")
     forward.append(Step(do=Keep(release=release.id), timeout_s=timeout_s))
     return tuple(forward)
+
+
+def _leave_again(ask: Ask) -> tuple[Action, ...]:
+    """Return how a host that is back in rotation leaves it on its way back."""
+    quiet = (*back_at(ask, "drain.start", always=True), *back_at(ask, "drain.until", always=True))
+    return (*back_at(ask, "before_drain", always=True), Deregister(), *quiet)
 
 
 def _stage(release: Release, seen: Observation, timeout_s: float) -> Step:
@@ -166,14 +182,17 @@ def _stage(release: Release, seen: Observation, timeout_s: float) -> Step:
     return Step(do=Stage(present=present), undo=(Discard(),), timeout_s=timeout_s)
 
 
-def _switch_back(question: Question, previous: str) -> tuple[Action, ...]:
+def _switch_back(question: Question, ask: Ask, previous: str) -> tuple[Action, ...]:
     release = question.release.id
     if not previous:
         return (Withdraw(release=release),)
     back = ReleaseId(previous)
     return (
+        *back_at(ask, "before_switch"),
         Switch(release=back, manifest=question.recorded[previous], expect=release),
         Verify(release=back, way_back=True),
+        *back_at(ask, "after_service", previous),
+        *back_at(ask, "before_register", previous),
     )
 
 

@@ -31,6 +31,9 @@ def _numbered(state: State, found: Iterator[tuple[HostName, bool]]) -> Iterator[
 def _staging(state: State) -> Iterator[tuple[HostName, bool]]:
     """The whole fleet, ``forks`` at a time, before any host leaves rotation."""
     room = state.play.forks - state.in_flight
+    for host in sorted(state.preparing, key=state.place.__getitem__)[: max(0, room)]:
+        room -= 1
+        yield host, False
     for place in range(state.next_up, min(state.next_up + room, len(state.order))):
         yield state.order[place], False
 

@@ -56,6 +56,7 @@ class HostState:
     begun: int = 0
     way: tuple[Action, ...] = ()
     way_at: int = 0
+    way_begun: int = 0  # actions of the way back that were begun
     op: int = 0  # the step in flight, 0 for none
     failed: bool = False  # it counted against the budget
     working: bool = False  # it takes one of the places that the floor leaves
@@ -77,6 +78,7 @@ class State:
     order: tuple[HostName, ...] = ()  # hosts with a program, in the order of the batches
     place: immutables.Map[HostName, int] = field(default_factory=immutables.Map)  # index in ``order``
     active: immutables.Map[HostName, None] = field(default_factory=immutables.Map)  # between two steps
+    preparing: immutables.Map[HostName, None] = field(default_factory=immutables.Map)  # between two steps of staging
     sick: immutables.Map[HostName, None] = field(default_factory=immutables.Map)  # failed, way back not begun
     unsettled: immutables.Map[int, int] = field(default_factory=immutables.Map)  # hosts per batch
     succeeded: immutables.Map[int, int] = field(default_factory=immutables.Map)  # done hosts per batch

@@ -10,6 +10,7 @@ from rollout.model.check import CheckSpec, Health
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+from rollout.model.task import Position, Task
 
 Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register"]
 DEPLOYS: frozenset[str] = frozenset({"apply", "rollback", "converge"})  # what brings a release
@@ -89,7 +90,21 @@ class Keep:
     release: ReleaseId
 
 
-Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One task of the operator's. ``release``: what it works on ("": what ``current`` names then).
+
+    ``undoing``: it is the undo of a task that was begun.
+    """
+
+    kind: Literal["run"] = "run"
+    task: Task
+    position: Position
+    release: str = ""
+    undoing: bool = False
+
+
+Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep | Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +140,7 @@ class HostPlan:
     identity_back: bool = True  # whether the identity proof is demanded on the way back
     serving: bool = True  # in rotation and healthy when observed
     boot: str = ""  # what its restart would change
+    on_failure: tuple[Run, ...] = ()  # before the way back of a host that failed itself
     note: str = ""  # why the program is empty or short
 
 

@@ -13,6 +13,7 @@ from rollout.model.plan import OnFailure
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Service, Shared
 from rollout.model.share import Share
+from rollout.model.task import Tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Ask:
     shared: Shared = field(default_factory=Shared)
     members: Mapping[PoolName, Member] = field(default_factory=dict)  # empty: in no pool
     checks: tuple[CheckSpec, ...] = ()
+    tasks: Tasks = field(default_factory=dict)
 
 
 class Resolve(Protocol):

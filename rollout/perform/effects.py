@@ -15,6 +15,7 @@ from typing import Any
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.pool import Member, PoolName, Rotation
+from rollout.model.task import Task
 from rollout.posix.op import Op
 
 
@@ -64,6 +65,14 @@ class ShutSessions(Effect):
     pool: PoolName
     member: Member
     limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Effect):
+    """Run a task on the controller; answers a Reply as a host would, never raises."""
+
+    task: Task
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from rollout.model.host import HostName
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.retries import reconnecting
-from rollout.posix.op import READ_ONLY, Deed, Epoch, Op, Reply, Settle
+from rollout.posix.op import READ_ONLY, Deed, Epoch, Op, Reply, RunTask, Settle
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
 
@@ -37,6 +37,7 @@ class Wording:
     host: HostName
     step: int
     said: int = 0
+    task: str = ""  # what its task is known by on the host, whichever attempt or controller says it
 
     def op(self, deed: Deed, timeout_s: float) -> Op:
         """Return the next Op of the step; questions change nothing, and so take no number of their own."""
@@ -45,7 +46,7 @@ class Wording:
         plan = self.desk.plan
         become = self.desk.host(self.host).connection.become
         return Op(
-            id=f"{plan.id}.{self.step}.{self.said}",
+            id=f"{plan.id}.{self.task}" if isinstance(deed, RunTask) else f"{plan.id}.{self.step}.{self.said}",
             epoch=Epoch(number=plan.epoch, rollout=plan.id, sequence=self.step * ATTEMPTS + self.said),
             site=self.desk.site(self.host),
             do=deed,
@@ -122,8 +123,9 @@ def _recorded(answer: Reply) -> Reply | None:
     was = {name[4:]: value for name, value in fields.items() if name.startswith("was.")}
     status = was.pop("status", "")
     code = was.pop("code", "")
+    summary = was.pop("summary", "")
     if status == "refused":
-        return Reply(status="refused", code=code, fields=was, tail=answer.tail)
+        return Reply(status="refused", code=code, summary=summary, fields=was, tail=answer.tail)
     if status == "failed":
-        return Reply(status="failed", code=code, fields=was, tail=answer.tail)
+        return Reply(status="failed", code=code, summary=summary, fields=was, tail=answer.tail)
     return Reply(status="done", fields=was, tail=answer.tail)

@@ -15,6 +15,7 @@ from rollout.model.check import CheckSpec, Probed
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import PoolName
 from rollout.perform.effects import (
+    Command,
     Effect,
     Mailbox,
     Probe,
@@ -26,6 +27,7 @@ from rollout.perform.effects import (
     Tell,
     Together,
 )
+from rollout.perform.here import run_here
 from rollout.ports import Balancer, Check, Session, Transport
 from rollout.posix import frame
 from rollout.posix.op import Op, Reply
@@ -100,6 +102,8 @@ class Outside:
                 return self.balancers[pool].set(wanted)
             case ShutSessions(pool=pool, member=member, limit=limit):
                 return self.balancers[pool].shut_sessions(member, limit)
+            case Command(task=task, facts=facts):
+                return run_here(task, facts)
             case Sleep(seconds=seconds):
                 return time.sleep(seconds)
             case Receive(mailbox=mailbox, timeout_s=timeout_s):

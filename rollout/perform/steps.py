@@ -7,13 +7,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollout.model.event import StepStarted
-from rollout.model.plan import DEPLOYS, Deregister, Discard, Keep, Register, Restart, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import (
+    DEPLOYS,
+    Deregister,
+    Discard,
+    Keep,
+    Register,
+    Restart,
+    Run,
+    Stage,
+    Switch,
+    Verify,
+    Withdraw,
+)
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ensure
 from rollout.perform.health import Proof, proof_of, prove, rebooted
 from rollout.perform.rotation import Mover
+from rollout.perform.tasks import run_task
 from rollout.posix import op
 from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert
@@ -30,6 +43,7 @@ class Job:
     desk: Desk
     step: StepStarted
     condemned: bool = False
+    again: bool = False  # it was begun by a controller that is gone
 
     @property
     def wording(self) -> Wording:
@@ -209,4 +223,5 @@ _DO: Mapping[type[Any], Callable[[Job], Awaitable[Outcome]]] = {
     Withdraw: _withdraw,
     Discard: _discard,
     Keep: _keep,
+    Run: run_task,
 }

@@ -20,6 +20,12 @@ _HTTP: Keys = {
     "tls": {"verify": BUILT},
 }
 
+_PLAIN: Keys = {
+    **dict.fromkeys(("name", "run", "shell", "where", "cwd", "user", "env", "stdin", "timeout", "when"), BUILT),
+    **dict.fromkeys(("creates", "idempotent", "prints", "ignore_failure"), BUILT),
+}
+_TASKS: Keys = {"*": {**_PLAIN, "on_revert": BUILT, "undo": _PLAIN}}
+
 PLAY: Keys = {
     "name": BUILT,
     "app": BUILT,
@@ -62,7 +68,7 @@ PLAY: Keys = {
             "add": LATER,
         },
         "templates": LATER,
-        "prepare": LATER,
+        "prepare": _TASKS,
         "keep": LATER,
         "keep_for": LATER,
         "owner": LATER,
@@ -86,7 +92,8 @@ PLAY: Keys = {
             "http": LATER,
         }
     },
-    "drain": {"deadline": BUILT, "on_deadline": BUILT, "kill_rate": LATER, "start": LATER, "until": LATER},
+    "drain": {"deadline": BUILT, "on_deadline": BUILT, "kill_rate": LATER}
+    | {"start": _TASKS, "until": {**_PLAIN, "sessions": BUILT}, "undo": _PLAIN},
     "register": LATER,
     "health": {
         "checks": {
@@ -107,7 +114,11 @@ PLAY: Keys = {
     },
     "warmup": LATER,
     "gates": LATER,
-    "hooks": LATER,
+    "hooks": {
+        **dict.fromkeys(("before_rollout", "before_batch", "after_batch", "after_rollout", "after_switch"), LATER),
+        **dict.fromkeys(("before_drain", "before_switch", "after_service", "before_register"), _TASKS),
+        **dict.fromkeys(("after_register", "on_failure", "after_revert"), _TASKS),
+    },
     "migrations": LATER,
     "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": BUILT, "collect": BUILT},
     "limits": {"step_timeout": BUILT, "progress_deadline": BUILT, "upload_rate": LATER},

@@ -38,6 +38,7 @@ from rollout.playbook.hostmodels import (
     SharedModel,
 )
 from rollout.playbook.nodes import Node, Path, Scalar, descend, plain, templates
+from rollout.playbook.tasks import TASKS
 from rollout.playbook.templates import Rendered
 
 SAID_OF_ONE_PLACE = 3  # that values of many hosts are wrong in
@@ -96,6 +97,7 @@ PATHS: Mapping[Path, type[BaseModel]] = {
     ("release", "shared"): SharedModel,
     ("service",): ServiceModel,
     ("health", "checks"): ChecksModel,
+    **TASKS,
 }
 
 

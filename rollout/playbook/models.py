@@ -51,6 +51,7 @@ class ReleaseModel(Strict):
     links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
     root: Any
     shared: Any = None
+    prepare: Any = None
 
 
 class BecomeModel(Strict):
@@ -120,6 +121,9 @@ class DrainModel(Strict):
 
     deadline: Annotated[float, w.Accepts(w.drain_seconds)] = 60.0
     on_deadline: Annotated[Literal["fail", "kill", "proceed"], w.Accepts(w.choice("fail", "kill", "proceed"))] = "fail"
+    start: Any = None
+    until: Any = None
+    undo: Any = None
 
 
 class HealthModel(Strict):
@@ -194,6 +198,7 @@ class PlayModel(Strict):
     service: Any
     load_balancers: Annotated[list[BalancerModel], BeforeValidator(_balancers)]
     drain: DrainModel = DrainModel()
+    hooks: Any = None
     health: HealthModel = HealthModel()
     on_failure: OnFailureModel = OnFailureModel()
     limits: LimitsModel = LimitsModel()

@@ -28,6 +28,7 @@ from rollout.playbook.hostparts import (
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template
 from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
+from rollout.playbook.tasks import tasks_of
 from rollout.playbook.templates import Rendered, Renderer
 from rollout.playbook.vars import Said, Variables, shared
 
@@ -223,6 +224,7 @@ class Resolver:
             shared=shared_of(values.get(("release", "shared"), SharedModel())),
             members=members,
             checks=checks_of(checks.root) if checks else (),
+            tasks=tasks_of(values, self.folder),
         )
         return ask, []
 

@@ -25,6 +25,7 @@ from rollout.posix import (
     observe,
     reply,
     settle,
+    task,
 )
 from rollout.posix.op import (
     READ_ONLY,
@@ -39,6 +40,7 @@ from rollout.posix.op import (
     Op,
     Reply,
     RunCheck,
+    RunTask,
     Settle,
     TellBalancer,
     Withdraw,
@@ -133,6 +135,8 @@ def _body(op: Op) -> str:
             return ledger.script(op.do)
         case Identify():
             return identity.script(op.do)
+        case RunTask():
+            return task.script(op.do)
         case RunCheck():
             return check.script(op.do)
         case Collect():

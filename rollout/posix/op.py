@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+from rollout.model.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,25 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTask:
+    """Run a command of the operator's, once: what was begun and has no record is in doubt, and not run again.
+
+    ``release``: whose directory it works in; "" is what ``current`` names, and the root where it names nothing.
+    ``facts``: ROLLOUT_* variables, for tasks of the SSH user itself. The Op's ``id`` must be the same each time
+    that the same task is meant: that is how the host knows it. A task that is ``repeatable`` is run again.
+    Reply fields: ``exit`` (its status; 124: out of time), ``skipped`` (1: what it ``creates`` is there),
+    ``printed`` (with ``prints``: the last line of its standard output). Tail: the end of its output.
+    Failures: E_TASK, E_TASK_TIMEOUT (its process group was killed), E_TASK_DOUBT, E_TASK_PRINTS.
+    Refusals: E_NO_RELEASE, E_CWD, E_TOOL.
+    """
+
+    kind: Literal["task"] = "task"
+    task: Task
+    release: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCheck:
     """Run a command check in the release's directory. Reply fields: ``status`` (124: out of time); tail: its output."""
 
@@ -191,7 +211,18 @@ class TellBalancer:
 
 
 Deed = (
-    Observe | Install | Activate | Withdraw | Mark | Identify | RunCheck | Collect | Settle | AskBalancer | TellBalancer
+    Observe
+    | Install
+    | Activate
+    | Withdraw
+    | Mark
+    | Identify
+    | RunTask
+    | RunCheck
+    | Collect
+    | Settle
+    | AskBalancer
+    | TellBalancer
 )
 READ_ONLY = (Observe, Identify, RunCheck, Collect, AskBalancer)
 

@@ -272,6 +272,7 @@ def _host_revert(board: Board, event: HostRevertStarted) -> Board:
     row = board.rows.get(event.host, Row())
     plan = board.plan_of(event.host)
     way = sum(len(step.undo) for step in plan.steps[: row.begun]) if plan else 0
+    way += len(plan.on_failure) if plan and row.state == "failed" else 0
     return _put(board, event.host, replace(row, way=way, state="reverting" if way else "reverted"))
 
 

@@ -22,7 +22,7 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import DEPLOYS, Action, Restart, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Action, Restart, Run, Stage, Switch, Verify, Withdraw
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.text import between, count, duration, inert, names, size
@@ -55,6 +55,8 @@ EXITS = {
 def doing(action: Action) -> str:
     """Say what is being done to a host."""
     match action:
+        case Run():
+            return task(action)
         case Stage(present=True):
             return "checking the staged release"
         case Switch(release=release, expect=expect):
@@ -77,6 +79,8 @@ def doing(action: Action) -> str:
 def did(action: Action) -> str:
     """Say what was done to a host."""
     match action:
+        case Run():
+            return task(action)
         case Switch(release=release):
             return f"on {inert(release)}"
         case Restart(release=release):
@@ -92,6 +96,13 @@ def did(action: Action) -> str:
         "register": "in rotation",
         "keep": "noted as kept",
     }[action.kind]
+
+
+def task(run: Run) -> str:
+    """Say which task it is, where it runs and for what."""
+    where = " on the controller" if run.task.where == "controller" else ""
+    undo = "undo of " if run.undoing else ""
+    return f"{undo}{run.position}: {inert(run.task.label, 80)}{where}"
 
 
 def cause(of: Cause) -> str:

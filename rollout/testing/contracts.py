@@ -9,16 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rollout.model.release import NoService, Process, ReleaseId, Service, Site
-from rollout.posix.op import Activate, Deed, Epoch, Identify, Install, Mark, Observe, Op, Reply, Settle, Withdraw
-from rollout.testing.host import Build, SimulatedHost
+from rollout.model.task import Task
+from rollout.posix.op import (
+    Activate,
+    Deed,
+    Epoch,
+    Identify,
+    Install,
+    Mark,
+    Observe,
+    Op,
+    Reply,
+    RunTask,
+    Settle,
+    Withdraw,
+)
+from rollout.testing.host import Build, SimulatedHost, TaskEnd
 from rollout.testing.packing import Packed, packed
 
-Act = Literal[
-    "point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"
-]
+Act = (
+    Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
+    | Literal["forget results"]
+)
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 RELEASES: Mapping[str, Packed] = {
     "v1": packed("v1", {"bin/serve": SERVE, "VERSION": b"1"}),
@@ -93,6 +108,17 @@ def withdraw(name: str) -> Withdraw:
     return Withdraw(release=ReleaseId(name), service=SERVICE)
 
 
+def task(shell: str, *, release: str = "", **more: Any) -> RunTask:
+    """Run a line of shell; how each of them ends in memory is in TASK_ENDS."""
+    return RunTask(task=Task(shell=shell, **more), release=release)
+
+
+COUNT = "echo x >>../count; test $(wc -l <../count) = 1"  # ends well the first time only
+TASK_ENDS: Mapping[str, TaskEnd] = {
+    "exit 3": TaskEnd(status=3),
+    "sleep 60 & sleep 60": TaskEnd(status=124),
+    "echo noise >&2; echo; echo id-7; echo": TaskEnd(printed="id-7"),
+}
 IDENTIFY = Identify(release=ReleaseId("v1"), service=SERVICE)
 V1_RUNS = (Say(deed=install("v1")), Say(deed=activate("v1")))
 BOTH = (*V1_RUNS, Say(deed=install("v2")))
@@ -237,6 +263,39 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=withdraw("v1"), sequence=4),
         Say(deed=Settle(op="r1-2"), sequence=6),
     ),
+    "tasks": (
+        *V1_RUNS,
+        Say(deed=task("true")),
+        Say(deed=task("exit 3")),
+        Say(deed=task("test -f VERSION", release="v1")),
+        Say(deed=task("true", release="v9")),
+        Say(deed=task("sleep 60 & sleep 60", timeout_s=1)),
+        Say(deed=task("echo noise >&2; echo; echo id-7; echo", prints="restore_id")),
+        Say(deed=task("true", prints="restore_id")),
+        Say(deed=task("touch made", creates="made")),
+        Say(deed=task("touch made", creates="made")),
+        Say(deed=IDENTIFY),
+    ),
+    "a task that comes twice": (
+        *V1_RUNS,
+        Say(deed=task(COUNT), sequence=4),
+        Say(deed=task(COUNT), sequence=4),
+        Say(deed=Settle(op="r1-4"), sequence=5),
+        Say(deed=task("exit 3"), sequence=6),
+        Say(deed=task("exit 3"), sequence=6),
+    ),
+    "a task of which nobody knows the end": (
+        *V1_RUNS,
+        Say(deed=task(COUNT), sequence=4),
+        "forget results",
+        Say(deed=task(COUNT), sequence=4),
+        Say(deed=task("true", idempotent=True), sequence=6),
+        "forget results",
+        Say(deed=task("true", idempotent=True), sequence=6),
+        Say(deed=task("touch made", creates="made"), sequence=7),
+        "forget results",
+        Say(deed=task("touch made", creates="made"), sequence=7),
+    ),
     "a refusal is on record": (
         *BOTH,
         Say(deed=activate("v2", "v9"), sequence=4),
@@ -287,6 +346,7 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "foreign": lambda h: setattr(h, "identity", "default/other"),
         "bare": lambda h: setattr(h, "root", "missing"),
         "reboot": lambda h: h.reboot(),
+        "forget results": lambda h: h.records.clear(),
     }
 
 
@@ -301,7 +361,7 @@ class SimulatedContract:
     def fresh(cls) -> SimulatedContract:
         """Return a host with nothing on it, whose clock moves with every Op."""
         ticks = iter(range(1, 1_000_000))
-        return cls(SimulatedHost(clock=lambda: float(next(ticks)), builds=dict(BUILDS)))
+        return cls(SimulatedHost(clock=lambda: float(next(ticks)), builds=dict(BUILDS), tasks=dict(TASK_ENDS)))
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         """Execute one Op."""

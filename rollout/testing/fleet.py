@@ -14,11 +14,11 @@ from rollout.errors import BalancerError, OutcomeUnknown, Unreachable
 from rollout.model.check import Probed
 from rollout.model.host import HostName
 from rollout.model.pool import Member, PoolName, Rotation
-from rollout.perform.effects import Effect, Probe, ReadPool, SetPool, ShutSessions, Tell
-from rollout.posix.op import READ_ONLY, Activate, Op, Withdraw
+from rollout.perform.effects import Command, Effect, Probe, ReadPool, SetPool, ShutSessions, Tell
+from rollout.posix.op import READ_ONLY, Activate, Op, Reply, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
 from rollout.testing.faults import Fault, Happened, Incident, Script
-from rollout.testing.host import SimulatedHost
+from rollout.testing.host import VANISHED, SimulatedHost
 from rollout.testing.virtual import Answer, VirtualTime
 
 LATENCY_S = 0.01
@@ -48,6 +48,8 @@ class SimulatedFleet:
     deaf: set[PoolName] = field(default_factory=set)  # balancers that refuse to be written
     watchers: list[Callable[[str, str, Any], None]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # labels of the tasks that ran on the controller
+    command_ends: dict[str, Reply] = field(default_factory=dict)  # how they end, by label; the rest ends well
     slow_s: float = 0.2  # how long a restart takes
 
     @classmethod
@@ -194,6 +196,10 @@ class SimulatedFleet:
                 self.time.after(0.001, lambda: self._write(pool, wanted, answer))
             case ShutSessions(pool=pool, member=member, limit=limit):
                 self.time.after(0.001, lambda: self._shut(pool, member, limit, answer))
+            case Command(task=task):
+                self.commands.append(task.label)
+                ended = self.command_ends.get(task.label, Reply(status="done", fields={"exit": "0"}))
+                self.time.after(LATENCY_S, lambda: answer(ended))
             case _:
                 raise TypeError(f"no such effect: {effect}")
 
@@ -237,7 +243,7 @@ class SimulatedFleet:
             self.settle()
             self.hosts[host].reboot()
             self.went_wrong("reboot", host)
-        if fault in ("lose reply", "reboot"):
+        if fault in ("lose reply", "reboot") or reply.code == VANISHED:
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
         took = self.slow_s if isinstance(op.do, Activate | Withdraw) else LATENCY_S

@@ -22,12 +22,14 @@ from rollout.posix.op import (
     Op,
     Reply,
     RunCheck,
+    RunTask,
     Settle,
     TellBalancer,
     Withdraw,
 )
 
 Fields = Mapping[str, str]
+VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
 
 
@@ -41,6 +43,15 @@ class Build:
     crashes_after_s: float | None = None
     lingers: bool = False  # a restart leaves the old process as it is, still answering
     masked: bool = False  # and it looks as if it were of the new release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnd:
+    """How a task ends on a host. ``vanishes``: it is begun, and what became of it is never written down."""
+
+    status: int = 0
+    printed: str = ""
+    vanishes: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +81,10 @@ class SimulatedHost:
     sockets: dict[str, Callable[[str], str]] = field(default_factory=dict)  # a balancer's, by path or HOST:PORT
     tool: str = "socat"  # what speaks to them; "": nothing does
     fences: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # as a balancer's host, by environment/app
+    tasks: dict[str, TaskEnd] = field(default_factory=dict)  # by the label of the task; the rest ends well
+    begun: set[str] = field(default_factory=set)  # Ops whose task was begun
+    ran: list[tuple[str, str]] = field(default_factory=list)  # for oracles: (Op, label) of each run
+    made: set[str] = field(default_factory=set)  # what tasks created
     restarts: int = 0
     boots: int = 1  # how often it was started
     switches: int = 0  # for oracles: effects that moved the link or touched the process
@@ -127,6 +142,10 @@ class SimulatedHost:
             tampered=set(self.tampered),
             sockets=dict(self.sockets),
             fences=dict(self.fences),
+            tasks=dict(self.tasks),
+            begun=set(self.begun),
+            ran=list(self.ran),
+            made=set(self.made),
         )
 
     # -- what is said to it
@@ -152,7 +171,8 @@ class SimulatedHost:
         if op.id in self.records:
             return self.records[op.id]
         reply = self._change(op, payload_ok)
-        self.records[op.id] = reply
+        if reply.code != VANISHED:
+            self.records[op.id] = reply
         return reply
 
     def _fenced(self, op: Op) -> Reply | None:
@@ -173,10 +193,36 @@ class SimulatedHost:
                 return self._activate(op.do)
             case Withdraw():
                 return self._withdraw(op.do)
+            case RunTask():
+                return self._task(op.id, op.do)
             case Mark():
                 self._mark(op.do.release, op.do.mark)
                 return Reply(status="done")
         raise TypeError(f"no such deed: {op.do}")
+
+    def _task(self, op: str, do: RunTask) -> Reply:
+        """Run a task once: what was begun and has no record is in doubt."""
+        task = do.task
+        if do.release and do.release not in self.releases:
+            return _refused("E_NO_RELEASE")
+        if task.creates and task.creates in self.made:
+            return Reply(status="done", fields={"skipped": "1"})
+        if op in self.begun and not task.repeatable:
+            return Reply(status="failed", code="E_TASK_DOUBT")
+        self.begun.add(op)
+        self.ran.append((op, task.label))
+        end = self.tasks.get(task.label, TaskEnd())
+        if end.vanishes:
+            self.tasks[task.label] = replace(end, vanishes=False)
+            return Reply(status="failed", code=VANISHED)
+        fields = {"exit": str(end.status)}
+        if end.status:
+            return Reply(status="failed", code="E_TASK_TIMEOUT" if end.status == 124 else "E_TASK", fields=fields)
+        if task.creates:
+            self.made.add(task.creates)
+        if task.prints and not end.printed:
+            return Reply(status="failed", code="E_TASK_PRINTS", fields=fields)
+        return Reply(status="done", fields=fields | ({"printed": end.printed} if task.prints else {}))
 
     def _install(self, do: Install, payload_ok: bool) -> Reply:
         release = do.release

@@ -12,11 +12,19 @@ from pydantic import BaseModel
 
 from rollout.playbook import hostmodels as host
 from rollout.playbook import models as play
+from rollout.playbook import taskmodels as tasks
 from rollout.playbook.built import PLAY, Keys, below, homes
 from rollout.playbook.load import Options, validate
 from tests.playbook.fleet import fleet
 
+HOOKS = ("before_drain", "before_switch", "after_service", "before_register", "after_register", "on_failure")
+TASKS = ("release.prepare", "drain.start", *(f"hooks.{name}" for name in (*HOOKS, "after_revert")))
 MODELS: Mapping[str, type[BaseModel]] = {
+    **{f"{path}.*": tasks.TaskModel for path in TASKS},
+    **{f"{path}.*.undo": tasks.PlainTaskModel for path in TASKS},
+    "drain.until": tasks.UntilModel,
+    "drain.undo": tasks.PlainTaskModel,
+    "hooks": tasks.HooksModel,
     "": play.PlayModel,
     "connection": host.ConnectionModel,
     "connection.become": play.BecomeModel,
@@ -75,6 +83,7 @@ def good() -> dict[str, Any]:
         "load_balancers": [{"haproxy": {"via": "local", "socket": "/run/h.sock", "backend": "shop"}}],
         "health": {"checks": [{"tcp": {"port": 80}}]},
         "drain": {},
+        "hooks": {},
         "on_failure": {},
         "limits": {},
     }

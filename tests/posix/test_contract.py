@@ -54,6 +54,9 @@ class Real:
             case "foreign":
                 (root / ".rollout").mkdir(mode=0o700)
                 (root / ".rollout/identity").write_text("default/other\n")
+            case "forget results":
+                for record in (root / ".rollout/ops").glob("*[!n]"):
+                    record.unlink()
             case "bare":
                 shutil.rmtree(root)
 

@@ -1,0 +1,159 @@
+"""RunTask: a command of the operator's, once, in a session and process group of its own.
+
+``ops/<op id>.begun`` is written down before it begins: found without the result beside it, nobody knows what
+became of the task, and one that cannot be repeated has failed. Its output goes through a bounded window into
+two files; what it leaves running in the background holds neither the step's lock nor its answer.
+"""
+
+from __future__ import annotations
+
+import re
+from math import ceil
+
+from rollout.posix import service
+from rollout.posix.op import RunTask
+from rollout.posix.quote import assign, function, lean, quote
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_WORK = lean(r"""
+    # recent NAME: keep the end of what is read in NAME.a and NAME.b, at most 2 MiB
+    recent() {
+        while dd bs=4096 count=256 of="$1.b" 2>/dev/null && [ -s "$1.b" ]; do mv -f "$1.b" "$1.a"; done
+    }
+    window() { cat "$1.a" "$1.b" 2>/dev/null | tr -d '\000' | tail -c 16384; }
+    place() {
+        look
+        dir=$P
+        if [ -n "$id" ]; then
+            [ -d "releases/$id" ] || refuse E_NO_RELEASE "$root/releases/$id is not there"
+            dir=$P/releases/$id
+        elif [ "$kind" = link ]; then
+            dir=$P/releases/$cur
+        fi
+        case $cwd in '') ;; /*) dir=$cwd;; *) dir=$dir/$cwd;; esac
+        [ -d "$dir" ] || refuse E_CWD "$dir is not there: the task cannot work in it"
+        case $creates in '' | /*) ;; *) creates=$dir/$creates;; esac
+    }
+    once() {
+        [ -z "$creates" ] || [ ! -e "$creates" ] || { f skipped 1; finish done; }
+        [ ! -f "$keep.begun" ] || [ -n "$repeatable" ] ||
+            fail E_TASK_DOUBT "it was begun before and nobody knows how it ended: it is not run again"
+        put "$keep.begun" "$task$nl" || refuse E_DISK "cannot write below $root/.rollout"
+    }
+    # begin: the task becomes the leader of a group of its own, which is on record before it runs
+    begin() {
+        (
+            read -r me x </proc/self/stat
+            echo "$me" >"$log.group"
+            rm -f "$log.in"
+            cd "$dir" || exit
+            native
+            command_of_task
+        ) <"$log.in"
+        echo "$?" >"$log.new"
+        mv -f "$log.new" "$log.status"
+    }
+    wait_for() {
+        now
+        until_=$((ticks + within * 100)) pause=0.02
+        while [ ! -s "$log.status" ]; do
+            now
+            [ "$ticks" -lt "$until_" ] || return 1
+            rest "$pause"
+            [ "$((ticks + within * 100 - until_))" -lt 200 ] || pause=0.2
+        done
+    }
+    drained() {
+        i=0
+        while kill -0 "$reader" 2>/dev/null && [ "$i" -lt 25 ]; do
+            stat "$reader" && [ "$state" != Z ] || break
+            rest 0.02
+            i=$((i + 1))
+        done
+        kill -KILL "$reader" 2>/dev/null
+    }
+    killed() {
+        g=
+        [ ! -s "$log.group" ] || read -r g <"$log.group"
+        case $g in '' | *[!0-9]*) return;; esac
+        kill -KILL "-$g" 2>/dev/null
+        [ -z "$user" ] || sudo -n -u "$user" kill -KILL -- "-$g" 2>/dev/null </dev/null
+    }
+    work() {
+        command -v setsid >/dev/null 2>&1 || refuse E_TOOL "setsid is not on this host"
+        place
+        once
+        [ -d .rollout/log ] || mkdir -m 700 .rollout/log
+        log=$P/.rollout/log/task
+        rm -f "$log".*
+        (umask 077; printf %s "$fed" >"$log.in")
+        : >"$log.out.a"
+        if [ -n "$prints" ]; then
+            { begin 2>"$log.err" | recent "$log.out"; } >/dev/null 2>&1 &
+        else
+            { begin 2>&1 | recent "$log.out"; } >/dev/null 2>&1 &
+        fi
+        reader=$!
+        if wait_for; then
+            read -r status <"$log.status"
+            drained
+        else
+            status=124
+            killed
+            drained
+        fi
+        f exit "$status"
+        out=$(window "$log.out")
+        [ -z "$prints" ] || tails "$(tail -c 8192 "$log.err" | tr -d '\000')"
+        tails "$out"
+        rm -f "$log".*
+        [ "$status" != 124 ] || [ "$ticks" -lt "$until_" ] ||
+            fail E_TASK_TIMEOUT "it did not end within $within s, and its process group was killed"
+        [ "$status" = 0 ] || fail E_TASK "it ended with status $status"
+        [ -z "$prints" ] || printed
+        finish done
+    }
+    printed() {
+        said=$(printf '%s\n' "$out" | sed -n '/[^[:space:]]/h;${x;p;}' | cut -c 1-200)
+        [ -n "$said" ] || fail E_TASK_PRINTS "it was to print $prints, and printed nothing"
+        f printed "$said"
+    }
+""")
+
+
+def script(deed: RunTask) -> str:
+    """Return the script body of a RunTask; ValueError for a variable's name that no shell knows."""
+    task = deed.task
+    said = {
+        "id": deed.release,
+        "task": " ".join(task.label.split())[:100],
+        "cwd": task.cwd,
+        "creates": task.creates,
+        "repeatable": "1" if task.repeatable else "",
+        "within": max(1, ceil(task.timeout_s)),
+        "user": task.user,
+        "prints": task.prints,
+        "fed": task.stdin,
+    }
+    return "".join(assign(k, v) for k, v in said.items()) + service.NATIVE + _command(deed) + _WORK
+
+
+def _command(deed: RunTask) -> str:
+    """Return the function that becomes the task."""
+    task = deed.task
+    argv = task.argv or ("sh", "-c", task.shell)
+    variables = dict(task.env) if task.user else {**deed.facts, **task.env}
+    assignments = [f"{_named(name)}={quote(value)}" for name, value in variables.items()]
+    body = function("argv_task", argv)
+    if task.user:
+        as_user = f"exec setsid sudo -n -u {quote(task.user)} {' '.join(assignments)} --"
+        return body + f"command_of_task() {{ argv_task {as_user}; }}\n"
+    exports = "".join(f"{one}; export {one.partition('=')[0]}; " for one in assignments)
+    return body + f"command_of_task() {{ {exports}argv_task exec setsid; }}\n"
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a variable's name: {name!r}")
+    return name
