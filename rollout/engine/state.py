@@ -9,7 +9,7 @@ import immutables
 
 from rollout.model.event import HaltOrdered, RolloutFinished
 from rollout.model.host import HostName
-from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register
+from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run
 from rollout.model.verdict import Cause
 
 
@@ -130,8 +130,14 @@ class State:
         return steps[at].do if at < len(steps) else None
 
     def past_verify(self, host: HostName) -> bool:
-        """Whether all that is left for a host is to go back into rotation."""
-        return isinstance(self.next_step(host), Register) and self.hosts[host].begun <= self.hosts[host].at + 1
+        """Whether all that is left for a host is to go back into rotation, and what stands after that."""
+        now, plan = self.hosts[host], self.program(host)
+        left = plan.steps[now.at : last_rolling(plan)]
+        return bool(left) and all(map(_arriving, (step.do for step in left))) and now.begun <= now.at + 1
+
+
+def _arriving(action: Action) -> bool:
+    return isinstance(action, Register) or (isinstance(action, Run) and action.position == "after_register")
 
 
 def last_rolling(plan: HostPlan) -> int:

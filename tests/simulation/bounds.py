@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.engine.state import State
 from rollout.model.event import StepStarted
-from rollout.model.plan import Deregister, Register, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import Deregister, Register, Run, Stage, Switch, Verify, Withdraw
 from rollout.perform.steps import COLLECT_S, MARK_S
 from tests.simulation.world import PACE
 
@@ -22,6 +22,10 @@ def step_bound(state: State, step: StepStarted) -> float:
     match step.action:
         case Stage():
             return told
+        case Run(task=task, position="drain.until"):
+            return play.drain.deadline_s + task.timeout_s + told
+        case Run(task=task):
+            return task.timeout_s + told
         case Deregister():
             return waiting(state) + pools * (play.drain.deadline_s + KILL_S + 2 * heeded) + pools * entering(state)
         case Register():

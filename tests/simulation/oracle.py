@@ -17,7 +17,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Verify
+from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Run, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
 from rollout.model.verdict import Cause
 from rollout.posix.op import Activate, Install, Mark, Withdraw
@@ -81,6 +81,8 @@ class Oracle:
             if not event.undo:
                 assert not over_budget(state), f"I9: {host} leaves though the budget is exceeded"
                 assert state.halt is None, f"I9: {host} leaves in a halt"
+        if isinstance(action, Run) and not event.undo and action.position != "after_register":
+            assert state.halt is None, f"{host} begins {action.task.label} in a halt"
         if isinstance(action, Keep):
             settled = BUSY | {At.DONE, At.REVERTED, At.FAILED, At.STRANDED}
             early = [h for h, s in state.hosts.items() if s.phase not in settled]

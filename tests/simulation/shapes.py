@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rollout.model.pool import PoolName
 from rollout.model.share import Share
-from rollout.testing.host import Build
+from rollout.model.task import Tasks
+from rollout.testing.host import Build, TaskEnd
 
 POOLS = (PoolName("shop"), PoolName("api"))
 WORKERS = PoolName("workers")
@@ -49,6 +51,8 @@ class Shape:
     session_s: float = 0.0  # how long they take to end
     on_deadline: str = "fail"
     purpose: str = "apply"  # a restart is one of the old release
+    tasks: Tasks = field(default_factory=dict)
+    task_ends: Mapping[str, TaskEnd] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:

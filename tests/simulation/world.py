@@ -94,6 +94,7 @@ class World:
     def _prepare(self, number: int, host: HostName) -> None:
         simulated = self.fleet.hosts[host]
         simulated.builds[NEW] = self.shape.build
+        simulated.tasks.update(self.shape.task_ends)
         if number in self.shape.sick:
             simulated.builds[OLD] = Build(healthy=False)
         if not self.shape.fresh:
@@ -164,6 +165,7 @@ class World:
             service=SERVICE,
             members={p: Member(host) for p in self.pools if host in self.in_pool(p)},
             checks=(HttpCheck(port=80),),
+            tasks=self.shape.tasks,
         )
 
     def observe(self, rollout: str) -> dict[HostName, Observation]:

@@ -1,0 +1,75 @@
+"""Hooks and drain tasks on real hosts: workers that finish what they began before they are switched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e.lab import Lab
+
+# `busy` stands for the work in hand: quiesce says that no new work begins, the second look finds none left.
+QUIESCE = 'echo "$ROLLOUT_HOST" >>../../shared/quiesced; echo 2 >../../shared/busy'
+IDLE = "read -r n <../../shared/busy; n=$((n - 1)); echo $n >../../shared/busy; echo $n jobs left; test $n -le 0"
+RESUME = "rm -f ../../shared/busy; echo resumed >>../../shared/quiesced"
+
+
+def drain(until: str = IDLE, deadline: str = "10s") -> str:
+    start = f"start: {{ name: quiesce, shell: '{QUIESCE}' }}"
+    return f"{{ deadline: {deadline}, {start}, until: {{ shell: '{until}' }}, undo: {{ shell: '{RESUME}' }} }}"
+
+
+def hooks(*lines: str) -> str:
+    return "\n  ".join(["min_in_service: 2", "hooks:", *(f"  {line}" for line in lines)])
+
+
+def said(lab: Lab, host: str, name: str) -> str:
+    file = Path(lab.root(host)) / "shared" / name
+    return file.read_text() if file.exists() else ""
+
+
+def test_workers_finish_their_work_before_they_are_switched(lab: Lab) -> None:
+    lab.words["balancers"] = "none"
+    assert lab.apply("v1").returncode == 0
+    lab.words["drain"] = drain()
+    done = lab.apply("v2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in lab.hosts:
+        assert lab.serves(host) == "v2"
+        assert said(lab, host, "quiesced") == f"{host}\n", "begun once"
+        assert said(lab, host, "busy") == "0\n", "asked until it was idle"
+
+
+def test_a_worker_that_stays_busy_halts_and_takes_up_its_work_again(lab: Lab) -> None:
+    lab.words["balancers"] = "none"
+    assert lab.apply("v1").returncode == 0
+    lab.words["drain"] = drain(until="echo 7 jobs left; exit 1", deadline="2s")
+    done = lab.apply("v2")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "drain.until task" in done.stdout
+    assert "still busy after 2s" in done.stdout
+    assert [lab.serves(h) for h in lab.hosts] == ["v1"] * 4
+    assert said(lab, lab.hosts[0], "quiesced") == f"{lab.hosts[0]}\nresumed\n"
+
+
+def test_a_failed_smoke_test_on_the_new_release_brings_it_back_with_its_own_words(served: Lab) -> None:
+    extra = hooks(
+        "before_switch: { run: [touch, ../../shared/stopped], undo: { run: [rm, ../../shared/stopped] } }",
+        "after_service: { name: smoke, shell: 'pwd; echo the cart is empty >&2; exit 4' }",
+        "after_revert: { shell: 'echo $ROLLOUT_POSITION $ROLLOUT_PREVIOUS >../../shared/told' }",
+    )
+    done = served.apply("v2", play={"extra": extra})
+    assert done.returncode == 4, done.stdout + done.stderr
+    first = served.hosts[0]
+    assert "after_service task `smoke`: it ended with status 4" in done.stdout
+    assert "the cart is empty" in done.stdout, "the task's own last line is what a person needs"
+    assert said(served, first, "told") == "after_revert v1\n"
+    assert not (Path(served.root(first)) / "shared" / "stopped").exists(), "what was begun was taken back"
+    assert served.all_on("v1")
+
+
+def test_a_hook_on_the_controller_knows_the_rollout_and_works_beside_the_playbook(served: Lab) -> None:
+    line = "after_register: { shell: 'echo $ROLLOUT_HOST $ROLLOUT_RELEASE >>told', where: controller }"
+    done = served.apply("v2", play={"extra": hooks(line)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = (served.folder / "told").read_text().split("\n")
+    assert sorted(filter(None, told)) == sorted(f"{h} v2" for h in served.hosts)
+    assert "on the controller" in served.plan("v1").stdout, "the plan lists every local command"
