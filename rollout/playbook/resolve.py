@@ -12,7 +12,7 @@ from rollout.inventory.connection import connection_for
 from rollout.inventory.fleet import Place as InventoryPlace
 from rollout.model.host import Connection, HostName
 from rollout.model.play import Ask
-from rollout.model.pool import Member, PoolName
+from rollout.model.pool import Member, PoolName, WorkersPool
 from rollout.model.release import NoService
 from rollout.playbook.hostmodels import ConnectionModel, SharedModel
 from rollout.playbook.hostparts import (
@@ -206,7 +206,7 @@ class Resolver:
         values = {path: p.value(rendered, number) for path, p in self.parts.by_path.items() if p.node is not None}
         asked = values.get(("connection",), ConnectionModel())
         connection, problems = self._connection(host, number, asked, rendered, self.chosen)
-        members = {}
+        members = {} if self.pools else {WorkersPool().name: Member(host)}  # without a balancer each is its own
         for pool in self.pools:
             server = self._server(pool, host, number, rendered)
             if server:

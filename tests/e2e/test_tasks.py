@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.e2e.lab import Lab
 
 # `busy` stands for the work in hand: quiesce says that no new work begins, the second look finds none left.
@@ -22,7 +20,7 @@ def hooks(*lines: str) -> str:
 
 
 def said(lab: Lab, host: str, name: str) -> str:
-    file = Path(lab.root(host)) / "shared" / name
+    file = lab.fleet.host(host).root / "shared" / name
     return file.read_text() if file.exists() else ""
 
 
@@ -52,7 +50,7 @@ def test_a_worker_that_stays_busy_halts_and_takes_up_its_work_again(lab: Lab) ->
 
 def test_a_failed_smoke_test_on_the_new_release_brings_it_back_with_its_own_words(served: Lab) -> None:
     extra = hooks(
-        "before_switch: { run: [touch, ../../shared/stopped], undo: { run: [rm, ../../shared/stopped] } }",
+        "before_switch: { shell: 'echo 1 >../../shared/stopped', undo: { run: [rm, ../../shared/stopped] } }",
         "after_service: { name: smoke, shell: 'pwd; echo the cart is empty >&2; exit 4' }",
         "after_revert: { shell: 'echo $ROLLOUT_POSITION $ROLLOUT_PREVIOUS >../../shared/told' }",
     )
@@ -62,7 +60,7 @@ def test_a_failed_smoke_test_on_the_new_release_brings_it_back_with_its_own_word
     assert "after_service task `smoke`: it ended with status 4" in done.stdout
     assert "the cart is empty" in done.stdout, "the task's own last line is what a person needs"
     assert said(served, first, "told") == "after_revert v1\n"
-    assert not (Path(served.root(first)) / "shared" / "stopped").exists(), "what was begun was taken back"
+    assert not said(served, first, "stopped"), "what was begun was taken back"
     assert served.all_on("v1")
 
 

@@ -187,7 +187,7 @@ def test_what_a_small_play_means(tmp_path: Path) -> None:
     assert play.health.identity == "none"  # nothing runs that could be proven
     assert [w for w in play.warnings if "health.checks" in w]
     ask = asks(play)[0]
-    assert (ask.service, ask.members, ask.checks) == (NoService(), {}, ())
+    assert (ask.service, ask.members, ask.checks) == (NoService(), {"workers": "web1"}, ())
     assert (ask.connection.host_keys, ask.connection.become) == ("strict", None)
 
 
