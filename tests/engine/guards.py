@@ -110,8 +110,8 @@ async def _old_processes_too(wording: Any, proof: Any) -> Any:
 _Job = runner.Job
 
 
-def _condemned(desk: Any, step: Any, condemned: bool = False) -> Any:
-    return _Job(desk=desk, step=step, condemned=True)
+def _condemned(desk: Any, step: Any, condemned: bool = False, **more: Any) -> Any:
+    return _Job(desk=desk, step=step, condemned=True, **more)
 
 
 def _everybody_moved(question: Any, host: Any) -> Any:
