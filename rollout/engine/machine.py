@@ -1,16 +1,4 @@
-"""The machine: two tables, and ``evolve``, which folds one event into the state.
-
-A host walks ::
-
-    waiting ─► running ─► ready ─► running ─► … ─► done ─► (sickens) ─► failed
-                  │                    └────────────────────────────────►│
-                  └─► failed ─► reverting ⇄ undoing ─► reverted          ▼
-                                              └─► stranded           reverting
-
-and a rollout: pending, staging, rolling, closing, then succeeded; or from any of these
-halting, perhaps reverting, then halted, reverted or stranded. What is in no table is not
-possible: ``InvalidTransition`` tells the story so far.
-"""
+"""The machine: ``evolve`` folds one event into the state, by the tables of moves (tables.py)."""
 
 from __future__ import annotations
 
@@ -21,6 +9,7 @@ from typing import Any
 import immutables
 
 from rollout.engine.state import SETTLED, At, HostState, Phase, State, last_rolling
+from rollout.engine.tables import ROLLOUT, move
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
     BatchClosed,
@@ -42,44 +31,6 @@ from rollout.model.event import (
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, Action, Deregister, HostPlan, Keep, Plan, Register
 from rollout.model.verdict import COUNTED, Cause, Outcome
-
-HOST: Mapping[tuple[At, str], At] = {
-    (At.WAITING, "start"): At.RUNNING,
-    (At.READY, "start"): At.RUNNING,
-    (At.DONE, "start"): At.RUNNING,  # Keep
-    (At.RUNNING, "pass"): At.READY,
-    (At.RUNNING, "complete"): At.DONE,
-    (At.RUNNING, "withdraw"): At.READY,
-    (At.RUNNING, "fail"): At.FAILED,
-    (At.DONE, "sicken"): At.FAILED,
-    (At.FAILED, "turn"): At.REVERTING,
-    (At.READY, "turn"): At.REVERTING,
-    (At.DONE, "turn"): At.REVERTING,
-    (At.REVERTING, "start"): At.UNDOING,
-    (At.UNDOING, "pass"): At.REVERTING,
-    (At.UNDOING, "complete"): At.REVERTED,
-    (At.UNDOING, "fail"): At.STRANDED,
-    (At.RUNNING, "interrupt"): At.READY,
-    (At.UNDOING, "interrupt"): At.REVERTING,
-    **{(at, "strand"): At.STRANDED for at in At},
-}
-
-_GOING = (Phase.STAGING, Phase.ROLLING, Phase.CLOSING)
-_LIVE = (*_GOING, Phase.HALTING, Phase.REVERTING)
-
-ROLLOUT: Mapping[tuple[Phase, type[Any]], Phase | None] = {
-    (Phase.PENDING, RolloutStarted): Phase.STAGING,
-    (Phase.STAGING, StagingClosed): Phase.ROLLING,
-    (Phase.ROLLING, BatchStarted): Phase.ROLLING,
-    (Phase.ROLLING, BatchClosed): Phase.ROLLING,
-    (Phase.ROLLING, RollingClosed): Phase.CLOSING,
-    **{(p, HaltOrdered): Phase.HALTING for p in (*_GOING, Phase.HALTING)},
-    (Phase.REVERTING, HaltOrdered): Phase.REVERTING,  # a revert is never reverted
-    (Phase.HALTING, RevertStarted): Phase.REVERTING,
-    **{(p, k): p for p in _LIVE for k in (StepStarted, StepFinished, HostRevertStarted, Recovered, PoolReasserted)},
-    **{(p, HostSickened): p for p in _GOING},
-    **{(p, RolloutFinished): None for p in _LIVE},  # the event names the end
-}
 
 
 def evolve(state: State, event: Event) -> State:
@@ -111,14 +62,6 @@ def story(state: State) -> str:
         f"Rollout {state.plan.id}: batch {state.batch}, {state.done} done, {state.failures} failed, "
         f"{state.reverted} reverted, {state.stranded} stranded, {state.in_flight} in flight, {state.ops} steps so far."
     )
-
-
-def move(host: HostName, now: At, name: str) -> At:
-    """Look one move up in the table of hosts."""
-    try:
-        return HOST[now, name]
-    except KeyError:
-        raise InvalidTransition(f"host {host} cannot {name} while {now}") from None
 
 
 def way_back(plan: HostPlan, begun: int) -> tuple[Action, ...]:

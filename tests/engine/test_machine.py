@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from rollout.engine.machine import _FOLD, HOST, ROLLOUT, evolve, initial, move, story, way_back
+from rollout.engine.machine import _FOLD, evolve, initial, story, way_back
 from rollout.engine.state import At, Phase, State
+from rollout.engine.tables import HOST, ROLLOUT, move
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
     BatchClosed,
