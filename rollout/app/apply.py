@@ -110,8 +110,10 @@ def _applied(
             made = planned(preflight, epoch)
             showing.plan(made)
             if not any(p.steps for p in made.plays[0].hosts.values()):
-                showing.say(f"nothing to do: every host is on {release.id} already")
-                return 0
+                off = made.plays[0].off_target
+                who_not = f", but {', '.join(off)}: they cannot be reached" if off else ""
+                showing.say(f"nothing to do: every host is on {release.id} already{who_not}")
+                return 9 if off else 0
             if filed:
                 _hold_to(filed, made)
             if request.confirm is not None and not request.yes and not request.confirm("Go on?"):

@@ -53,11 +53,25 @@ def _all(store: Store, output: str) -> int:
     else:
         say(table(HEAD, map(cells, newest.values())) if newest else ["No rollout is recorded yet."])
         say(_holder(store, r) for r in newest.values() if r.unfinished)
+        say(line for r in newest.values() if r.end not in ("", "succeeded") for line in _stands(store, r))
         say(
             f"{inert(d.host, 80)} of {inert(d.app, 60)} in {inert(d.environment, 60)}: {inert(str(d), 300)}"
             for d in store.drained()
         )
     return 0
+
+
+def _stands(store: Store, rollout: StoredRollout) -> list[str]:
+    """Say what the fleet is on, where the newest rollout did not bring it to its release."""
+    found = []
+    for app in rollout.app.split(","):
+        whose = f"{inert(app, 60)} in {inert(rollout.environment, 60)}"
+        before = store.standing(rollout.environment, app)
+        if store.mixed(rollout.environment, app):
+            found.append(f"{whose} is on more than one release, host by host: rollout status {rollout.id}")
+        elif before:
+            found.append(f"{whose} is on {inert(before[-1], 128)}, as before.")
+    return found
 
 
 def _one(store: Store, id: str, output: str) -> int:

@@ -39,8 +39,15 @@ def _reachable(question: Question) -> dict[HostName, Observation]:
 
 
 def unreachable(question: Question, *_: object) -> Iterator[Reason]:
-    """Hosts that no connection could be made to."""
-    if question.play.unreachable == "skip":
+    """Hosts that no connection could be made to; where they are skipped, more than the budget allows."""
+    play = question.play
+    if play.unreachable == "skip":
+        off = [h for h in play.hosts if not question.seen[h].reachable]
+        allowed = play.max_failures.floor_of(len(play.hosts))
+        if off and (len(off) == len(play.hosts) or (play.max_fail_percentage_ppm is None and len(off) > allowed)):
+            what = f"{len(off)} of {len(play.hosts)} hosts cannot be reached, and max_failures is {allowed}"
+            how = f"Those that are skipped count as failed: say max_failures: {len(off)}, or leave them out by --limit."
+            yield from _named("E_UNREACHABLE", what, how, off)
         return
     for host, seen in question.seen.items():
         if not seen.reachable:

@@ -186,7 +186,7 @@ class PlayModel(Strict):
     min_in_service: Annotated[Share | None, w.Accepts(w.share("E_FLOOR"))] = None
     max_failures: Annotated[Share, w.Accepts(w.share("E_BUDGET"))] = Share(count=0)
     max_fail_percentage: Annotated[int | None, w.Accepts(w.fail_percentage)] = None
-    unreachable: Annotated[Literal["refuse"], w.Accepts(w.choice("refuse", later=("skip",)))] = "refuse"
+    unreachable: Annotated[Literal["refuse", "skip"], w.Accepts(w.choice("refuse", "skip"))] = "refuse"
     allow_outage: w.Flag = False
     forks: Annotated[int, w.Accepts(w.whole(1, 1000))] = 20
     needs: dict[w.App, Annotated[Need, w.Accepts(w.needed)]] = Field(default_factory=dict)

@@ -25,6 +25,7 @@ STEPS = {
     "switch": "the switch",
     "restart": "the restart",
     "verify": "the health check",
+    "run": "a task",
     "register": "going back into rotation",
     "withdraw": "stopping it",
     "watch": "the watch over hosts that were done",
@@ -259,6 +260,8 @@ def _figures(board: Board) -> Line:
     if board.play and board.play.purpose == "drain":
         return Line(label="figures", text=done, mood="dim")
     if not times:
-        return Line(label="figures", text=f"{done}; no host was out of rotation", mood="dim")
+        left = any(row.out for row in board.rows.values())
+        text = done if left else f"{done}; no host was out of rotation"
+        return Line(label="figures", text=text, mood="dim")
     text = f"{done}; out of rotation: median {duration(median(times))}, longest {duration(max(times))}"
     return Line(label="figures", text=text, mood="dim")

@@ -35,6 +35,7 @@ def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, bro
     done = served.apply("v2", broken=broken)
     assert done.returncode == 4, done.stdout + done.stderr
     assert served.all_on("v1")
+    assert "shop in default is on v1, as before." in served.type("status", "--state", str(served.state)).stdout
     again = served.apply("v2", broken=broken)
     assert again.returncode == 6
     assert "E_BAD_RELEASE" in again.stderr

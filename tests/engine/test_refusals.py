@@ -37,6 +37,23 @@ def first(seen: Observation) -> Callable[[], Question]:
 
 REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("unreachable", one(reachable=False, why="connection refused"), "E_UNREACHABLE", "h0000 cannot be reached: connec"),
+    (
+        "unreachable",
+        lambda: question(
+            {H0: Observation(host=H0, reachable=False), H1: on(OLD, H1), H2: on(OLD, H2)}, of={"unreachable": "skip"}
+        ),
+        "E_UNREACHABLE",
+        "1 of 3 hosts cannot be reached, and max_failures is 0: h0000",
+    ),
+    (
+        "unreachable",
+        lambda: question(
+            {h: Observation(host=h, reachable=False) for h in (H0, H1)},
+            of={"unreachable": "skip", "max_failures": Share(count=2), "min_in_service": Share(count=1)},
+        ),
+        "E_UNREACHABLE",
+        "2 of 2 hosts cannot be reached",
+    ),
     ("twins", one(machine_id=f"machine-{H1}"), "E_DUP_HOST", "the same machine and root /srv/shop"),
     ("roots", one(root="missing"), "E_ROOT", "/srv/shop does not exist"),
     ("roots", one(root="foreign"), "E_ROOT", "may be written by others, or not by us (foreign)"),
@@ -121,7 +138,8 @@ ALLOWED: list[tuple[str, Callable[[], Question]]] = [
     ("a fleet of one that may go down", lambda: question(1, of={"allow_outage": True})),
     ("a bad release that is said again", lambda: question(2, condemned=frozenset({NEW}), allow_bad=True)),
     ("an unreachable host that is skipped", lambda: question(
-        {H0: Observation(host=H0, reachable=False), H1: on(OLD, H1), H2: on(OLD, H2)}, of={"unreachable": "skip"}
+        {H0: Observation(host=H0, reachable=False), H1: on(OLD, H1), H2: on(OLD, H2)},
+        of={"unreachable": "skip", "max_failures": Share(count=1)},
     )),
     ("a full disk where the release is", one(free_bytes=0, releases=dict(MANIFESTS))),
     ("a first deploy", lambda: question({h: bare(h) for h in names(3)})),
