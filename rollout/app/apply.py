@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +77,7 @@ def apply(request: Request, showing: Showing) -> int:
         showing.say(f"warning: {warning}")
     filed = read_plan(request.plan_file) if request.plan_file else None
     store = store_of(request, writing=True)
-    used = filed is not None and any(r.id == filed.plan.id for r in store.rollouts(limit=sys.maxsize))
+    used = filed is not None and store.knows(filed.plan.id)
     rollout = filed.plan.id if filed and not used else new_id()
     epoch = store.take(play.environment, play.app, rollout, holder())
     try:
@@ -116,14 +115,18 @@ def _applied(
                 return 9 if off else 0
             if filed:
                 _hold_to(filed, made)
-            if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
-                showing.say("nothing was changed")
-                return 3
-            who = provenance(request.playbook, request.argv, request.message)
-            run = Run(store=store, rollout=rollout, outside=outside, showing=showing)
-            return perform(run, RolloutStarted(plan=made, provenance=who))
+            return carried_out(Run(store=store, rollout=rollout, outside=outside, showing=showing), request, made)
     finally:
         package.close()
+
+
+def carried_out(run: Run, request: Request, made: Plan) -> int:
+    """Ask once where there is somebody to ask, then carry a plan out; return the exit code."""
+    if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
+        run.showing.say("nothing was changed")
+        return 3
+    who = provenance(request.playbook, request.argv, request.message)
+    return perform(run, RolloutStarted(plan=made, provenance=who))
 
 
 def _hold_to(filed: Filed, made: Plan) -> None:

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, connections_of, holder, new_id, perform
+from rollout.app.apply import Run, Showing, carried_out, connections_of, holder, new_id
 from rollout.app.outside import opened
 from rollout.app.preflight import Preflight, planned
-from rollout.app.provenance import provenance
 from rollout.app.request import Request, package_of, play_of, store_of
 from rollout.balancers.via import Fence
 from rollout.errors import InputError, Problem, Reason, Refused
@@ -67,12 +66,7 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
                 if not _something(made, store):
                     showing.say(f"nothing to do: {NONE[work.purpose].format(release=release.id)}")
                     return 0
-                if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
-                    showing.say("nothing was changed")
-                    return 3
-                who = provenance(request.playbook, request.argv, request.message)
-                run = Run(store=store, rollout=rollout, outside=outside, showing=showing)
-                return perform(run, RolloutStarted(plan=made, provenance=who))
+                return carried_out(Run(store=store, rollout=rollout, outside=outside, showing=showing), request, made)
     finally:
         store.release(rollout)
         store.close()

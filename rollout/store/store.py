@@ -101,6 +101,11 @@ class Store:
                 return exact[0]
             raise StoreError(_not_one(connection, id_or_prefix, exact, str(self.database.path)))
 
+    def knows(self, rollout: str) -> bool:
+        """Say whether a rollout of exactly this id is on record."""
+        with self.database.reading() as connection:
+            return bool(_rollouts(connection, rollouts.c.id == rollout))
+
     def unfinished(self, environment: str, app: str) -> StoredRollout | None:
         """Return the rollout of this app that has no end yet."""
         with self.database.reading() as connection:

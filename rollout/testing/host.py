@@ -27,6 +27,7 @@ from rollout.posix.op import (
     TellBalancer,
     Withdraw,
 )
+from rollout.testing.converse import converse
 
 Fields = Mapping[str, str]
 VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
@@ -318,7 +319,7 @@ class SimulatedHost:
             return _refused("E_ROOT")
         match op.do:
             case AskBalancer():
-                return self._converse(op.do)
+                return converse(self.tool, self.sockets, op.do)
             case Observe():
                 return Reply(status="done", fields=self._observed(op))
             case Identify():
@@ -337,21 +338,7 @@ class SimulatedHost:
         if fenced is not None:
             return fenced
         self.fences[ours] = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
-        return self._converse(do)
-
-    def _converse(self, do: AskBalancer | TellBalancer) -> Reply:
-        """Say each line; who does not answer one is not asked the next."""
-        if not self.tool:
-            return _refused("E_LB_TOOL")
-        listens = self.sockets.get(do.socket or do.tcp)
-        tail: list[str] = []
-        for line in do.lines:
-            answer = listens(line) if listens else ""
-            tail += ["#", *(f"|{said}" for said in answer.removesuffix("\n").split("\n") if answer)]
-            if not answer:
-                tail += [] if listens else ["No such file or directory", "status 1"]
-                break
-        return Reply(status="done", fields={"tool": self.tool}, tail=tuple(tail))
+        return converse(self.tool, self.sockets, do)
 
     def _checked(self, do: RunCheck) -> Reply:
         if do.release not in self.releases:
