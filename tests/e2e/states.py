@@ -88,6 +88,12 @@ def die(lab: Lab) -> None:
     crash("lab4")(lab)
 
 
+def skipped(lab: Lab) -> None:
+    """All are on v2 but lab4, which cannot be reached."""
+    die(lab)
+    succeeded(lab.apply("v2", play=SKIPS), 9)
+
+
 def drained(lab: Lab) -> None:
     lab.balancer.set({Member("lab3"): Rotation.MAINT})
 
@@ -123,6 +129,7 @@ def on_three(lab: Lab) -> None:
     succeeded(lab.apply("v1", play={"hosts": "lab1:lab2:lab3", "extra": "min_in_service: 1"}))
 
 
+SKIPS = {"extra": "unreachable: skip\n  min_in_service: 2\n  max_failures: 1"}
 ALL_1, ALL_2 = ("v1 in",) * 4, ("v2 in",) * 4
 BAD: dict[str, Any] = {"version": "v2", "broken": "unhealthy"}
 ROWS = (
@@ -140,10 +147,18 @@ ROWS = (
     Row(
         name="one VM dead, unreachable: skip",
         prepare=die,
-        play={"extra": "unreachable: skip\n  min_in_service: 2\n  max_failures: 1"},
+        play=SKIPS,
         code=9,
         end=(*ALL_2[:3], "v1 (silent) out"),
         says=("lab4",),
+    ),
+    Row(
+        name="one VM dead, the others are there already",
+        prepare=skipped,
+        play=SKIPS,
+        code=9,
+        end=(*ALL_2[:3], "v1 (silent) out"),
+        says=("nothing to do", "lab4", "cannot be reached"),
     ),
     Row(
         name="one VM dead, skip, max_failures 0",

@@ -9,7 +9,7 @@ from tests.e2e.states import ROWS, Row, ends
 
 BY_DEFAULT = {
     "first deploy, bad",
-    "one VM dead, unreachable: skip",
+    "one VM dead, the others are there already",
     "one on an unknown release",
     "the target of the revert is gone on one host",
 }
