@@ -128,11 +128,15 @@ def table(plays: Sequence[Played]) -> list[str]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let TERM and HUP end the demo as Ctrl-C does: everything is taken down on the way."""
+    """Let TERM and HUP end the demo as Ctrl-C does: everything is taken down on the way.
+
+    Ctrl-C counts also where a shell had it ignored (a job in the background): the rollouts heed it there too.
+    """
 
     def stop(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     yield

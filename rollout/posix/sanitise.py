@@ -12,10 +12,13 @@ import re
 CUT = "…"
 
 # C0 without newline and tab, DEL, C1; soft hyphen; zero width, marks and turns of direction; line and paragraph
-# separators; invisible operators and isolates; the byte order mark; interlinear notes; surrogates; tags.
+# separators; invisible operators and isolates; the byte order mark; interlinear notes; surrogates; tags; and
+# the marks of single scripts that enclose, shorten or join what follows: all of Unicode's Cf.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ufeff\ufff9-\ufffc\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\ufeff\ufff9-\ufffc\ud800-\udfff\U000e0000-\U000e0fff"
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a]"
 )
 _BREAKS = re.compile(r"[\n\t]")
 

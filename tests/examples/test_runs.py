@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,12 @@ TOP = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
-def demo(*words: str) -> subprocess.Popen[str]:
-    """Start the demo as a foreground job of its own, as a terminal does."""
-    argv = [sys.executable, "-m", "rollout.lab.demo", *words]
+DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")  # as a shell starts what runs in the background
+
+
+def demo(*words: str, by: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start the demo as a foreground job of its own, as a terminal does; ``by``: what begins it."""
+    argv = [*by, sys.executable, "-m", "rollout.lab.demo", *words]
     return subprocess.Popen(argv, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
 
 
@@ -53,9 +57,13 @@ def test_the_demo_ends_as_it_says(tmp_path: Path) -> None:
     assert running_in(folder) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "TERM"])
-def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals) -> None:
-    with demo("--hosts", "4", "--rate", "20") as process:
+@pytest.mark.parametrize(
+    ("number", "by"),
+    [(signal.SIGINT, ()), (signal.SIGINT, DEAF), (signal.SIGTERM, ())],
+    ids=["Ctrl-C", "Ctrl-C in the background", "TERM"],
+)
+def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals, by: Sequence[str]) -> None:
+    with demo("--hosts", "4", "--rate", "20", by=by) as process:
         assert process.stdout is not None
         said = ""
         while "staged (" not in said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import pytest
@@ -30,6 +31,12 @@ def test_it_is_made_visible(said: str) -> None:
     assert sanitise(said) == SHOWN[said]
 
 
+def test_every_character_that_only_directs_others_is_made_visible() -> None:
+    every = map(chr, range(sys.maxunicode + 1))
+    directing = [c for c in every if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t"]
+    assert [hex(ord(c)) for c in directing if c in sanitise(c)] == []
+
+
 def test_bytes_of_no_language_are_shown() -> None:
     assert sanitise(b"a\xff\xfe\xc3") == r"a\xff\xfe\xc3"
 
@@ -43,7 +50,10 @@ def test_nothing_that_a_terminal_obeys_is_left_and_nothing_is_longer_than_asked(
     assert "\n" not in line(said, limit)
 
 
-@given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), max_size=200))
+BLANK = "\u115f\u1160\u3164\ufffc"  # by their categories letters and a symbol, and nothing can be seen of them
+
+
+@given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters=BLANK), max_size=200))
 def test_what_is_harmless_stays_as_it_is(said: str) -> None:
     assert sanitise(said) == said
 
