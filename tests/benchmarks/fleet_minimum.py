@@ -5,12 +5,9 @@ Run as ``python -m tests.benchmarks.fleet_minimum LAB ARTIFACT VERSION``; prints
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import paramiko
@@ -80,34 +77,13 @@ class Host(minimum.Host):
     stage_script, switch_script = STAGE, SWITCH
 
 
-def deploy(fleet: MachineFleet, artifact: Path, version: str) -> dict[str, float]:
-    """Do the whole job; return when each part was over, in seconds from ``began`` (a date)."""
-    began = time.monotonic()
-    times = {"began": time.time()}
-
-    def over(part: str) -> None:
-        times[part] = round(time.monotonic() - began, 4)
-
-    digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
-    front = Front(fleet)
-    hosts = [Host(front, machine, artifact, digest, version) for machine in fleet.hosts]
-    with ThreadPoolExecutor(len(hosts) + 1) as threads:
-        list(threads.map(lambda one: one.connect(), [front, *hosts]))
-        over("connect")
-        list(threads.map(Host.stage, hosts))
-        over("stage")
-        for size in BATCHES:
-            batch, hosts = hosts[:size], hosts[size:]
-            list(threads.map(Host.roll, batch))
-        over("roll")
-    return times
-
-
 def main() -> None:
     lab, artifact, version = sys.argv[1:]
     fleet = MachineFleet.load(lab)
     assert fleet is not None, f"{lab} is no container lab"
-    print(json.dumps(deploy(fleet, Path(artifact), version)))
+    front, digest = Front(fleet), minimum.digest_of(Path(artifact))
+    hosts = [Host(front, machine, Path(artifact), digest, version) for machine in fleet.hosts]
+    print(json.dumps(minimum.deploy(hosts, BATCHES, [front])))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import paramiko
 
@@ -47,6 +48,12 @@ fi
 cd "releases/$version"; setsid ./bin/serve </dev/null >>"$root/log" 2>&1 &
 echo "$!" >"$root/pid"; echo switched
 """
+
+
+class Connects(Protocol):
+    """Whatever is connected to once."""
+
+    def connect(self) -> None: ...
 
 
 class Host:
@@ -159,26 +166,32 @@ def probing(waited_s: float) -> float:
     return min(INTERVAL_S, max(FIRST_PROBE_S, waited_s / 10))
 
 
-def deploy(fleet: Fleet, artifact: Path, version: str) -> dict[str, float]:
-    """Do the whole job; return when each part was over, in seconds from ``began`` (a date)."""
+def deploy(hosts: Sequence[Host], batches: Sequence[int], also: Sequence[Connects] = ()) -> dict[str, float]:
+    """Do the whole job; return when each part was over, in seconds from ``began`` (a date).
+
+    ``also``: what else is connected to before it begins.
+    """
     began = time.monotonic()
     times = {"began": time.time()}
 
     def over(part: str) -> None:
         times[part] = round(time.monotonic() - began, 4)
 
-    digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
-    hosts = [Host(fleet, host, artifact, digest, version) for host in fleet.hosts]
-    with ThreadPoolExecutor(len(hosts)) as threads:
-        list(threads.map(Host.connect, hosts))
+    with ThreadPoolExecutor(len(hosts) + len(also)) as threads:
+        list(threads.map(lambda one: one.connect(), [*also, *hosts]))
         over("connect")
         list(threads.map(Host.stage, hosts))
         over("stage")
-        for size in BATCHES:
+        for size in batches:
             batch, hosts = hosts[:size], hosts[size:]
             list(threads.map(Host.roll, batch))
         over("roll")
     return times
+
+
+def digest_of(artifact: Path) -> str:
+    """Return the digest that hosts compare with."""
+    return hashlib.sha256(artifact.read_bytes()).hexdigest()
 
 
 def main() -> None:
@@ -186,7 +199,8 @@ def main() -> None:
     fleet = Fleet.load(lab)
     require(fleet is not None, f"{lab} is no lab")
     assert fleet is not None
-    print(json.dumps(deploy(fleet, Path(artifact), version)))
+    digest = digest_of(Path(artifact))
+    print(json.dumps(deploy([Host(fleet, host, Path(artifact), digest, version) for host in fleet.hosts], BATCHES)))
 
 
 if __name__ == "__main__":
