@@ -27,7 +27,8 @@ from rollout.posix.op import (
     Settle,
     Withdraw,
 )
-from rollout.testing.host import Build, SimulatedHost, TaskEnd
+from rollout.testing.behaviour import Build, TaskEnd
+from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import Packed, packed
 
 Act = (

@@ -27,32 +27,12 @@ from rollout.posix.op import (
     TellBalancer,
     Withdraw,
 )
+from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.converse import converse
 
 Fields = Mapping[str, str]
 VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """How a release behaves once it runs. ``sick_after_s``: healthy at first, and then not any more."""
-
-    healthy: bool = True
-    starts: bool = True
-    sick_after_s: float | None = None
-    crashes_after_s: float | None = None
-    lingers: bool = False  # a restart leaves the old process as it is, still answering
-    masked: bool = False  # and it looks as if it were of the new release
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEnd:
-    """How a task ends on a host. ``vanishes``: it is begun, and what became of it is never written down."""
-
-    status: int = 0
-    printed: str = ""
-    vanishes: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rollout.model.pool import PoolName
 from rollout.model.share import Share
 from rollout.model.task import Tasks
-from rollout.testing.host import Build, TaskEnd
+from rollout.testing.behaviour import Build, TaskEnd
 
 POOLS = (PoolName("shop"), PoolName("api"))
 WORKERS = PoolName("workers")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rollout.testing.behaviour import Build
 from rollout.testing.faults import FAULTS, KINDS, OF_MEMBERS, OF_POOLS, WRITE_FAULTS, Incident, Script
-from rollout.testing.host import Build
 from tests.simulation.shapes import SERIALS, Shape
 from tests.simulation.soup import Ran, Trial, go
 

@@ -8,8 +8,8 @@ import pytest
 
 from rollout.model.event import StepStarted
 from rollout.model.plan import Switch
+from rollout.testing.behaviour import Build
 from rollout.testing.faults import Incident, Script
-from rollout.testing.host import Build
 from rollout.testing.journal import SimulatedJournal
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, drawn, go

@@ -16,8 +16,8 @@ from rollout.model.plan import Run
 from rollout.model.task import POSITIONS, Position, Task, Tasks
 from rollout.model.verdict import Cause
 from rollout.posix.op import Reply
+from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.faults import FAULTS, Script
-from rollout.testing.host import Build, TaskEnd
 from rollout.testing.journal import Crashed
 from tests.simulation import soup
 from tests.simulation.shapes import SERIALS, Shape

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rollout.testing.behaviour import Build
 from rollout.testing.faults import Script
-from rollout.testing.host import Build
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Ran, Trial, go
 from tests.simulation.sweep import FLEETS

@@ -25,9 +25,9 @@ from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.runner import Runner
+from rollout.testing.behaviour import Build
 from rollout.testing.faults import Script
 from rollout.testing.fleet import SimulatedFleet
-from rollout.testing.host import Build
 from rollout.testing.journal import SimulatedJournal
 from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
 from tests.simulation.shapes import NEW, OLD, POOLS, WORKERS, Shape
