@@ -8,13 +8,13 @@ facts come in through the inbox. The loop knows no threads and no sockets: ``wor
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from rollout.engine.machine import evolve, way_back
-from rollout.engine.policy import RULES, Rule, decide
-from rollout.engine.schedule import due
+from rollout.engine.machine import way_back
+from rollout.engine.policy import RULES, Rule
+from rollout.engine.rollout import Rollout, decide, due, evolve, stamped
 from rollout.engine.state import At, HostState, State
 from rollout.errors import RolloutError
 from rollout.model.event import (
@@ -55,8 +55,8 @@ class Abort:
 class Workers(Protocol):
     """Runs coroutines of effects, each by itself."""
 
-    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None]) -> None:
-        """Begin; call ``done`` with the result, or with the exception that ended it."""
+    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None], play: int = 0) -> None:
+        """Begin, through the outside of a play; call ``done`` with the result, or with the exception that ended it."""
 
 
 class Inbox(Protocol):
@@ -72,7 +72,7 @@ class Inbox(Protocol):
 class Recording(Protocol):
     """The stream: journal first, then the state, then the sinks."""
 
-    state: State
+    state: Rollout
 
     def record(self, events: Sequence[Event]) -> object:
         """Make the events durable, and fold them."""
@@ -83,7 +83,7 @@ class Recording(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Carries one rollout to its end. ``now``: monotonic seconds."""
+    """Carries one rollout to its end. ``now``: monotonic seconds; desks and watchers are those of the plays."""
 
     stream: Recording
     workers: Workers
@@ -91,15 +91,15 @@ class Runner:
     now: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
     rules: tuple[Rule, ...] = RULES
-    desk: Desk = field(init=False)
-    watch: Mailbox = field(init=False)
+    desks: tuple[Desk, ...] = ()
+    watches: tuple[Mailbox, ...] = ()
 
     @property
-    def state(self) -> State:
+    def state(self) -> Rollout:
         """The rollout as the journal has it."""
         return self.stream.state
 
-    def run(self, *facts: Event) -> State:
+    def run(self, *facts: Event) -> Rollout:
         """Take these facts in, then go on until it is finished."""
         self.take(facts)
         if self.state.finished:
@@ -128,74 +128,89 @@ class Runner:
         """Write the intentions down, then carry them out."""
         if not steps:
             return
-        doubtful = {step.host for step in steps if _begun_before(self.state, step)}
+        doubtful = {step.op for step in steps if _begun_before(self.state, step)}
         self.stream.record(steps)
-        halt = self.state.halt
-        condemned = halt is not None and halt.cause is Cause.RELEASE and self.state.play.purpose in JUDGES
         for step in steps:
-            job = Job(desk=self.desk, step=step, condemned=condemned, again=step.host in doubtful)
+            condemned = _condemned(self.state.plays[step.play])
+            job = Job(desk=self.desks[step.play], step=step, condemned=condemned, again=step.op in doubtful)
             name = f"{step.host}: {step.action.kind}"
-            self.workers.start(name, carry_out(job), partial(self.ended, step))
+            self.workers.start(name, carry_out(job), partial(self.ended, step), step.play)
 
     def ended(self, step: StepStarted, result: Any) -> None:
         """Turn the end of a step into a fact: exceptions end here, as an Outcome."""
         outcome = result if isinstance(result, Outcome) else _broken(result)
-        self.inbox.put(StepFinished(host=step.host, op=step.op, outcome=outcome))
+        self.inbox.put(StepFinished(play=step.play, host=step.host, op=step.op, outcome=outcome))
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Pass on what the pools and the watcher must know."""
-        if not hasattr(self, "desk"):
-            return
-        for event in events:
-            match event:
-                case HaltOrdered():
-                    for mailbox in self.desk.pools.values():
-                        mailbox.put(Halt())
-                case StepFinished(host=host) if self.state.hosts[host].phase is At.DONE:
-                    self.watch.put(Done(host=host))
-                case HostRevertStarted(host=host):
-                    self.watch.put(Gone(host=host))
-                case HostSickened(host=host):
-                    self.watch.put(Gone(host=host))
-                    for pool, member in self.state.program(host).members.items():
-                        self.desk.pools[pool].put(Ill(member=member))
+        """Pass on what the pools and the watchers must know."""
+        for event in events if self.desks else ():
+            if isinstance(event, HaltOrdered | StepFinished | HostRevertStarted | HostSickened):
+                self._tell(event, self.state.plays[event.play])
+
+    def _tell(self, event: HaltOrdered | StepFinished | HostRevertStarted | HostSickened, state: State) -> None:
+        pools, watch = self.desks[event.play].pools, self.watches[event.play]
+        match event:
+            case HaltOrdered():
+                for mailbox in pools.values():
+                    mailbox.put(Halt())
+            case StepFinished(host=host) if state.hosts[host].phase is At.DONE:
+                watch.put(Done(host=host))
+            case HostRevertStarted(host=host):
+                watch.put(Gone(host=host))
+            case HostSickened(host=host):
+                watch.put(Gone(host=host))
+                for pool, member in state.program(host).members.items():
+                    pools[pool].put(Ill(member=member))
 
     def open(self) -> None:
-        """Start the workers of the pools, and the watcher."""
-        mailboxes = {p.spec.name: Mailbox(name=p.spec.name) for p in self.state.play.pools}
-        self.desk = Desk(
+        """Start the workers of the pools, and the watchers."""
+        self.desks = tuple(map(self._desk, self.state.plays))
+        self.watches = tuple(Mailbox(name="watch") for _ in self.desks)
+        for state, desk in zip(self.state.plays, self.desks, strict=True):
+            self._open(state, desk, self.watches[state.index])
+
+    def _desk(self, state: State) -> Desk:
+        play = state.index
+        return Desk(
             plan=self.state.plan,
+            index=play,
             now=self.now,
-            post=self.inbox.put,
-            note=self.stream.note,
-            pools=mailboxes,
+            post=lambda fact: self.inbox.put(stamped(fact, play)),
+            note=lambda note: self.stream.note(replace(note, play=play) if play else note),
+            pools={p.spec.name: Mailbox(name=p.spec.name) for p in state.play.pools},
             pace=self.pace,
         )
-        for name, books in open_books(self.desk).items():
-            books.halted = self.state.halt is not None
-            _seat(books, outside(self.state), self.state)
-            books.arrived.update(_members(books, self.state, _arrived))
+
+    def _open(self, state: State, desk: Desk, watch: Mailbox) -> None:
+        for name, books in open_books(desk).items():
+            books.halted = state.halt is not None
+            _seat(books, outside(state), state)
+            books.arrived.update(_members(books, state, _arrived))
             books.doubted -= books.arrived
-            books.doubted |= _members(books, self.state, _fallen_ill)
-            worker = PoolWorker(self.desk, books, mailboxes[name])
-            self.workers.start(f"pool {name}", worker.run(), self.background_ended)
-        self.watch = Mailbox(name="watch")
-        for host in self.state.order:
-            if self.state.hosts[host].phase is At.DONE:
-                self.watch.put(Done(host=host))
-        watcher = Watch(desk=self.desk, mailbox=self.watch)
-        self.workers.start("watch", watcher.run(), self.background_ended)
+            books.doubted |= _members(books, state, _fallen_ill)
+            worker = PoolWorker(desk, books, desk.pools[name])
+            self.workers.start(f"pool {name}", worker.run(), self.background_ended, desk.index)
+        for host in state.order:
+            if state.hosts[host].phase is At.DONE:
+                watch.put(Done(host=host))
+        watcher = Watch(desk=desk, mailbox=watch)
+        self.workers.start("watch", watcher.run(), self.background_ended, desk.index)
 
     def close(self) -> None:
-        """Let the workers of the pools and the watcher end."""
-        for mailbox in (*self.desk.pools.values(), self.watch):
+        """Let the workers of the pools and the watchers end."""
+        for mailbox in (*(box for desk in self.desks for box in desk.pools.values()), *self.watches):
             mailbox.put(Stop())
 
     def background_ended(self, result: Any) -> None:
-        """A pool's worker or the watcher that breaks halts the rollout: nothing may go on unseen."""
+        """A pool's worker or a watcher that breaks halts the rollout: nothing may go on unseen."""
         if isinstance(result, BaseException):
             outcome = _broken(result)
             self.inbox.put(HaltOrdered(cause=Cause.CONTROLLER, reason=outcome.summary, revert=False))
+
+
+def _condemned(state: State) -> bool:
+    """Whether the play's release is what was at fault."""
+    return state.halt is not None and state.halt.cause is Cause.RELEASE and state.play.purpose in JUDGES
 
 
 def _broken(result: Any) -> Outcome:
@@ -204,9 +219,9 @@ def _broken(result: Any) -> Outcome:
     return Outcome(verdict=Verdict.ERROR, cause=Cause.CONTROLLER, summary=summary)
 
 
-def _begun_before(state: State, step: StepStarted) -> bool:
+def _begun_before(rollout: Rollout, step: StepStarted) -> bool:
     """Whether a controller that is gone began this very step, and nobody knows how it ended."""
-    now = state.hosts[step.host]
+    now = rollout.plays[step.play].hosts[step.host]
     return (now.way_begun if step.undo else now.begun) > step.at
 
 

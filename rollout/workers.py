@@ -17,19 +17,21 @@ from rollout.perform.effects import Effect
 class ThreadWorkers:
     """One daemon thread per coroutine: steps wait far more than they work."""
 
-    perform: Callable[[Effect], Any]
+    perform: Sequence[Callable[[Effect], Any]]  # by play
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None]) -> None:
-        """Begin a coroutine; ``done`` gets its result, or the exception that ended it."""
+    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None], play: int = 0) -> None:
+        """Begin a coroutine of a play; ``done`` gets its result, or the exception that ended it."""
         self.threads = [t for t in self.threads if t.is_alive()]
-        thread = threading.Thread(target=self._run, args=(work, done), name=name, daemon=True)
+        thread = threading.Thread(target=self._run, args=(work, done, self.perform[play]), name=name, daemon=True)
         self.threads.append(thread)
         thread.start()
 
-    def _run(self, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None]) -> None:
+    def _run(
+        self, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None], perform: Callable[[Effect], Any]
+    ) -> None:
         try:
-            result: Any = drive(work, self.perform)
+            result: Any = drive(work, perform)
         except Exception as error:
             result = error
         done(result)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rollout.engine.machine import fold, initial
+from rollout.engine.recovery import touched
+from rollout.engine.rollout import Rollout, fold, initial
 from rollout.engine.state import At, State
 from rollout.model.host import HostName
 
@@ -23,13 +24,18 @@ def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[Hos
     """
     asked, found = set(out), set[HostName]()
     for rollout in store.rollouts(play.environment, play.app, LOOKED_BACK) if asked else ():
-        state = fold(initial(), (record.event for record in store.journal(rollout.id).read()))
-        touched = {h for h in asked if h in state.hosts and state.hosts[h].begun > state.program(h).staging}
-        found |= {h for h in touched if _is_left(state, h)}
-        asked -= touched
+        state = _play_of(fold(initial(), (record.event for record in store.journal(rollout.id).read())), play.app)
+        ours = asked & set(touched(state))
+        found |= {h for h in ours if _is_left(state, h)}
+        asked -= ours
         if not asked:
             break
     return frozenset(found)
+
+
+def _play_of(rollout: Rollout, app: str) -> State:
+    """Return the play of an app that a rollout is on record for."""
+    return next(state for state in rollout.plays if state.play.app == app)
 
 
 def _is_left(state: State, host: HostName) -> bool:

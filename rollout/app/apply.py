@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rollout.app.outside import opened
+from rollout.app.parts import Look, Part, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
-from rollout.app.preflight import Preflight, planned, release_of
+from rollout.app.preflight import release_of
 from rollout.app.provenance import provenance, user
-from rollout.app.request import Request, package_of, play_of, store_of
+from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
-from rollout.balancers.via import Fence
-from rollout.engine.machine import evolve, initial
-from rollout.engine.state import State
+from rollout.engine.recovery import unsettled
+from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Event, RolloutStarted
-from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
@@ -31,8 +29,8 @@ from rollout.stream import Stream
 from rollout.workers import ThreadInbox, ThreadWorkers
 
 if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
     from rollout.model.play import Play
-    from rollout.model.release import Release
     from rollout.store.store import Store
 
 HEARTBEAT_S = 10.0
@@ -55,9 +53,9 @@ class Run:
 
     store: Store
     rollout: str
-    outside: Outside
+    outsides: tuple[Outside, ...]  # by play
     showing: Showing
-    state: State = field(default_factory=initial)
+    state: Rollout = field(default_factory=initial)
 
 
 def new_id() -> str:
@@ -72,52 +70,59 @@ def holder() -> str:
 
 def apply(request: Request, showing: Showing) -> int:
     """Roll out; return the exit code of playbook.md."""
-    play = play_of(request)
-    for warning in play.warnings:
-        showing.say(f"warning: {warning}")
+    plays = plays_of(request)
+    warned(plays, showing.say)
     filed = read_plan(request.plan_file) if request.plan_file else None
     store = store_of(request, writing=True)
     used = filed is not None and store.knows(filed.plan.id)
     rollout = filed.plan.id if filed and not used else new_id()
-    epoch = store.take(play.environment, play.app, rollout, holder())
+    epoch = store.take(plays[0].environment, [p.app for p in plays], rollout, holder())
+    look = Look(store=store, rollout=rollout, epoch=epoch, allow_bad=request.allow_bad, say=showing.say)
     try:
-        return _applied(request, showing, play, store, rollout, epoch, filed)
+        with packages_of(plays) as packages:
+            parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
+            return _applied(request, showing, parts, look, filed)
     finally:
         store.release(rollout)
         store.close()
 
 
-def _applied(
-    request: Request, showing: Showing, play: Play, store: Store, rollout: str, epoch: int, filed: Filed | None
-) -> int:
-    package = package_of(play)
-    try:
-        release = release_of(play, package, store)
+def _part(play: Play, package: Package, store: Store, filed: Filed | None) -> Part:
+    release = release_of(play, package, store)
+    if filed:
+        release = named_as_filed(release, filed, play)
+    return Part(play=play, release=release, package=package)
+
+
+def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Look, filed: Filed | None) -> int:
+    with looked_at(parts, look) as (made, outsides):
+        showing.plan(made)
+        if not something(made):
+            return nothing(made, showing.say)
         if filed:
-            release = named_as_filed(release, filed, play.release_id)
-        fence = Fence(environment=play.environment, app=play.app, rollout=rollout, number=epoch)
-        with opened(connections_of(play, release), play.pools, package, fence) as outside:
-            preflight = Preflight(
-                play=play,
-                release=release,
-                rollout=rollout,
-                outside=outside,
-                store=store,
-                allow_bad=request.allow_bad,
-                say=showing.say,
-            )
-            made = planned(preflight, epoch)
-            showing.plan(made)
-            if not any(p.steps for p in made.plays[0].hosts.values()):
-                off = made.plays[0].off_target
-                who_not = f", but {', '.join(off)}: they cannot be reached" if off else ""
-                showing.say(f"nothing to do: every host is on {release.id} already{who_not}")
-                return 9 if off else 0
-            if filed:
-                _hold_to(filed, made)
-            return carried_out(Run(store=store, rollout=rollout, outside=outside, showing=showing), request, made)
-    finally:
-        package.close()
+            _hold_to(filed, made)
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        return carried_out(run, request, made)
+
+
+def something(made: Plan) -> bool:
+    """Whether any host of any play has anything to do."""
+    return any(p.steps for play in made.plays for p in play.hosts.values())
+
+
+def nothing(made: Plan, say: Callable[[str], None]) -> int:
+    """Say that every host is where it is to be, and who could not be asked; return the exit code."""
+    off = tuple(dict.fromkeys(h for play in made.plays for h in play.off_target))
+    who_not = f", but {', '.join(off)}: they cannot be reached" if off else ""
+    say(f"nothing to do: every host is on {releases_in(made)} already{who_not}")
+    return 9 if off else 0
+
+
+def releases_in(made: Plan) -> str:
+    """Name the releases of a plan: with their apps, where there are several."""
+    if len(made.plays) == 1:
+        return made.plays[0].release.id
+    return " and ".join(f"{play.app} {play.release.id}" for play in made.plays)
 
 
 def carried_out(run: Run, request: Request, made: Plan) -> int:
@@ -142,29 +147,23 @@ def _hold_to(filed: Filed, made: Plan) -> None:
         raise Refused(*reasons)
 
 
-def connections_of(play: Play, release: Release) -> dict[HostName, Connection]:
-    """Return how each host of the play is reached."""
-    asks = play.resolve(dict.fromkeys(play.matched, release.id))
-    return {h: a.connection for h, a in asks.items()}
-
-
 def perform(run: Run, *facts: Event) -> int:
     """Run the loop to its end, with signals heeded; show the recap; return the exit code."""
     stream = Stream(run.store.journal(run.rollout), evolve, run.state, run.showing.sinks)
     inbox = ThreadInbox()
-    workers = ThreadWorkers(perform=run.outside.perform)
+    workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=time.monotonic)
     bound_s = _bound_s(facts, run.state)
     try:
         with heeded(inbox.put, run.showing.say, bound_s), _heartbeat(run.store, run.rollout):
             state = runner.run(*facts)
     except StoreError:
-        run.outside.sessions.close()
+        _let_go(run)
         stream.close()
         _name_unknown(run, stream.state)
         raise
     except Aborted as stop:
-        run.outside.sessions.close()
+        _let_go(run)
         stream.close()
         _name_unknown(run, stream.state)
         return 143 if "SIGTERM" in str(stop) else 130
@@ -174,16 +173,21 @@ def perform(run: Run, *facts: Event) -> int:
     return state.end.exit_code if state.end else 1
 
 
-def _bound_s(facts: Sequence[Event], state: State) -> float:
+def _let_go(run: Run) -> None:
+    """Close every session of every play."""
+    for outside in run.outsides:
+        outside.sessions.close()
+
+
+def _bound_s(facts: Sequence[Event], state: Rollout) -> float:
     """Return how long healing may take: one step in flight, and the way back of one host."""
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), state.plan)
-    play = plan.plays[0]
-    return 2 * play.health.deadline_s + play.drain.deadline_s + 2 * play.step_timeout_s
+    return max(2 * p.health.deadline_s + p.drain.deadline_s + 2 * p.step_timeout_s for p in plan.plays)
 
 
-def _name_unknown(run: Run, state: State) -> None:
+def _name_unknown(run: Run, state: Rollout) -> None:
     """Say what is not known after a second signal, and what to type."""
-    busy = sorted(h for h, s in state.hosts.items() if s.op or (s.begun > state.program(h).staging and not s.settled))
+    busy = sorted({h for play in state.plays for h in unsettled(play)})
     names = ", ".join(busy) or "no host"
     run.showing.say(f"stopped without waiting: not known to be in order: {names}")
     run.showing.say(f"to bring the fleet back: rollout revert {run.rollout}")

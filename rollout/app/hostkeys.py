@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rollout.app.outside import connections_to
-from rollout.app.request import Request, play_of
+from rollout.app.request import Request, plays_of
 from rollout.errors import HostKeyRefused, InputError, Problem, Unreachable
 from rollout.model.host import Connection, HostName
 from rollout.posix.sanitise import line as inert
@@ -89,10 +89,11 @@ def swap(request: Request, name: str, say: Callable[[str], None], ask: Ask) -> i
 
 
 def _connections(request: Request) -> Mapping[HostName, Connection]:
-    """Return how the play's hosts are reached, and those that its balancers are on."""
-    play = play_of(request, released=False)
-    asks = play.resolve(dict.fromkeys(play.hosts, "0"))
-    reached = {h: a.connection for h, a in asks.items()} | connections_to(play.pools)
+    """Return how the plays' hosts are reached, and those that their balancers are on."""
+    reached: dict[HostName, Connection] = {}
+    for play in plays_of(request, released=False):
+        asks = play.resolve(dict.fromkeys(play.hosts, "0"))
+        reached |= {h: a.connection for h, a in asks.items()} | connections_to(play.pools)
     return {h: c for h, c in reached.items() if c.transport != "local"}
 
 

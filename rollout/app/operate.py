@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, carried_out, connections_of, holder, new_id
-from rollout.app.outside import opened
-from rollout.app.preflight import Preflight, planned
-from rollout.app.request import Request, package_of, play_of, store_of
-from rollout.balancers.via import Fence
+from rollout.app.apply import Run, Showing, carried_out, holder, new_id, releases_in, something
+from rollout.app.parts import Look, Part, looked_at
+from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.errors import InputError, Problem, Reason, Refused
 from rollout.model.event import RolloutStarted
-from rollout.model.plan import DEPLOYS, Plan, Purpose
+from rollout.model.plan import DEPLOYS, Plan, PlayPlan, Purpose
 from rollout.model.release import Release, ReleaseId
 
 if TYPE_CHECKING:
@@ -37,39 +35,46 @@ class Work:
 
 def operate(request: Request, showing: Showing, work: Work) -> int:
     """Do it; return the exit code of playbook.md."""
-    play = _narrowed(play_of(request, released=False), work.hosts)
-    for warning in play.warnings:
-        showing.say(f"warning: {warning}")
+    plays = _narrowed(plays_of(request, released=False), work.hosts)
+    if work.purpose == "rollback":  # the way back goes from the last play to the first
+        plays = plays[::-1]
+    warned(plays, showing.say)
     store = store_of(request, writing=not work.check)
     rollout = new_id()
     try:
-        epoch = 0 if work.check else store.take(play.environment, play.app, rollout, holder())
-        release = chosen(store, play, work)
-        with at_hand(play, release, work) as package:
-            fence = Fence(environment=play.environment, app=play.app, rollout=rollout, number=epoch)
-            with opened(connections_of(play, release), play.pools, package, fence) as outside:
-                preflight = Preflight(
-                    play=play,
-                    release=release,
-                    rollout=rollout,
-                    outside=outside,
-                    store=store,
-                    allow_bad=request.allow_bad,
-                    purpose=work.purpose,
-                    artifact_at_hand=package is not None,
-                    say=showing.say,
-                )
-                made = planned(preflight, epoch)
-                showing.plan(made)
-                if work.check:
-                    return 0
-                if not _something(made, store):
-                    showing.say(f"nothing to do: {NONE[work.purpose].format(release=release.id)}")
-                    return 0
-                return carried_out(Run(store=store, rollout=rollout, outside=outside, showing=showing), request, made)
+        apps = [p.app for p in plays]
+        epoch = 0 if work.check else store.take(plays[0].environment, apps, rollout, holder())
+        look = Look(
+            store=store,
+            rollout=rollout,
+            epoch=epoch,
+            purpose=work.purpose,
+            allow_bad=request.allow_bad,
+            say=showing.say,
+        )
+        with ExitStack() as open_files:
+            parts = [_part(play, store, work, open_files) for play in plays]
+            return _operated(request, showing, work, parts, look)
     finally:
         store.release(rollout)
         store.close()
+
+
+def _part(play: Play, store: Store, work: Work, open_files: ExitStack) -> Part:
+    release = chosen(store, play, work)
+    return Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work)))
+
+
+def _operated(request: Request, showing: Showing, work: Work, parts: Sequence[Part], look: Look) -> int:
+    with looked_at(parts, look) as (made, outsides):
+        showing.plan(made)
+        if work.check:
+            return 0
+        if not _something(made, look.store):
+            showing.say(f"nothing to do: {NONE[work.purpose].format(release=releases_in(made))}")
+            return 0
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        return carried_out(run, request, made)
 
 
 NONE = {
@@ -81,23 +86,27 @@ NONE = {
 }
 
 
-def _narrowed(play: Play, names: Sequence[str]) -> Play:
-    """Return the play of these hosts alone; the floor still counts all of them."""
+def _narrowed(plays: tuple[Play, ...], names: Sequence[str]) -> tuple[Play, ...]:
+    """Return the plays of these hosts alone; the floors still count all of them."""
     if not names:
-        return play
-    strange = [n for n in names if n not in play.matched]
+        return plays
+    matched = list(dict.fromkeys(h for play in plays for h in play.matched))
+    strange = [n for n in names if n not in matched]
     if strange:
-        hosts = ", ".join(play.matched[:8]) + (", …" if len(play.matched) > 8 else "")
-        what = f"{', '.join(strange)}: no such host in the play {play.name}."
+        hosts = ", ".join(matched[:8]) + (", …" if len(matched) > 8 else "")
+        of = f"play {plays[0].name}" if len(plays) == 1 else "plays of this playbook"
+        what = f"{', '.join(strange)}: no such host in the {of}."
         raise InputError(Problem(file="HOST", code="E_HOST", what=what, instead=f"Its hosts are: {hosts}"))
-    return replace(play, hosts=tuple(h for h in play.matched if h in set(names)))
+    each = (replace(p, hosts=tuple(h for h in p.matched if h in set(names))) for p in plays)
+    return tuple(p for p in each if p.hosts)
 
 
 def _something(made: Plan, store: Store) -> bool:
     """Whether there is anything to do, or to remember: who was put out by other means is remembered as drained."""
-    play = made.plays[0]
-    if any(p.steps for p in play.hosts.values()):
-        return True
+    return something(made) or any(_to_remember(made, play, store) for play in made.plays)
+
+
+def _to_remember(made: Plan, play: PlayPlan, store: Store) -> bool:
     known = {d.host for d in store.drained(made.environment, play.app)}
     return (play.purpose == "drain" and not set(play.hosts) <= known) or (
         play.purpose == "register" and bool(set(play.hosts) & known)

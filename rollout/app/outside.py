@@ -1,10 +1,11 @@
-"""Open the outside of one play: sessions, balancers, probes, and the payload of a release."""
+"""Open the outside of each play: sessions, balancers, probes, and the payload of a release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -56,27 +57,38 @@ def connections_to(pools: Iterable[PoolSpec]) -> dict[HostName, Connection]:
     return {HostName(p.via): p.connection for p in there if p.connection is not None}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """What one play acts through. ``fence``: on whose behalf its balancers are written."""
+
+    connections: Mapping[HostName, Connection]
+    pools: tuple[PoolSpec, ...]
+    fence: Fence
+    package: Package | None = None
+
+
 @contextmanager
-def opened(
-    connections: Mapping[HostName, Connection], pools: Iterable[PoolSpec], package: Package | None, fence: Fence
-) -> Iterator[Outside]:
-    """Keep the outside open for a rollout; every session is closed at its end. ``fence``: who writes to balancers."""
-    pools = tuple(pools)
+def opened(plays: Sequence[Acting]) -> Iterator[tuple[Outside, ...]]:
+    """Keep the outside of each play open for a rollout; every session is closed at its end."""
     threads = ThreadPoolExecutor(max_workers=PROBES, thread_name_prefix="probe")
-    sessions = Sessions(transports=transport, connections=connections)
-    vias = Sessions(transports=transport, connections=connections_to(pools))
+    sessions = Sessions(transports=transport, connections={})
+    vias = Sessions(transports=transport, connections={})
     try:
-        yield Outside(
-            sessions=sessions,
-            balancers=balancers_of(pools, vias, fence),
-            probe=open_probe,
-            payload=_payload(package),
-            threads=threads,
-        )
+        yield tuple(_outside(one, sessions, vias, threads) for one in plays)
     finally:
         sessions.close()
         vias.close()
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoolExecutor) -> Outside:
+    return Outside(
+        sessions=sessions.of(one.connections),
+        balancers=balancers_of(one.pools, vias.of(connections_to(one.pools)), one.fence),
+        probe=open_probe,
+        payload=_payload(one.package),
+        threads=threads,
+    )
 
 
 def _payload(package: Package | None) -> Callable[[Op], tuple[BinaryIO, int] | None]:

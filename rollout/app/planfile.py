@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout import __version__
 from rollout.errors import InputError, Problem, Reason, StoreError
@@ -21,6 +21,9 @@ from rollout.model.event import RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.release import Release
 from rollout.store.codec import canonical, decode, plain
+
+if TYPE_CHECKING:
+    from rollout.model.play import Play
 
 FORMAT = "rollout-plan"
 VERSION = 1
@@ -102,10 +105,10 @@ def _unusable(path: Path, what: str, instead: str) -> InputError:
     return InputError(Problem(file=str(path), code="E_PLAN_FILE", what=what, instead=instead))
 
 
-def named_as_filed(release: Release, filed: Filed, written: str) -> Release:
-    """Return the release under the id that the file gives the same content, unless the playbook writes one."""
-    was = filed.plan.plays[0].release
-    return replace(release, id=was.id) if not written and was.artifact == release.artifact else release
+def named_as_filed(release: Release, filed: Filed, play: Play) -> Release:
+    """Return the release under the id that the file gives the same content, unless the play writes one."""
+    was = next((p.release for p in filed.plan.plays if p.app == play.app), release)
+    return replace(release, id=was.id) if not play.release_id and was.artifact == release.artifact else release
 
 
 def drift(filed: Filed, made: Plan) -> tuple[Reason, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from rollout.app.aftermath import left_out
 from rollout.app.needs import unmet
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """What one look at the fleet is made of. ``say``: tells a person what is being done."""
+    """What one look at the fleet of a play is made of. ``say``: tells a person what is being done."""
 
     play: Play
     release: Release
@@ -48,6 +49,7 @@ class Preflight:
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     purpose: Purpose = "apply"
     artifact_at_hand: bool = True
+    several: bool = False  # plays in this rollout
     say: Callable[[str], None] = lambda _: None
 
 
@@ -70,23 +72,50 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
     )
 
 
-def planned(preflight: Preflight, epoch: int = 0) -> Plan:
-    """Look at everything, and return the plan; raise Refused with every reason."""
-    play = preflight.play
-    reasons = unmet(play, preflight.earlier, preflight.store)
+def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
+    """Look at everything, and return the plan of all plays; raise Refused with every reason of each."""
+    _all_or_refused(preflights, _needed)
+    each = _all_or_refused(preflights, partial(_planned, epoch=epoch))
+    sources = {file: digest for one in each for file, digest in one.sources.items()}
+    made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources)
+    return replace(made, digest=digest(made))
+
+
+T = TypeVar("T")
+
+
+def _all_or_refused(preflights: Sequence[Preflight], ask: Callable[[Preflight], T]) -> list[T]:
+    """Ask of each play; raise Refused with the reasons of all, where there are any."""
+    found, reasons = [], list[Reason]()
+    for one in preflights:
+        try:
+            found.append(ask(one))
+        except Refused as refused:
+            whose = f"{one.play.app}: " if len(preflights) > 1 else ""
+            reasons += [replace(r, what=f"{whose}{r.what}") for r in refused.reasons]
     if reasons:
         raise Refused(*reasons)
+    return found
+
+
+def _needed(preflight: Preflight) -> None:
+    reasons = unmet(preflight.play, preflight.earlier, preflight.store)
+    if reasons:
+        raise Refused(*reasons)
+
+
+def _planned(preflight: Preflight, epoch: int) -> Plan:
+    play = preflight.play
     asks = play.resolve(dict.fromkeys(play.matched, preflight.release.id))
-    preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}")
+    of = f" of {play.app}" if preflight.several else ""
+    preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}{of}")
     seen = _observed(preflight, asks)
     _remembered(preflight, seen)
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **play.resolve({h: s.current for h, s in seen.items() if s.current})}
-    question = _question(preflight, asks, seen, pools, epoch)
-    made = plan(question)
-    return replace(made, digest=digest(made))
+    return plan(_question(preflight, asks, seen, pools, epoch))
 
 
 def digest(made: Plan) -> str:

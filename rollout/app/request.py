@@ -1,4 +1,4 @@
-"""What the command line asked for, and the play that comes of it."""
+"""What the command line asked for, and the plays that come of it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Request:
     plan_file: Path | None = None  # the file that `plan --out` wrote
 
 
-def play_of(request: Request, *, released: bool = True) -> Play:
-    """Load the playbook and its inventory; raise InputError with everything that is wrong."""
+def plays_of(request: Request, *, released: bool = True) -> tuple[Play, ...]:
+    """Load the playbook and its inventory: one play at least; raise InputError with everything that is wrong."""
     from rollout.inventory import load_inventory
     from rollout.playbook.load import load
 
@@ -63,7 +63,13 @@ def play_of(request: Request, *, released: bool = True) -> Play:
         what = f"The plays of {', '.join(p.app for p in plays)} are to be rolled out, and one at a time is built."
         instead = "Leave all but one out, with `when` or in playbooks of their own."
         raise InputError(Problem(file=str(request.playbook), code="E_NOT_BUILT", what=what, instead=instead))
-    return plays[0]
+    return plays
+
+
+def warned(plays: Sequence[Play], say: Callable[[str], None]) -> None:
+    """Say what the plays are warned of, each thing once."""
+    for warning in dict.fromkeys(w for play in plays for w in play.warnings):
+        say(f"warning: {warning}")
 
 
 def store_of(request: Request, *, writing: bool) -> Store:
@@ -83,7 +89,7 @@ def store_of(request: Request, *, writing: bool) -> Store:
 
 
 def package_of(play: Play) -> Package:
-    """Read, hash and check the artifact."""
+    """Read, hash and check the artifact of a play."""
     from platformdirs import user_cache_path
 
     from rollout.artifacts.package import prepare

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rollout.app.apply import Run, Showing, holder, perform
-from rollout.app.outside import each, opened
+from rollout.app.outside import Acting, each, opened
 from rollout.balancers.via import Fence
-from rollout.engine.machine import fold, initial
 from rollout.engine.recovery import stranger, touched
+from rollout.engine.rollout import fold, initial
 from rollout.engine.state import State
 from rollout.errors import StoreError
 from rollout.model.event import HaltOrdered, Recovered
@@ -34,12 +34,9 @@ def revert(rollout: str, state: str, showing: Showing) -> int:
         epoch = store.retake(found.id, holder())
         records = store.journal(found.id).read()
         before = fold(initial(), (r.event for r in records))
-        connections = {h: p.connection for h, p in before.play.hosts.items()}
-        pools = [p.spec for p in before.play.pools]
         try:
-            fence = Fence(environment=before.plan.environment, app=before.play.app, rollout=found.id, number=epoch)
-            with opened(connections, pools, None, fence) as outside:
-                run = Run(store=store, rollout=found.id, outside=outside, showing=showing, state=before)
+            with opened([_acting(state, found.id, epoch) for state in before.plays]) as outsides:
+                run = Run(store=store, rollout=found.id, outsides=outsides, showing=showing, state=before)
                 return _reverted(run, epoch)
         finally:
             store.release(found.id)
@@ -47,11 +44,21 @@ def revert(rollout: str, state: str, showing: Showing) -> int:
         store.close()
 
 
+def _acting(state: State, rollout: str, epoch: int) -> Acting:
+    play = state.play
+    fence = Fence(environment=state.plan.environment, app=play.app, rollout=rollout, number=epoch)
+    connections = {h: p.connection for h, p in play.hosts.items()}
+    return Acting(connections=connections, pools=tuple(p.spec for p in play.pools), fence=fence)
+
+
 def _reverted(run: Run, epoch: int) -> int:
     run.showing.say("looking at the hosts that were touched")
-    recovered = Recovered(epoch=epoch, stranded=strangers(run.state, run.outside))
+    recovered = [
+        Recovered(play=state.index, epoch=epoch, stranded=strangers(state, outside))
+        for state, outside in zip(run.state.plays, run.outsides, strict=True)
+    ]
     order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
-    code = perform(run, recovered, order)
+    code = perform(run, *recovered, order)
     return 0 if code == 4 else code
 
 

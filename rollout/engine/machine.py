@@ -1,4 +1,4 @@
-"""The machine: ``evolve`` folds one event into the state, by the tables of moves (tables.py)."""
+"""The machine of one play: ``evolve`` folds one event into its state, by the tables of moves (tables.py)."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def fold(plan_free_state: State, events: Iterable[Event]) -> State:
     return plan_free_state
 
 
-def initial() -> State:
-    """Return the state before anything happened."""
-    return State(plan=Plan(id="", environment="", plays=()))
+def initial(index: int = 0) -> State:
+    """Return the state of the play at this place before anything happened."""
+    return State(plan=Plan(id="", environment="", plays=()), index=index)
 
 
 def story(state: State) -> str:
@@ -107,7 +107,7 @@ def _unsettle(state: State, host: HostName) -> State:
 
 
 def _started(state: State, event: RolloutStarted) -> State:
-    play = event.plan.plays[0]
+    play = event.plan.plays[state.index]
     batches = [(n, batch.hosts) for n, batch in enumerate(play.batches)]
     order = tuple(h for _, hosts in batches for h in hosts)
     staged = {h: play.hosts[h].staging > 0 for h in order}
@@ -368,7 +368,7 @@ def _reasserted(state: State, _: PoolReasserted) -> State:
 
 
 def _finished(state: State, event: RolloutFinished) -> State:
-    return replace(state, phase=Phase(event.end), end=event)
+    return replace(state, phase=Phase(event.end_of(state.index)), end=event)
 
 
 _FOLD: Mapping[type[Any], Callable[[State, Any], State]] = {

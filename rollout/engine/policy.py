@@ -100,9 +100,13 @@ def release_at_fault(state: State) -> Event | None:
 
 
 def heals(state: State) -> bool:
-    """Whether failed hosts go back: always, but where the play says none and no person says otherwise."""
-    ordered = state.halt is not None and state.halt.revert and state.halt.cause is Cause.PERSON
-    return ordered or state.play.on_failure.revert != "none"
+    """Whether failed hosts go back: always, but where the play says none and nobody says otherwise."""
+    return ordered_back(state) or state.play.on_failure.revert != "none"
+
+
+def ordered_back(state: State) -> bool:
+    """Whether all of the play goes back by somebody's word, whatever its own rule: a person's, or another play's."""
+    return state.halt is not None and state.halt.revert and state.halt.cause in (Cause.PERSON, Cause.PLAY)
 
 
 def turn_back_failed(state: State) -> Event | None:
@@ -198,9 +202,7 @@ def _midway(state: State) -> bool:
 
 def in_scope(state: State) -> tuple[HostName, ...]:
     """Done hosts to bring back, last batch first."""
-    scope = state.play.on_failure.revert
-    if state.halt is not None and state.halt.cause is Cause.PERSON:
-        scope = "fleet"
+    scope = "fleet" if ordered_back(state) else state.play.on_failure.revert
     if scope == "host" or state.play.purpose == "restart":  # no link was moved: who is done is as it was
         return ()
     done = [h for h in state.order if state.hosts[h].phase is At.DONE]
@@ -236,8 +238,7 @@ def _finished(state: State, end: End) -> RolloutFinished:
     by_person = state.halt is not None and state.halt.cause is Cause.PERSON
     if end != "succeeded" and not state.touched and not by_person:
         return RolloutFinished(end="halted", reason=reason, exit_code=6)
-    still = state.done and state.play.purpose != "restart"
-    if end == "reverted" and not still and not left_failed(state):
+    if end == "reverted" and not stays(state):
         return RolloutFinished(end="reverted", reason=reason, exit_code=4)
     if end != "succeeded":
         return RolloutFinished(end="halted", reason=reason, exit_code=3)
@@ -248,9 +249,9 @@ def _finished(state: State, end: End) -> RolloutFinished:
 _SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 
 
-def left_failed(state: State) -> bool:
-    """Whether a host stays out on the release that failed (``revert: none``)."""
-    return bool(state.sick)
+def stays(state: State) -> bool:
+    """Whether a host stays as this rollout made it: done, or out on the release that failed (``revert: none``)."""
+    return bool(state.sick) or bool(state.done and state.play.purpose != "restart")
 
 
 RULES: tuple[Rule, ...] = (

@@ -21,3 +21,9 @@ def stranger(state: State, host: HostName, current: str, kind: str) -> str:
     if current not in {state.play.release.id, plan.previous, *expected}:
         return f"it is on {current or 'no release'}, which this rollout never put there"
     return ""
+
+
+def unsettled(state: State) -> tuple[HostName, ...]:
+    """Return the hosts of which nobody would know, if the controller were gone now."""
+    left = set(touched(state))
+    return tuple(h for h in state.order if state.hosts[h].op or (h in left and not state.hosts[h].settled))

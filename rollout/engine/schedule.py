@@ -1,4 +1,4 @@
-"""What is due: the steps that may begin now. Pure, and flat in the size of the fleet."""
+"""What is due: the steps of a play that may begin now. Pure, and flat in the size of the fleet."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from rollout.model.host import HostName
 from rollout.model.plan import Keep
 
 
-def due(state: State) -> tuple[StepStarted, ...]:
-    """Return the steps to begin now, numbered on from the last one, in a fixed order."""
+def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: bool = True) -> tuple[StepStarted, ...]:
+    """Return the steps of a play to begin now, numbered on from the last one, in a fixed order.
+
+    ``after``: the number of the rollout's last step, where other plays have some too; ``elsewhere``:
+    how many of theirs are in flight; ``keep``: whether success may be written down.
+    """
     if state.finished or state.fenced:
         return ()
-    found = _DUE[state.phase](state)
-    return tuple(_numbered(state, found))
+    room = state.play.forks - state.in_flight - elsewhere
+    found = _between_steps(state) if state.phase is Phase.CLOSING and not keep else _DUE[state.phase](state, room)
+    return tuple(_numbered(state, found, state.ops if after is None else after))
 
 
-def _numbered(state: State, found: Iterator[tuple[HostName, bool]]) -> Iterator[StepStarted]:
-    op = state.ops
+def _numbered(state: State, found: Iterator[tuple[HostName, bool]], op: int) -> Iterator[StepStarted]:
     for host, undo in found:
         op += 1
         now = state.hosts[host]
         at = now.way_at if undo else now.at
         action = now.way[at] if undo else state.program(host).steps[at].do
-        yield StepStarted(host=host, op=op, at=at, undo=undo, action=action)
+        yield StepStarted(play=state.index, host=host, op=op, at=at, undo=undo, action=action)
 
 
-def _staging(state: State) -> Iterator[tuple[HostName, bool]]:
+def _staging(state: State, room: int) -> Iterator[tuple[HostName, bool]]:
     """The whole fleet, ``forks`` at a time, before any host leaves rotation."""
-    room = state.play.forks - state.in_flight
     for host in sorted(state.preparing, key=state.place.__getitem__)[: max(0, room)]:
         room -= 1
         yield host, False
@@ -38,7 +41,7 @@ def _staging(state: State) -> Iterator[tuple[HostName, bool]]:
         yield state.order[place], False
 
 
-def _rolling(state: State) -> Iterator[tuple[HostName, bool]]:
+def _rolling(state: State, _: int) -> Iterator[tuple[HostName, bool]]:
     yield from _between_steps(state)
     yield from _leaving(state)
 
@@ -73,9 +76,9 @@ def _between_steps(state: State) -> Iterator[tuple[HostName, bool]]:
             yield host, False
 
 
-def _closing(state: State) -> Iterator[tuple[HostName, bool]]:
+def _closing(state: State, room: int) -> Iterator[tuple[HostName, bool]]:
     """Write down on every host that its rollout went well."""
-    room = state.play.forks - state.in_flight
+    yield from _between_steps(state)
     for place in range(state.next_up, len(state.order)):
         if room <= 0:
             return
@@ -85,7 +88,11 @@ def _closing(state: State) -> Iterator[tuple[HostName, bool]]:
             yield host, False
 
 
-def _nothing(_: State) -> Iterator[tuple[HostName, bool]]:
+def _returning(state: State, _: int) -> Iterator[tuple[HostName, bool]]:
+    return _between_steps(state)
+
+
+def _nothing(_: State, __: int) -> Iterator[tuple[HostName, bool]]:
     return iter(())
 
 
@@ -93,8 +100,8 @@ _DUE = {
     Phase.PENDING: _nothing,
     Phase.STAGING: _staging,
     Phase.ROLLING: _rolling,
-    Phase.CLOSING: lambda state: (pair for part in (_between_steps, _closing) for pair in part(state)),
-    Phase.HALTING: _between_steps,
-    Phase.REVERTING: _between_steps,
+    Phase.CLOSING: _closing,
+    Phase.HALTING: _returning,
+    Phase.REVERTING: _returning,
     **dict.fromkeys((Phase.SUCCEEDED, Phase.HALTED, Phase.REVERTED, Phase.STRANDED), _nothing),
 }

@@ -1,4 +1,4 @@
-"""The state of a rollout: what the journal folds to."""
+"""The state of one play of a rollout: what the journal folds to (rollout.py has all of them)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.model.verdict import Cause
 
 
 class Phase(StrEnum):
-    """Where the rollout is."""
+    """Where the play is."""
 
     PENDING = "pending"
     STAGING = "staging"
@@ -70,9 +70,10 @@ Hosts = immutables.Map[HostName, HostState]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A rollout. Tallies and queues are part of it, so that an event costs the same in any fleet."""
+    """One play of a rollout. Tallies and queues are part of it, so that an event costs the same in any fleet."""
 
     plan: Plan
+    index: int = 0  # which play of the plan it is
     phase: Phase = Phase.PENDING
     hosts: Hosts = field(default_factory=immutables.Map)
     order: tuple[HostName, ...] = ()  # hosts with a program, in the order of the batches
@@ -111,8 +112,8 @@ class State:
 
     @property
     def play(self) -> PlayPlan:
-        """The only play (several are not built yet)."""
-        return self.plan.plays[0]
+        """What was planned for this play."""
+        return self.plan.plays[self.index]
 
     @property
     def finished(self) -> bool:

@@ -1,4 +1,7 @@
-"""Events: the only wire. A closed union, in the past tense; and notes, which the engine ignores."""
+"""Events: the only wire. A closed union, in the past tense; and notes, which the engine ignores.
+
+What happens to one play says to which: ``play`` is its place in the plan, from 0.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ class StagingClosed:
     """Every host that could be staged is."""
 
     kind: Literal["staging_closed"] = "staging_closed"
+    play: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class StepStarted:
     """An intention: durable before its effect. ``op`` is unique in the rollout and grows."""
 
     kind: Literal["step_started"] = "step_started"
+    play: int = 0
     host: HostName
     op: int
     at: int  # index in the program, or in the way back
@@ -64,6 +69,7 @@ class StepFinished:
     """A fact about a step."""
 
     kind: Literal["step_finished"] = "step_finished"
+    play: int = 0
     host: HostName
     op: int
     outcome: Outcome
@@ -74,6 +80,7 @@ class HostSickened:
     """A done host failed its checks ``fall`` times in a row."""
 
     kind: Literal["host_sickened"] = "host_sickened"
+    play: int = 0
     host: HostName
     outcome: Outcome
 
@@ -83,6 +90,7 @@ class HostRevertStarted:
     """A host begins its way back."""
 
     kind: Literal["host_revert_started"] = "host_revert_started"
+    play: int = 0
     host: HostName
 
 
@@ -91,6 +99,7 @@ class BatchStarted:
     """The next batch may begin."""
 
     kind: Literal["batch_started"] = "batch_started"
+    play: int = 0
     batch: int
 
 
@@ -99,6 +108,7 @@ class BatchClosed:
     """Every host of the batch is settled."""
 
     kind: Literal["batch_closed"] = "batch_closed"
+    play: int = 0
     batch: int
 
 
@@ -107,6 +117,7 @@ class RollingClosed:
     """Every batch is closed; what is left is to write down that it went well."""
 
     kind: Literal["rolling_closed"] = "rolling_closed"
+    play: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +125,7 @@ class HaltOrdered:
     """No forward step begins any more. ``revert`` says whether the way back follows."""
 
     kind: Literal["halt_ordered"] = "halt_ordered"
+    play: int = 0
     cause: Cause
     reason: str
     revert: bool
@@ -125,6 +137,7 @@ class RevertStarted:
     """The way back begins for these hosts, in this order."""
 
     kind: Literal["revert_started"] = "revert_started"
+    play: int = 0
     hosts: tuple[HostName, ...]
     condemned: bool  # the release itself was at fault
 
@@ -137,6 +150,7 @@ class Recovered:
     """
 
     kind: Literal["recovered"] = "recovered"
+    play: int = 0
     epoch: int
     stranded: Mapping[HostName, str] = field(default_factory=dict)
 
@@ -146,6 +160,7 @@ class PoolReasserted:
     """A balancer had forgotten (a reload, a restart) and was told again."""
 
     kind: Literal["pool_reasserted"] = "pool_reasserted"
+    play: int = 0
     pool: PoolName
     hosts: tuple[HostName, ...]
     generation: str
@@ -153,12 +168,17 @@ class PoolReasserted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutFinished:
-    """The end, with a sentence that says why."""
+    """The end, with a sentence that says why. ``plays``: how each of several plays ended."""
 
     kind: Literal["rollout_finished"] = "rollout_finished"
     end: End
     reason: str
     exit_code: int
+    plays: tuple[End, ...] = ()
+
+    def end_of(self, play: int) -> End:
+        """Return how one play ended."""
+        return self.plays[play] if self.plays else self.end
 
 
 Event = (
@@ -184,6 +204,7 @@ class Note:
     """Something worth showing and not worth remembering: never folded, never fsynced."""
 
     about: Literal["retry", "output", "progress", "draining", "waiting", "probe", "sink_dropped", "upload"]
+    play: int = 0
     host: HostName | None = None
     text: str = ""
     done: int = 0  # of ``total``, for progress

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     CAPACITY = "capacity"
     CONTROLLER = "controller"
     PERSON = "person"
+    PLAY = "play"  # another play of the same rollout
 
 
 COUNTED = frozenset({Cause.RELEASE, Cause.HOST, Cause.CONNECTION})

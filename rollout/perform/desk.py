@@ -31,9 +31,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """One rollout's; shared by all its steps. ``post`` hands a fact to the loop and never blocks."""
+    """One play's; shared by all its steps. ``post`` hands a fact to the loop and never blocks."""
 
     plan: Plan
+    index: int = 0  # which play of the plan it is
     now: Callable[[], float]
     post: Callable[[Event], None]
     note: Callable[[Note], None]
@@ -43,8 +44,8 @@ class Desk:
 
     @property
     def play(self) -> PlayPlan:
-        """The only play."""
-        return self.plan.plays[0]
+        """What was planned for this play."""
+        return self.plan.plays[self.index]
 
     def host(self, host: HostName) -> HostPlan:
         """Return what was planned for a host."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from rollout.errors import OutcomeUnknown, RolloutError, Unreachable
@@ -41,40 +41,58 @@ class Closed(RolloutError):
     exit_code = 130
 
 
+Way = tuple[HostName, Connection]  # a host, and how it is reached
+
+
 @dataclass(slots=True, kw_only=True)
 class Sessions:
-    """One connection per host for the whole rollout, opened when first needed and again when lost."""
+    """One connection per host for the whole rollout, opened when first needed and again when lost.
+
+    ``connections`` are those of one play; two plays that reach a host in the same way share its session.
+    """
 
     transports: Callable[[str], Transport]
     connections: Mapping[HostName, Connection]
-    live: dict[HostName, Session] = field(default_factory=dict)
-    locks: dict[HostName, threading.Lock] = field(default_factory=dict)
+    live: dict[Way, Session] = field(default_factory=dict)
+    locks: dict[Way, threading.Lock] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
-    closed: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def closed(self) -> bool:
+        """Whether none is opened any more."""
+        return self.over.is_set()
+
+    def of(self, connections: Mapping[HostName, Connection]) -> Sessions:
+        """Return the same sessions, for another play's connections."""
+        return replace(self, connections=connections)
 
     def get(self, host: HostName) -> Session:
         """Return the host's session; raise Unreachable when there is none to be had."""
+        connection = self.connections[host]
+        way = (host, connection)
         with self.guard:
-            lock = self.locks.setdefault(host, threading.Lock())
+            lock = self.locks.setdefault(way, threading.Lock())
         with lock:
             if self.closed:
                 raise Closed("sessions are closed")
-            if host not in self.live:
-                connection = self.connections[host]
-                self.live[host] = self.transports(connection.transport).open(host, connection)
-            return self.live[host]
+            if way not in self.live:
+                self.live[way] = self.transports(connection.transport).open(host, connection)
+            return self.live[way]
 
     def drop(self, host: HostName, session: Session) -> None:
         """Forget a session that is of no more use."""
-        if self.live.get(host) is session:
-            del self.live[host]
+        way = (host, self.connections[host])
+        if self.live.get(way) is session:
+            del self.live[way]
         session.close()
 
     def close(self) -> None:
-        """Close every session, and open none any more."""
-        self.closed = True
-        for host, session in list(self.live.items()):
-            self.drop(host, session)
+        """Close every session of every play, and open none any more."""
+        self.over.set()
+        for way, session in list(self.live.items()):
+            self.live.pop(way, None)
+            session.close()
 
 
 @dataclass(slots=True, kw_only=True)

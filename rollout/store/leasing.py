@@ -5,6 +5,7 @@ A lease does not expire. Its number is the epoch that hosts compare: it only gro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, select, update
@@ -18,14 +19,16 @@ from rollout.store.schema import leases, rollouts
 SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after this long without a word
 
 
-def take(connection: Connection, environment: str, app: str, rollout: str, holder: str, now: str) -> int:
-    """Take the lease for a new rollout and return its number; raise Held."""
-    lease = lease_of(connection, environment, app)
-    _refuse_unfinished(connection, environment, app, lease)
-    if lease.rollout and lease.rollout != rollout and _lives(lease, now):
-        raise Held(_held(lease, "it is still preparing. Wait until it is done."))
-    number = lease.number + 1
-    _write(connection, environment, app, rollout, holder, now, number)
+def take(connection: Connection, environment: str, apps: Iterable[str], rollout: str, holder: str, now: str) -> int:
+    """Take the leases of all apps of a new rollout, or none; return the number that all have. Raise Held."""
+    found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
+    for lease in found:
+        _refuse_unfinished(connection, environment, lease.app, lease)
+        if lease.rollout and lease.rollout != rollout and _lives(lease, now):
+            raise Held(_held(lease, "it is still preparing. Wait until it is done."))
+    number = max(lease.number for lease in found) + 1
+    for lease in found:
+        _write(connection, environment, lease.app, rollout, holder, now, number)
     return number
 
 

@@ -22,8 +22,8 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
         match record.event:
             case RolloutStarted():
                 _began(connection, record, record.event)
-            case RevertStarted(condemned=True):
-                _judged(connection, record.rollout, "bad")
+            case RevertStarted(condemned=True, play=play):
+                _judged(connection, record.rollout, "bad", play)
             case RolloutFinished():
                 _ended(connection, record, record.event)
                 moved(connection, chain)
@@ -81,12 +81,13 @@ def _released(connection: Connection, record: Record, environment: str, play: Pl
         )
 
 
-def _judged(connection: Connection, rollout: str, verdict: str) -> None:
-    """Write the verdict of the releases that this rollout brought, whoever brought them first."""
+def _judged(connection: Connection, rollout: str, verdict: str, play: int | None = None) -> None:
+    """Write the verdict of the releases that this rollout brought (or this play of it), whoever brought them first."""
     found = connection.execute(select(rollouts).where(rollouts.c.id == rollout)).one()
     if found.purpose not in DEPLOYS:
         return
-    for app, release in zip(found.app.split(","), found.release.split(","), strict=True):
+    brought = list(zip(found.app.split(","), found.release.split(","), strict=True))
+    for app, release in brought if play is None else [brought[play]]:
         mine = (releases.c.environment == found.environment, releases.c.app == app, releases.c.id == release)
         connection.execute(update(releases).where(*mine).values(verdict=verdict))
 

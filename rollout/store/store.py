@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -44,10 +44,11 @@ class Store:
 
     # --- leases
 
-    def take(self, environment: str, app: str, rollout: str, holder: str) -> int:
-        """Take the lease for a new rollout; return the epoch's number. Raise Held, naming the other."""
+    def take(self, environment: str, apps: str | Iterable[str], rollout: str, holder: str) -> int:
+        """Take the leases for a new rollout of these apps; return the epoch's number. Raise Held, naming the other."""
+        apps = [apps] if isinstance(apps, str) else apps
         with self.database.writing() as connection:
-            number = leasing.take(connection, environment, app, rollout, holder, self.now())
+            number = leasing.take(connection, environment, apps, rollout, holder, self.now())
         self._numbers[rollout] = number
         return number
 

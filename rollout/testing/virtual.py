@@ -62,6 +62,7 @@ class _Task:
     name: str
     work: Coroutine[Effect, Any, Any]
     done: Answer
+    play: int
     turn: int = 0
 
 
@@ -77,9 +78,9 @@ class VirtualWorkers:
     dead: bool = False
     tasks: list[_Task] = field(default_factory=list)
 
-    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Answer) -> None:
-        """Begin a coroutine at the present moment."""
-        task = _Task(name, work, done)
+    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Answer, play: int = 0) -> None:
+        """Begin a coroutine at the present moment: all plays have the same outside here."""
+        task = _Task(name, work, done, play)
         self.tasks.append(task)
         self.time.after(0.0, lambda: self._resume(task, 0, None))
 

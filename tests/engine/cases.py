@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rollout.engine import planner
-from rollout.engine.machine import fold, initial
 from rollout.engine.policy import RULES, Rule
+from rollout.engine.rollout import fold, initial
 from rollout.errors import OutcomeUnknown
 from rollout.model.event import HostSickened, RolloutStarted
 from rollout.model.host import HostName
@@ -134,7 +134,7 @@ def who_fell_ill_needs_no_room(rules: tuple[Rule, ...] = RULES) -> None:
     carrying.open()
     outcome = Outcome(verdict=Verdict.FAILED, cause=Cause.RELEASE, summary="HTTP 500")
     carrying.tell([HostSickened(host=H0, outcome=outcome)])
-    mailbox = carrying.desk.pools[POOLS[0]]
+    mailbox = carrying.desks[0].pools[POOLS[0]]
     assert Ill(member=Member("h0")) in mailbox.waiting, "its pool is not told who fell ill"
     books, seat = _seated(Stand.WAITING, way_back=True)
     books.plan = replace(books.plan, written=True, floor=2)

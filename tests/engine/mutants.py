@@ -69,7 +69,7 @@ def _blame_the_release(seen: Any) -> Any:
 def _effects_first(self: Runner, wanted: Any) -> None:
     """The effect begins, and only then is the intention written down."""
     for step in wanted:
-        job = Job(desk=self.desk, step=step)
+        job = Job(desk=self.desks[step.play], step=step)
         self.workers.start("early", carry_out(job), partial(self.ended, step))
     for _ in range(4 * len(wanted)):
         self.workers.time.step()  # type: ignore[attr-defined]

@@ -6,9 +6,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollout.engine.machine import initial
 from rollout.engine.policy import RULES, Rule
-from rollout.engine.state import State
+from rollout.engine.rollout import Rollout, initial
 from rollout.errors import Refused
 from rollout.model.event import Event, HaltOrdered, RolloutStarted
 from rollout.model.verdict import Cause
@@ -103,10 +102,10 @@ def go(trial: Trial) -> Ran:
     )
 
 
-def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) -> None:
+def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int) -> None:
     """What holds only for some: after little faults, after a success, after everything was healed."""
     simple = lives == 1 and trial.signal is None
-    if simple and verdict.harmless(world, trial.script) and state.hosts:
+    if simple and verdict.harmless(world, trial.script) and state.plays[0].hosts:
         verdict.clean(world, state)
     if trial.healed:
         verdict.excused(oracle, state)
@@ -118,7 +117,7 @@ def _more(world: World, oracle: Oracle, trial: Trial, state: State, lives: int) 
         verdict.repeated(world)
 
 
-def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[State, int]:
+def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout, int]:
     """Run until the end, through as many controllers as it takes."""
     world.journal.crash_after = trial.crashes[0] if trial.crashes else None
     runner = world.runner(initial())

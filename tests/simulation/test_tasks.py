@@ -98,7 +98,7 @@ def test_no_cut_runs_a_task_twice_or_leaves_one_begun(fleet: str, cut: str, worl
     for trial in trials:
         soup.go(trial)
         once(worlds[-1])
-        taken_back(worlds[-1], worlds[-1].folded())
+        taken_back(worlds[-1], worlds[-1].folded().plays[0])
     assert len(worlds) > 30
 
 

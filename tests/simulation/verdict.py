@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, HostState, State
 from rollout.model.host import HostName
 from rollout.model.pool import Rotation
@@ -17,12 +18,13 @@ from tests.simulation.world import World
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 
 
-def ended(oracle: Oracle, state: State) -> None:
+def ended(oracle: Oracle, rollout: Rollout) -> None:
     """What is believed is so."""
     world = oracle.world
-    assert state.end is not None, "never stuck"
-    assert state == world.folded(), "fold(journal) = live state"
-    assert state.in_flight == 0 or oracle.fenced
+    assert rollout.end is not None, "never stuck"
+    assert rollout == world.folded(), "fold(journal) = live state"
+    assert rollout.in_flight == 0 or oracle.fenced
+    state = rollout.plays[0]
     _tallied(state)
     _coded(state, oracle)
     if not oracle.fenced:
@@ -123,7 +125,7 @@ def harmless(world: World, script: Script) -> bool:
     return few and alive and not script.incidents and world.shape.good and not ill
 
 
-def clean(world: World, state: State) -> None:
+def clean(world: World, state: Rollout) -> None:
     """Little faults are got over: nobody is stranded, and a good release arrives."""
     end = state.end
     assert end is not None
@@ -137,8 +139,9 @@ def repeated(world: World) -> None:
     assert not again.batches, f"done, and there is still something to do for {again.batches}"
 
 
-def excused(oracle: Oracle, state: State) -> None:
+def excused(oracle: Oracle, rollout: Rollout) -> None:
     """Only what was injected strands a host after everything was healed."""
+    state = rollout.plays[0]
     for host, now in state.hosts.items():
         if now.phase is At.STRANDED:
             why = oracle.world.fleet.happened
@@ -147,8 +150,9 @@ def excused(oracle: Oracle, state: State) -> None:
             assert any(h.where in near for h in why), f"{host} is stranded for no reason: {now.reason}"
 
 
-def not_half_out(world: World, state: State) -> None:
+def not_half_out(world: World, rollout: Rollout) -> None:
     """Where one balancer died, the others have all their hosts again; whom the dead one keeps is named."""
+    state = rollout.plays[0]
     shape, script = world.shape, world.fleet.script
     more = script.tells or script.writes or script.reloads or script.unreadable or script.incidents
     if more or shape.drained or shape.revert == "none":

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.engine.machine import evolve, fold, initial
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
 from rollout.engine.recovery import stranger, touched
+from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.model.check import Health, HttpCheck
 from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
@@ -46,14 +46,14 @@ class Stream:
     """The stream without its threads: journal, then state."""
 
     journal: SimulatedJournal
-    state: State
+    state: Rollout
     seen: list[Callable[[Event, State], None]] = field(default_factory=list)
 
-    def record(self, events: Any) -> State:
+    def record(self, events: Any) -> Rollout:
         for record in self.journal.append(events):
             self.state = evolve(self.state, record.event)
             for look in self.seen:
-                look(record.event, self.state)
+                look(record.event, self.state.plays[getattr(record.event, "play", 0)])
         return self.state
 
     def note(self, note: Any) -> None:
@@ -207,7 +207,7 @@ class World:
 
     # -- running
 
-    def runner(self, state: State) -> Runner:
+    def runner(self, state: Rollout) -> Runner:
         stream = Stream(self.journal, state, self.observers)
         inbox = VirtualInbox(time=self.time)
         return Runner(
@@ -215,10 +215,10 @@ class World:
         )
 
     def apply(self) -> State:
-        """Plan and roll out; the script's incidents count from here."""
+        """Plan and roll out, and return the play; the script's incidents count from here."""
         planned = RolloutStarted(plan=self.plan())
         self.fleet.begin()
-        return self.runner(initial()).run(planned)
+        return self.runner(initial()).run(planned).plays[0]
 
     def kill(self, runner: Runner) -> None:
         """The controller dies: what is on the wire arrives all the same."""
@@ -228,7 +228,7 @@ class World:
         """No more faults."""
         self.fleet.heal()
 
-    def folded(self) -> State:
+    def folded(self) -> Rollout:
         """The state that the journal says."""
         return fold(initial(), (r.event for r in self.journal.records))
 
@@ -238,10 +238,10 @@ class World:
         self.epoch += 1
         self.journal.crash_after = None
         found = {}
-        for host in touched(state):
+        for host in touched(state.plays[0]):
             glance = Glance(rollout="r1", ask=self.ask(host), app="shop", environment="default")
             seen = self.drive(observe(glance))
-            if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
+            if seen.reachable and (why := stranger(state.plays[0], host, seen.current, seen.current_kind)):
                 found[host] = why
         order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
         return self.runner(state), (Recovered(epoch=self.epoch, stranded=found), order)

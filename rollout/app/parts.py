@@ -1,0 +1,92 @@
+"""The plays of one command with what each of them brings, and what is made of all: outsides, and one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollout.app.outside import Acting, opened
+from rollout.app.preflight import Preflight, planned
+from rollout.app.request import package_of
+from rollout.balancers.via import Fence
+from rollout.model.host import Connection, HostName
+from rollout.model.plan import Plan, Purpose
+from rollout.perform.outside import Outside
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
+    from rollout.model.play import Play
+    from rollout.model.release import Release
+    from rollout.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One play, its release, and the artifact: None where it is not at hand."""
+
+    play: Play
+    release: Release
+    package: Package | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the plays of a command are looked at. ``epoch``: the number of their leases, 0 for none."""
+
+    store: Store
+    rollout: str
+    epoch: int = 0
+    purpose: Purpose = "apply"
+    allow_bad: bool = False
+    say: Callable[[str], None] = lambda _: None
+
+
+@contextmanager
+def packages_of(plays: Sequence[Play]) -> Iterator[tuple[Package, ...]]:
+    """Read, hash and check the artifacts of the plays."""
+    with ExitStack() as open_files:
+        found = []
+        for play in plays:
+            found.append(package_of(play))
+            open_files.callback(found[-1].close)
+        yield tuple(found)
+
+
+@contextmanager
+def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[Outside, ...]]]:
+    """Look at the fleets of all plays; give the plan, and what each play acts through while that is open."""
+    with opened([_acting(part, look) for part in parts]) as outsides:
+        yield planned(_preflights(parts, outsides, look), look.epoch), outsides
+
+
+def _acting(part: Part, look: Look) -> Acting:
+    play = part.play
+    fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout, number=look.epoch)
+    return Acting(connections=_connections(part), pools=play.pools, fence=fence, package=part.package)
+
+
+def _connections(part: Part) -> dict[HostName, Connection]:
+    """Return how each host of the play is reached."""
+    asks = part.play.resolve(dict.fromkeys(part.play.matched, part.release.id))
+    return {h: a.connection for h, a in asks.items()}
+
+
+def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) -> list[Preflight]:
+    return [
+        Preflight(
+            play=part.play,
+            release=part.release,
+            rollout=look.rollout,
+            outside=outside,
+            store=look.store,
+            allow_bad=look.allow_bad,
+            earlier={p.play.app: p.release.id for p in parts[:number]},
+            purpose=look.purpose,
+            artifact_at_hand=part.package is not None,
+            several=len(parts) > 1,
+            say=look.say,
+        )
+        for number, (part, outside) in enumerate(zip(parts, outsides, strict=True))
+    ]
