@@ -74,7 +74,7 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
 
 def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
     """Look at everything, and return the plan of all plays; raise Refused with every reason of each."""
-    _all_or_refused(preflights, _needed)
+    _all_or_refused([p for p in preflights if p.purpose == "apply"], _needed)
     each = _all_or_refused(preflights, partial(_planned, epoch=epoch))
     sources = {file: digest for one in each for file, digest in one.sources.items()}
     made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout.errors import InputError, NothingToDo, Problem, Reason, Refused
+from rollout.errors import NothingToDo, Reason, Refused
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -59,10 +59,6 @@ def plays_of(request: Request, *, released: bool = True) -> tuple[Play, ...]:
     )
     if not plays:
         raise NothingToDo(f"nothing to do: `when` leaves every play of {request.playbook} out")
-    if len(plays) > 1:
-        what = f"The plays of {', '.join(p.app for p in plays)} are to be rolled out, and one at a time is built."
-        instead = "Leave all but one out, with `when` or in playbooks of their own."
-        raise InputError(Problem(file=str(request.playbook), code="E_NOT_BUILT", what=what, instead=instead))
     return plays
 
 

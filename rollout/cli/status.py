@@ -10,8 +10,10 @@ from rollout.cli.history import HEAD, as_object, cells
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
 from rollout.model.plan import DEPLOYS
-from rollout.report.board import Board, Row, seen_all
-from rollout.report.recap import recap_of, recap_text
+from rollout.report.board import Board, Row
+from rollout.report.boards import Boards, seen_all
+from rollout.report.recap import recap_text
+from rollout.report.recaps import recap_of_all
 from rollout.report.text import inert, table
 from rollout.store.process import ProcessMark, alive
 from rollout.store.rows import Lease, StoredRollout
@@ -77,17 +79,27 @@ def _stands(store: Store, rollout: StoredRollout) -> list[str]:
 def _one(store: Store, id: str, output: str) -> int:
     """Show one rollout: its recap, and its hosts while they are few."""
     rollout = store.find(id)
-    board = seen_all(store.journal(rollout.id).read())
+    boards = seen_all(store.journal(rollout.id).read())
     if output == "json":
-        hosts = {host: _host_object(row) for host, row in board.ordered()}
-        say_json({**as_object(rollout), "phase": board.phase, "hosts": hosts, "holder": _holder_object(store, rollout)})
+        say_json({**as_object(rollout), **_as_object(boards), "holder": _holder_object(store, rollout)})
         return 0
-    say(recap_text(recap_of(board)))
+    say(recap_text(recap_of_all(boards)))
     if rollout.unfinished:
         say([_holder(store, rollout)])
-    if 0 < len(board.rows) <= MANY:
-        say(["", *hosts_table(board)])
+    for board in boards.plays if 0 < sum(len(b.rows) for b in boards.plays) <= MANY else ():
+        say(["", *([f"{inert(board.app, 60)}:"] if boards.several else []), *hosts_table(board)])
     return 0
+
+
+def _as_object(boards: Boards) -> dict[str, object]:
+    """Return the phase and the hosts as JSON's object; of several plays each has its own, by app."""
+    each: list[dict[str, object]] = [
+        {"phase": board.phase, "hosts": {host: _host_object(row) for host, row in board.ordered()}}
+        for board in boards.plays
+    ]
+    if not boards.several:
+        return each[0]
+    return {"phase": boards.active.phase, "plays": {b.app: said for b, said in zip(boards.plays, each, strict=True)}}
 
 
 def hosts_table(board: Board) -> list[str]:

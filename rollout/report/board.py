@@ -1,4 +1,4 @@
-"""The board: what there is to show of a rollout, folded from its events and nothing else.
+"""The board: what there is to show of one play of a rollout, folded from its events and nothing else.
 
 It is not the engine's state: it decides nothing, forgives what it does not expect, and knows
 times. ``see`` costs the same in any fleet.
@@ -69,8 +69,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """One rollout. ``tally`` counts hosts by state; ``out`` holds those of ours that are out of rotation."""
+    """One play. ``tally`` counts hosts by state; ``out`` holds those of ours that are out of rotation."""
 
+    index: int = 0  # which play of the rollout it is
     rollout: str = ""
     environment: str = ""
     play: PlayPlan | None = None
@@ -144,16 +145,8 @@ def see_note(board: Board, note: Note) -> Board:
     return _put(board, note.host, replace(row, state=state, out=out))
 
 
-def seen_all(records: Iterable[Record]) -> Board:
-    """Return the board of a whole journal."""
-    board = Board()
-    for record in records:
-        board = see(board, record)
-    return board
-
-
 def _began(board: Board, event: RolloutStarted) -> Board:
-    play = event.plan.plays[0]
+    play = event.plan.plays[board.index]
     rows = {
         host: Row(batch=number, since=board.now, release=play.hosts[host].previous)
         for number, batch in enumerate(play.batches)
@@ -287,6 +280,10 @@ def _recovered(board: Board, event: Recovered) -> Board:
     return replace(board, recovered=board.recovered + 1)
 
 
+def _finished(board: Board, event: RolloutFinished) -> Board:
+    return replace(board, phase=event.end, end=event)
+
+
 _SEEN: Mapping[type[Any], Callable[[Board, Any], Board]] = {
     RolloutStarted: _began,
     StagingClosed: lambda board, _: replace(board, phase="rolling"),
@@ -301,5 +298,5 @@ _SEEN: Mapping[type[Any], Callable[[Board, Any], Board]] = {
         board, phase="reverting", reverting=event.hosts, condemned=event.condemned
     ),
     Recovered: _recovered,
-    RolloutFinished: lambda board, event: replace(board, phase=event.end, end=event),
+    RolloutFinished: lambda board, event: _finished(board, replace(event, end=event.end_of(board.index))),
 }

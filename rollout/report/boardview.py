@@ -70,6 +70,17 @@ def _header(board: Board, now: str) -> Text:
     return text.append(f"   {elapsed}").append(f"   {board.rollout}", "dim")
 
 
+def in_one_line(board: Board) -> Text:
+    """Return a play whose turn it is not: what it brings, where it is, and its hosts by state."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    waits = board.phase == "staging" and not any(board.tally.get(s, 0) for s in ("waiting", "staging"))
+    phase = {"closing": "has rolled, and is watched"}.get(
+        board.phase, "staged, waits its turn" if waits else board.phase
+    )
+    text.append(f"{board.app} {board.release}   ", "bold dim").append(f"{phase}   ", PHASES.get(board.phase, "dim"))
+    return text.append_text(_counts(board))
+
+
 def _staging(board: Board) -> Text:
     """Return how far the fleet is staged: nobody has left rotation yet."""
     staged = sum(board.tally.get(state, 0) for state in ("staged", "failed"))

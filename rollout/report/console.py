@@ -12,9 +12,10 @@ from rich.text import Text
 
 from rollout.model.event import Note, Record
 from rollout.model.host import HostName
-from rollout.report.board import Board, see, see_note, seen_all
-from rollout.report.boardview import board_view
-from rollout.report.recap import Line, recap_of
+from rollout.report.boards import Boards, see, see_note, seen_all
+from rollout.report.boardview import board_view, in_one_line
+from rollout.report.recap import Line
+from rollout.report.recaps import recap_of_all
 from rollout.report.text import clock, inert
 from rollout.report.words import noted, said
 from rollout.store.store import utc_now
@@ -33,23 +34,23 @@ class ConsoleSink:
         """Draw on ``console``; nothing appears before the first event."""
         self.console = console or Console(highlight=False, markup=False, emoji=False)
         self.now = now
-        self.board = Board()
+        self.boards = Boards()
         self.last: deque[str] = deque(maxlen=LAST)
-        self.notes: dict[HostName, str] = {}
+        self.notes: dict[tuple[int, HostName], str] = {}  # by play and host
         self._live: Live | None = None
 
     def catch_up(self, records: Sequence[Record]) -> None:
         """Know what happened before this process took over."""
-        self.board = seen_all(records)
+        self.boards = seen_all(records)
 
     def event(self, record: Record) -> None:
         """Fold one event in, and draw."""
-        host, what = said(self.board, record)
-        self.board = see(self.board, record)
+        host, what = said(self.boards, record)
+        self.boards = see(self.boards, record)
         self.last.append(f"{clock(record.at)} {inert(host, 40):14} {what}")
         if host:
-            self.notes.pop(HostName(host), None)
-        if self.board.end is not None:
+            self.notes.pop((self.boards.of(record.event).index, HostName(host)), None)
+        if self.boards.end is not None:
             self._over()
         elif self._live is None:
             self._live = Live(get_renderable=self.view, console=self.console, refresh_per_second=8, transient=True)
@@ -57,20 +58,24 @@ class ConsoleSink:
 
     def note(self, note: Note) -> None:
         """Show a note beside its host, or among the last events."""
-        self.board = see_note(self.board, note)
+        self.boards = see_note(self.boards, note)
         if note.host is not None:
-            self.notes[note.host] = noted(note)
+            self.notes[note.play, note.host] = noted(note)
         else:
             self.last.append(f"{clock(self.now())} {'':14} {noted(note)}")
 
     def view(self) -> RenderableType:
-        """Return the board as it is now."""
-        return board_view(self.board, self.now(), tuple(self.last), dict(self.notes), self.console.height)
+        """Return the board of the play whose turn it is, the other plays in a line each."""
+        active = self.boards.active
+        notes = {host: text for (play, host), text in dict(self.notes).items() if play == active.index}
+        others = [in_one_line(board) for board in self.boards.plays if board is not active]
+        height = self.console.height - len(others)
+        return Group(*others, board_view(active, self.now(), tuple(self.last), notes, height))
 
     def _over(self) -> None:
         """Take the board away and leave the recap."""
         self.close()
-        self.console.print(recap_view(recap_of(self.board)))
+        self.console.print(recap_view(recap_of_all(self.boards)))
 
     def close(self) -> None:
         """Stop drawing and give the cursor back."""

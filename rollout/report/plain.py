@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from rollout.model.event import Note, Record
-from rollout.report.board import Board, see, seen_all
-from rollout.report.recap import recap_of, recap_text
+from rollout.report.boards import Boards, see, seen_all
+from rollout.report.recap import recap_text
+from rollout.report.recaps import recap_of_all
 from rollout.report.text import ascii_only, clock, inert
 from rollout.report.words import noted, said
 
@@ -23,29 +24,29 @@ class PlainSink:
         """Write to ``out``; host names are padded to ``width``."""
         self.out = out or sys.stdout
         self.width = width
-        self.board = Board()
+        self.boards = Boards()
         self._ascii = not _speaks_unicode(self.out)
         self._gone = False
 
     def catch_up(self, records: Sequence[Record]) -> None:
         """Know what happened before this process took over."""
-        self.board = seen_all(records)
+        self.boards = seen_all(records)
 
     def event(self, record: Record) -> None:
         """Write one line; more for a failure, whose last lines are what people need."""
-        host, what = said(self.board, record)
-        self.board = see(self.board, record)
+        host, what = said(self.boards, record)
+        self.boards = see(self.boards, record)
         self._line(record.at, host, what)
         outcome = getattr(record.event, "outcome", None)
         if outcome is not None and not outcome.passed:
             self._tail(record.at, host, outcome.tail)
-        if self.board.end is not None:
+        if self.boards.end is not None:
             self._recap()
 
     def note(self, note: Note) -> None:
         """Write the notes that are worth a line of a log."""
         if note.about in SHOWN:
-            self._line(self.board.now, note.host or "", noted(note))
+            self._line(self.boards.newest.now, note.host or "", noted(note))
 
     def _tail(self, at: str, host: str, tail: Sequence[str]) -> None:
         """Write the last lines that the failing host said."""
@@ -54,7 +55,7 @@ class PlainSink:
 
     def _recap(self) -> None:
         """Write what became of it all."""
-        for line in ["", *recap_text(recap_of(self.board))]:
+        for line in ["", *recap_text(recap_of_all(self.boards))]:
             self._write(line)
 
     def _line(self, at: str, host: str, what: str) -> None:
@@ -80,8 +81,8 @@ class QuietSink(PlainSink):
 
     def event(self, record: Record) -> None:
         """Fold in silence until the end."""
-        self.board = see(self.board, record)
-        if self.board.end is not None:
+        self.boards = see(self.boards, record)
+        if self.boards.end is not None:
             self._recap()
 
     def note(self, note: Note) -> None:

@@ -27,11 +27,20 @@ def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[
 
     ``refusals``: why it cannot run, with the arithmetic; ``weaker``: what is weaker than it could be.
     """
-    lines: list[str] = []
+    lines = _order(plan)
     for play in plan.plays:
         lines += [*_head(plan, play), "", *_batches(play), *_pools(play), "", *_programs(play)]
+        lines += [""] if play is not plan.plays[-1] else []
     lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)
     return [*lines, "", f"Plan {inert(plan.id)}, digest {plan.digest or '-'}"]
+
+
+def _order(plan: Plan) -> list[str]:
+    """Say in which order several plays go, and what binds them."""
+    if len(plan.plays) == 1:
+        return []
+    said = f"{count(len(plan.plays), 'play')}, one after the other: {', '.join(play.app for play in plan.plays)}."
+    return [f"{said} All are staged before the first host leaves; a halt of one halts all.", ""]
 
 
 def refusal_lines(refusals: Sequence[Reason]) -> list[str]:
@@ -77,12 +86,13 @@ def _budget(play: PlayPlan) -> str:
 
 def _scope(play: PlayPlan) -> str:
     """Say what a bad release brings back."""
+    also = f", and {' and '.join(play.on_failure.also)} too" if play.on_failure.also else ""
     return {
         "fleet": "every touched host goes back",
         "batch": "the hosts of its batch go back",
         "host": "the host alone goes back",
         "none": "nothing goes back by itself",
-    }[play.on_failure.revert]
+    }[play.on_failure.revert] + also
 
 
 def _batches(play: PlayPlan) -> list[str]:

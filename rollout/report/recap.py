@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from rollout.model.event import Record
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, Deregister, Register
 from rollout.model.pool import HaproxyPool
 from rollout.model.verdict import Cause, Outcome
-from rollout.report.board import Board, Row, seen_all
+from rollout.report.board import Board, Row
 from rollout.report.text import count, duration, inert, names
 from rollout.report.words import CAUSES, EXITS
 
@@ -44,15 +43,10 @@ class Line:
     mood: str = ""
 
 
-def recap(records: Iterable[Record]) -> list[Line]:
-    """Return the recap of a whole journal."""
-    return recap_of(seen_all(records))
-
-
 def recap_of(board: Board) -> list[Line]:
-    """Return the recap of what the board shows."""
+    """Return the recap of what the board of a play shows; recaps.py has that of several."""
     return [
-        _headline(board),
+        headline(board, subject(board)),
         *_labelled("why", _why(board)),
         *_labelled("now", _now(board)),
         *_labelled("next", [(text, "") for text in _next(board)]),
@@ -71,9 +65,8 @@ def _labelled(label: str, said: Iterable[tuple[str, str]]) -> list[Line]:
     return [Line(label="" if n else label, text=text, mood=mood) for n, (text, mood) in enumerate(said)]
 
 
-def _headline(board: Board) -> Line:
+def headline(board: Board, what: str) -> Line:
     """Say the end, of what, how long it took, and the exit code in words."""
-    what = subject(board)
     if board.end is None:
         words = f"UNFINISHED: {what}, {board.phase} for {duration(board.elapsed_s)} (rollout {board.rollout})"
         return Line(label="", text=words, mood="warn")

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rollout.model.event import HostSickened, Provenance, Record, StepFinished
 from rollout.model.verdict import Outcome
-from rollout.report.board import Board, see, seen_all
-from rollout.report.recap import recap_of, recap_text
+from rollout.report.board import Board
+from rollout.report.boards import Boards, see, seen_all
+from rollout.report.recap import recap_text
+from rollout.report.recaps import recap_of_all
 from rollout.report.text import clock, inert, moment
 from rollout.report.words import said
 
@@ -16,16 +18,17 @@ EVIDENCE_LINES = 400  # of one failure; what a host said is bounded when it is r
 
 def story(records: Sequence[Record], *, evidence: bool = True) -> list[str]:
     """Return the whole story as plain lines."""
-    board = seen_all(records)
-    lines = [*recap_text(recap_of(board)), "", *_origin(board), "", "What happened:"]
+    boards = seen_all(records)
+    lines = [*recap_text(recap_of_all(boards)), "", *_origin(boards), "", "What happened:"]
     lines += [f"  {line}" for line in timeline(records)]
     if evidence:
         lines += _evidence(records)
     return lines
 
 
-def _origin(board: Board) -> list[str]:
+def _origin(boards: Boards) -> list[str]:
     """Say who began it, when, where, with what, and why."""
+    board = boards.plays[0]
     by = board.by
     who = inert(by.user, 80) + (f" (uid {by.uid})" if by.uid >= 0 else "")
     pairs = [
@@ -35,7 +38,7 @@ def _origin(board: Board) -> list[str]:
         ("Playbook", inert(by.playbook, 300)),
         ("Commit", inert(by.commit, 80) + (" (the tree was dirty)" if by.dirty else "")),
         ("CI claims", _pairs(by)),
-        ("Release", _release(board)),
+        *(("Release", _release(b, boards.several)) for b in boards.plays),
     ]
     return [f"{label:10} {text}" for label, text in pairs if text]
 
@@ -45,20 +48,21 @@ def _pairs(by: Provenance) -> str:
     return ", ".join(f"{inert(key, 80)}={inert(value, 200)}" for key, value in sorted(by.ci.items()))
 
 
-def _release(board: Board) -> str:
-    """Return the release and its digests."""
+def _release(board: Board, several: bool) -> str:
+    """Return the release and its digests, and of which app it is where there are several."""
     if board.play is None:
         return ""
     release = board.play.release
-    return f"{release.id}, artifact {release.artifact}, manifest {release.manifest}"
+    whose = f"{inert(board.app, 60)} " if several else ""
+    return f"{whose}{release.id}, artifact {release.artifact}, manifest {release.manifest}"
 
 
 def timeline(records: Sequence[Record]) -> Iterator[str]:
     """Yield one line per record, in local time."""
-    board = Board()
+    boards = Boards()
     for record in records:
-        host, what = said(board, record)
-        board = see(board, record)
+        host, what = said(boards, record)
+        boards = see(boards, record)
         yield f"{clock(record.at)} {inert(host, 40):14} {what}"
 
 

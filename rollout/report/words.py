@@ -22,9 +22,10 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import DEPLOYS, Action, Restart, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Action, PlayPlan, Restart, Run, Stage, Switch, Verify, Withdraw
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
+from rollout.report.boards import Boards
 from rollout.report.text import between, count, duration, inert, names, size
 
 CAUSES = {
@@ -35,6 +36,7 @@ CAUSES = {
     Cause.CAPACITY: "the capacity",
     Cause.CONTROLLER: "the controller",
     Cause.PERSON: "a person",
+    Cause.PLAY: "another play",
 }
 
 EXITS = {
@@ -110,11 +112,18 @@ def cause(of: Cause) -> str:
     return f" (cause: {CAUSES[of]})" if of in CAUSES else ""
 
 
-def said(board: Board, record: Record) -> tuple[str, str]:
+def said(boards: Boards, record: Record) -> tuple[str, str]:
     """Return whom the record is about ("" for the whole rollout) and what it says.
 
-    ``board`` is the board before the record.
+    ``boards`` are the boards before the record. Where there are several plays it says of which it is.
     """
+    board = boards.of(record.event)
+    host, what = _said(board, record)
+    whole = isinstance(record.event, RolloutStarted | RolloutFinished)
+    return host, what if whole or not boards.several else f"{inert(board.app, 60)}: {what}"
+
+
+def _said(board: Board, record: Record) -> tuple[str, str]:
     event = record.event
     host = getattr(event, "host", "")
     if isinstance(event, StepStarted):
@@ -143,6 +152,8 @@ def _whole(board: Board, event: Any) -> str:
     match event:
         case RolloutStarted():
             return _began(event)
+        case StagingClosed() if board.index:
+            return "its turn has come: the play before it has rolled"
         case StagingClosed():
             return "staging is over: no host has left rotation yet"
         case BatchStarted(batch=number):
@@ -174,18 +185,20 @@ def _whole(board: Board, event: Any) -> str:
 
 def _began(event: RolloutStarted) -> str:
     """Say what begins, and who began it."""
-    play, by = event.plan.plays[0], event.provenance
-    hosts = sum(len(batch.hosts) for batch in play.batches)
-    kind = "" if play.purpose == "apply" else f"{play.purpose}, "
-    whole = f"{kind}{play.app} {play.release.id} to {event.plan.environment}"
-    if play.purpose not in DEPLOYS:
-        whole = f"{play.purpose} of {play.app} in {event.plan.environment}"
+    plan, by = event.plan, event.provenance
     who = f", by {inert(by.user, 80)}" if by.user else ""
     why = f": {inert(by.message, 200)}" if by.message else ""
-    return (
-        f"rollout {event.plan.id}: {whole}, "
-        f"{count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}{who}{why}"
-    )
+    return f"rollout {plan.id}: {' and '.join(_brought(play, plan.environment) for play in plan.plays)}{who}{why}"
+
+
+def _brought(play: PlayPlan, environment: str) -> str:
+    """Say what one play brings, to how many hosts."""
+    hosts = sum(len(batch.hosts) for batch in play.batches)
+    kind = "" if play.purpose == "apply" else f"{play.purpose}, "
+    whole = f"{kind}{play.app} {play.release.id} to {environment}"
+    if play.purpose not in DEPLOYS:
+        whole = f"{play.purpose} of {play.app} in {environment}"
+    return f"{whole}, {count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}"
 
 
 def noted(note: Note) -> str:

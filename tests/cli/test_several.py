@@ -82,14 +82,3 @@ def test_what_an_inventory_is_warned_of_is_said_by_validate(tmp_path: Path, caps
     (tmp_path / "hosts.yml").write_text("all: {hosts: {h1: }, vrs: {a: 1}}\n")
     assert typed(tmp_path, "validate", "-i", str(tmp_path / "hosts.yml")) == 0
     assert "hosts.yml:1:22: `vrs` is passed over" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["plan", "apply"])
-def test_several_plays_are_refused_as_not_built_by_what_would_roll_them_out(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert typed(tmp_path, command) == 2
-    said = capsys.readouterr().err
-    assert "E_NOT_BUILT" in said
-    assert "api" in said
-    assert "web" in said

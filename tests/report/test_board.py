@@ -9,7 +9,8 @@ import pytest
 from rollout.model.event import Note, Recovered
 from rollout.model.host import HostName
 from rollout.model.verdict import Outcome, Verdict
-from rollout.report.board import Board, see, see_note, seen_all
+from rollout.report.board import Board, see, see_note
+from rollout.report.boards import seen_all
 from tests.report import journals
 from tests.report.journals import Script
 
@@ -50,7 +51,7 @@ def test_the_tallies_are_what_counting_says_after_every_record(story: object) ->
     ],
 )
 def test_how_each_story_ends(name: str, phase: str, states: str, releases: str, out: str) -> None:
-    board = seen_all(STORIES[name]())
+    board = seen_all(STORIES[name]()).plays[0]
     rows = [row for _, row in board.ordered()]
     assert board.phase == phase
     assert [row.state for row in rows] == states.split()
@@ -59,7 +60,7 @@ def test_how_each_story_ends(name: str, phase: str, states: str, releases: str, 
 
 
 def test_a_host_that_waits_for_its_turn_is_not_out() -> None:
-    board = seen_all(journals.orphaned())
+    board = seen_all(journals.orphaned()).plays[0]
     host = HostName("web1")
     waiting = see_note(board, Note(about="waiting", host=host, text="for web3"))
     assert (waiting.rows[host].state, len(waiting.out)) == ("queued", 0)
@@ -74,14 +75,14 @@ def test_a_step_that_was_withdrawn_leaves_its_host_as_it_was() -> None:
     script.stage(of)
     untouched = Outcome(verdict=Verdict.ERROR, summary="halted before its turn", untouched=True)
     script.forward(of, HostName("web1"), upto=1, outcome=untouched)
-    board = seen_all(script.records)
+    board = seen_all(script.records).plays[0]
     assert (board.rows[HostName("web1")].state, len(board.out), board.first_failure) == ("staged", 0, None)
 
 
 def test_a_takeover_ends_what_was_in_flight_and_names_the_stranded() -> None:
     script = Script(records=journals.orphaned(), seq=10, seconds=60)
     script.add(Recovered(epoch=2, stranded={HostName("web3"): "on a third release"}))
-    board = seen_all(script.records)
+    board = seen_all(script.records).plays[0]
     assert [row.state for _, row in board.ordered()] == ["interrupted", "staged", "stranded"]
     assert board.recovered == 1
 

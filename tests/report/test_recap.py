@@ -7,7 +7,8 @@ import pytest
 from rollout.model.event import BatchStarted
 from rollout.model.host import HostName
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.report.recap import recap, recap_text, telling_line
+from rollout.report.recap import recap_text, telling_line
+from rollout.report.recaps import recap
 from rollout.report.show import story
 from tests.report import journals
 from tests.report.journals import Script

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rollout.engine.policy import over_budget
-from rollout.engine.state import BUSY, At, State
+from rollout.engine.rollout import Rollout
+from rollout.engine.state import BUSY, At, Phase, State
 from rollout.model.event import (
     Event,
     HaltOrdered,
@@ -17,7 +18,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Deregister, Keep, Plan, PoolPlan, Register, Run, Verify
+from rollout.model.plan import Deregister, HostPlan, Keep, PoolPlan, Register, Run, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
 from rollout.model.verdict import Cause
 from rollout.posix.op import Activate, Install, Mark, Withdraw
@@ -36,8 +37,7 @@ class Oracle:
     def __init__(self, world: World) -> None:
         self.world = world
         self.truth = Truth(world)
-        self.plan: Plan | None = None
-        self.state: State | None = None
+        self.rollout: Rollout | None = None
         self.steps: dict[tuple[str, HostName], StepStarted] = {}  # by the number of the step
         self.begun_at: dict[HostName, float] = {}
         self.out: set[HostName] = set()  # our deregister may have been applied
@@ -53,8 +53,21 @@ class Oracle:
 
     # -- events
 
-    def recorded(self, event: Event, state: State) -> None:
-        self.state, self.plan = state, state.plan
+    def state_of(self, host: HostName) -> State:
+        """The play that a host belongs to."""
+        assert self.rollout is not None
+        return next(state for state in self.rollout.plays if host in state.play.hosts)
+
+    def plan_of(self, host: HostName) -> HostPlan:
+        return self.state_of(host).program(host)
+
+    def pool_plan(self, pool: PoolName) -> PoolPlan:
+        assert self.rollout is not None
+        return next(p for state in self.rollout.plays for p in state.play.pools if p.spec.name == pool)
+
+    def recorded(self, event: Event, rollout: Rollout) -> None:
+        self.rollout = rollout
+        state = rollout.plays[getattr(event, "play", 0)]
         match event:
             case StepStarted():
                 self._started(event, state)
@@ -85,7 +98,8 @@ class Oracle:
             assert state.halt is None, f"{host} begins {action.task.label} in a halt"
         if isinstance(action, Keep):
             settled = BUSY | {At.DONE, At.REVERTED, At.FAILED, At.STRANDED}
-            early = [h for h, s in state.hosts.items() if s.phase not in settled]
+            assert self.rollout is not None
+            early = [h for play in self.rollout.plays for h, s in play.hosts.items() if s.phase not in settled]
             assert not early, f"success is written down while {early} are on their way"
 
     def _finished(self, event: StepFinished, state: State) -> None:
@@ -111,12 +125,27 @@ class Oracle:
         assert not event.condemned or self._may_be_bad(), "a release was condemned that has no fault"
         halt, rule = state.halt, state.play.on_failure
         assert halt is not None
+        assert self.rollout is not None
+        later = [s for s in self.rollout.plays if s.index > state.index]
+        moving = [h for s in later for h, now in s.hosts.items() if now.op or now.phase is At.REVERTING]
+        assert not moving, f"{state.play.app} goes back while {moving} of a later play are on their way"
         if halt.cause is Cause.PERSON:
+            return
+        if halt.cause is Cause.PLAY:
+            self._taken_along(event, state)
             return
         assert halt.cause is Cause.RELEASE or rule.before_switch == "revert", f"a {halt.cause} reverts done hosts"
         assert rule.revert != "none", "the play says that nobody goes back"
         scope = {h for h, s in state.hosts.items() if rule.revert == "fleet" or s.batch == state.batch}
         assert set(event.hosts) <= (set() if rule.revert == "host" else scope), "hosts outside the scope go back"
+
+    def _taken_along(self, event: RevertStarted, state: State) -> None:
+        """A play goes back for another one's sake: an earlier one that is named, or a later one."""
+        assert self.rollout is not None
+        assert not event.condemned, f"{state.play.app} is condemned, and another play was at fault"
+        own = [s for s in self.rollout.plays if s.halt and s.halt.cause is not Cause.PLAY and s.halt.revert]
+        named = [s for s in own if s.index < state.index or state.play.app in s.play.on_failure.also]
+        assert named, f"{state.play.app} goes back, and no play says so"
 
     def _proven(self, host: HostName, step: StepStarted, state: State) -> None:
         """I8: what passed is of the right release, began after the link moved, and was well for long enough."""
@@ -171,18 +200,17 @@ class Oracle:
 
     def _right_way(self, host: HostName, op: Any, step: StepStarted) -> None:
         """I11: forward only to the new release, back only to the one before."""
-        assert self.plan is not None
-        plan = self.plan.plays[0].hosts[host]
+        plan = self.plan_of(host)
         if isinstance(op.do, Withdraw):
             assert step.undo, f"{host} is withdrawn on the way forward"
             assert not plan.previous, f"{host} is withdrawn though it had {plan.previous}"
         else:
-            wanted = plan.previous if step.undo else self.plan.plays[0].release.id
+            wanted = plan.previous if step.undo else self.state_of(host).play.release.id
             assert op.do.release == wanted, f"I11: {host} goes to {op.do.release}, not to {wanted}"
 
     def _written(self, pool: PoolName, before: PoolState, after: PoolState, wanted: Any) -> None:
         """Look at one write to a balancer."""
-        if self.plan is None:
+        if self.rollout is None:
             return
         for member, rotation in wanted.items():
             host = HostName(member)
@@ -196,9 +224,7 @@ class Oracle:
 
     def _left(self, pool: PoolName, took: list[HostName]) -> None:
         """I1, I9, I10: who may leave, and how many must stay."""
-        assert self.plan is not None
-        assert self.state is not None
-        plan = next(p for p in self.plan.plays[0].pools if p.spec.name == pool)
+        plan = self.pool_plan(pool)
         for host in took:
             assert host in self.out, f"I7: {host} is taken out of {pool} and nobody asked for it"
         if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self._again(pool, took):
@@ -214,8 +240,7 @@ class Oracle:
 
     def _again(self, pool: PoolName, took: list[HostName]) -> bool:
         """Whether all of them were out already, and somebody else put them in, perhaps while nobody looked."""
-        assert self.state is not None
-        now = [self.state.hosts[h] for h in took]
+        now = [self.state_of(h).hosts[h] for h in took]
         leaving = [s.op for h, s in zip(took, now, strict=True) if s.op and self._step(s.op, h, Deregister)]
         return self.truth.meddled(pool) and not leaving
 
@@ -223,12 +248,12 @@ class Oracle:
         return isinstance(self.steps[str(op), host].action, kind)
 
     def _on_way_back(self, host: HostName) -> bool:
-        assert self.state is not None
-        return self.state.hosts[host].phase in (At.UNDOING, At.REVERTING, At.STRANDED, At.REVERTED)
+        return self.state_of(host).hosts[host].phase in (At.UNDOING, At.REVERTING, At.STRANDED, At.REVERTED)
 
     def _may_leave(self, host: HostName) -> None:
-        assert self.state is not None
-        now, plan = self.state.hosts[host], self.state.program(host)
+        assert self.rollout is not None
+        state = self.state_of(host)
+        now, plan = state.hosts[host], state.program(host)
         first = now.begun == plan.staging + 1
         if not first:
             return
@@ -238,26 +263,26 @@ class Oracle:
         if plan.serving:
             assert plan.previous, f"I10: {host} serves, leaves, and has no way back"
             assert simulated.releases.get(plan.previous) == manifest(plan.previous), f"I10: {host} cannot go back"
-        hosts = [(h, s) for h, s in self.state.hosts.items() if self.state.program(h).staging]
+        plays = self.rollout.plays
+        hosts = [(h, s) for play in plays for h, s in play.hosts.items() if play.program(h).staging]
         staged = [h for h, s in hosts if s.at == 0 and s.phase in (At.WAITING, At.RUNNING)]
         assert not staged, f"{host} leaves while {staged} are not staged"
+        before = [p.play.app for p in plays[: state.index] if p.phase is not Phase.CLOSING]
+        assert not before, f"{host} leaves before {before} have rolled"
 
     def _floor(self, plan: PoolPlan, took: list[HostName], left: int) -> int:
         """The written or the planned floor; on the way back a default one may be less (semantics.md)."""
-        assert self.plan is not None
         if not all(map(self._on_way_back, took)):
             return plan.floor
         least = plan.floor if plan.written else min(plan.floor, max(1, left))
         floor = self.floors_back.setdefault(plan.spec.name, least)
-        served = any(self.plan.plays[0].hosts[h].serving for h in took)
+        served = any(self.plan_of(h).serving for h in took)
         return floor if served else min(floor, plan.serving)
 
     def _readied(self, pool: PoolName, host: HostName, before: PoolState) -> None:
         """I8: nobody is made ready whose application does not run, or runs what it should not."""
-        assert self.plan is not None
-        assert self.state is not None
-        state, plan = before.members[Member(host)], self.plan.plays[0].hosts[host]
-        midway = self.state.hosts[host].at <= plan.staging
+        state, plan = before.members[Member(host)], self.plan_of(host)
+        midway = self.state_of(host).hosts[host].at <= plan.staging
         if state.admin is Rotation.READY or (not plan.serving and (midway or self._on_way_back(host))):
             return
         if state.checked:
@@ -267,20 +292,19 @@ class Oracle:
         if not self.world.shape.unchecked:
             simulated = self.world.fleet.hosts[host]
             assert self._well(host) or not self.world.shape.good, f"I8: {host} made ready and does not answer"
-            now = self.state.hosts[host]
+            now = self.state_of(host).hosts[host]
             leaving = bool(now.way) and isinstance(now.way[now.way_at], Deregister)  # and one of its pools refused
             back = self._on_way_back(host) and not leaving
-            wanted = plan.previous if back else self.plan.plays[0].release.id
+            wanted = plan.previous if back else self.state_of(host).play.release.id
             right = simulated.running == wanted or midway or self.truth.befell(host)
             assert right, f"I8: {host} made ready and runs {simulated.running}, not {wanted}"
 
     def _changed(self, host: HostName, op: Any, reply: Any) -> None:
         """I2: no host is changed while traffic may reach it, or while it still works."""
-        assert self.plan is not None
         done = "1" in (reply.fields.get("switched", "1"), reply.fields.get("restarted", "1"))
         if reply.status == "refused" or not done:
             return
-        plan = self.plan.plays[0].hosts[host]
+        plan = self.plan_of(host)
         for pool, member in plan.members.items():
             balancer = self.world.fleet.balancers.get(pool)
             if balancer is None:
@@ -296,12 +320,11 @@ class Oracle:
 
     def _paused(self, pool: PoolName, host: HostName) -> None:
         """I1 where no balancer stands: a worker that is restarted does no work meanwhile."""
-        assert self.plan is not None
-        plan = next(p for p in self.plan.plays[0].pools if p.spec.name == pool)
+        plan = self.pool_plan(pool)
         assert host in self.out, f"I5: {host} is changed and never left"
-        if self.truth.befell(host) or not self.plan.plays[0].hosts[host].serving:
+        if self.truth.befell(host) or not self.plan_of(host).serving:
             return
-        left = sum(self.truth.lately_well(h) for h in self.world.names if h not in self.out)
+        left = sum(self.truth.lately_well(h) for h in self.world.in_pool(pool) if h not in self.out)
         ill = sum(self.truth.befell(h) for h in self.world.names) + (0 if self.world.shape.good else 1_000)
         assert left >= plan.floor - ill, f"I1: {host} pauses, {left} work, {plan.floor} must stay"
 

@@ -13,6 +13,7 @@ from rollout.testing.behaviour import Build, TaskEnd
 
 POOLS = (PoolName("shop"), PoolName("api"))
 WORKERS = PoolName("workers")
+FRONT, FORE = PoolName("front"), PoolName("fore")  # the pool of an earlier play, and its workers
 OLD, NEW = "v1", "v2"
 
 SERIALS = (
@@ -28,6 +29,9 @@ class Shape:
     """A fleet and a play. Hosts are named by their numbers."""
 
     hosts: int = 3
+    api: int = 0  # so many of the hosts are an earlier play of their own; 0: there is one play
+    also: bool = False  # the later play takes the earlier one back with it
+    bad_api: bool = False  # what is said of the new release is true of the earlier play's
     pools: int = 1  # 0: workers, which no balancer knows
     first: frozenset[int] | None = None  # hosts of the first pool; None: all
     second: frozenset[int] | None = None  # and of the second
@@ -57,6 +61,10 @@ class Shape:
     @property
     def balanced(self) -> bool:
         return self.pools > 0
+
+    def bad(self, number: int) -> bool:
+        """Whether something is wrong with the new release on a host."""
+        return not self.good and (number < self.api) == (self.bad_api and self.api > 0)
 
     @property
     def good(self) -> bool:
@@ -105,6 +113,23 @@ def random_shape(seed: int) -> Shape:
     )
     if shape.pools == 2 and shape.second is not None and hosts > 2 and dice.random() < 0.5:
         shape.first = frozenset(range(1, hosts, 2)) | _some(dice, hosts, 0.4)  # zones that overlap
+    return shape
+
+
+def random_tiers(seed: int) -> Shape:
+    """Two plays drawn by a seed: the first hosts are an earlier one."""
+    dice = random.Random(seed * 31 + 7)
+    shape = random_shape(seed)
+    shape.api = dice.choice((1, 2, 3))
+    shape.hosts = shape.api + max(1, min(shape.hosts, 4))
+    shape.also, shape.bad_api = dice.random() < 0.6, dice.random() < 0.3
+    shape.allow_outage = shape.api == 1 or shape.hosts - shape.api == 1
+    shape.first = shape.second = shape.limit = shape.floor = None
+    shape.max_failures = 0
+    shape.percentage_ppm = None
+    shape.sick = shape.drained = shape.on_target = frozenset()
+    if dice.random() < 0.3:
+        shape.on_target = _some(dice, shape.hosts, 0.3)
     return shape
 
 

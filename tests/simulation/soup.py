@@ -16,7 +16,7 @@ from rollout.testing.faults import Script, random_incidents
 from rollout.testing.journal import Crashed
 from tests.simulation import verdict
 from tests.simulation.oracle import Oracle
-from tests.simulation.shapes import Shape, random_shape
+from tests.simulation.shapes import Shape, random_shape, random_tiers
 from tests.simulation.world import World
 
 SIGNALS = ("SIGINT", "SIGTERM")
@@ -52,8 +52,16 @@ class Trial:
 
 def drawn(seed: int) -> Trial:
     """Draw a trial by its seed."""
+    return _drawn(seed, random_shape(seed))
+
+
+def drawn_tiers(seed: int) -> Trial:
+    """Draw a trial of two plays by its seed."""
+    return _drawn(seed, random_tiers(seed))
+
+
+def _drawn(seed: int, shape: Shape) -> Trial:
     dice = random.Random(seed * 7919 + 1)
-    shape = random_shape(seed)
     script = Script.random(seed, faults=dice.choice((0, 0, 1, 1, 2, 3)))
     count = dice.choice((0, 0, 1, 1, 2))
     script.incidents = random_incidents(seed, count=count, hosts=shape.hosts, pools=shape.pools)
@@ -105,7 +113,7 @@ def go(trial: Trial) -> Ran:
 def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int) -> None:
     """What holds only for some: after little faults, after a success, after everything was healed."""
     simple = lives == 1 and trial.signal is None
-    if simple and verdict.harmless(world, trial.script) and state.plays[0].hosts:
+    if simple and verdict.harmless(world, trial.script) and any(play.hosts for play in state.plays):
         verdict.clean(world, state)
     if trial.healed:
         verdict.excused(oracle, state)

@@ -18,6 +18,9 @@ FLEETS = {
     "3 behind 2": replace(THREE, pools=2),
     "4 in 2 zones": replace(THREE, hosts=4, pools=2, first=frozenset({0, 1, 2}), second=frozenset({1, 2, 3})),
     "3 workers": replace(THREE, pools=0, load=0),
+    "an api before a web": Shape(hosts=4, api=2, also=True),
+    "an api before a bad web, also": Shape(hosts=4, api=2, also=True, build=Build(healthy=False)),
+    "an api before a bad web": Shape(hosts=4, api=2, build=Build(healthy=False)),
     "2 behind 1, the first release": Shape(hosts=2, fresh=True, floor=None),
 }
 MOMENTS = 30  # of a rollout, at which something befalls it

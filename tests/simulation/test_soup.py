@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.soup import run
+from tests.simulation.soup import drawn_tiers, go, run
 
 SEEDS = 2_000
 SHARDS = 8
@@ -29,3 +29,24 @@ def test_the_invariants_hold_under_every_seed(shard: int) -> None:
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_the_invariants_hold_under_many_more_seeds(shard: int) -> None:
     stir(range(SEEDS + shard, SEEDS + 20_000, SHARDS))
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_the_invariants_hold_over_two_plays_under_every_seed(shard: int) -> None:
+    for seed in range(shard, 600, 2):
+        try:
+            go(drawn_tiers(seed))
+        except BaseException as error:
+            error.add_note(f"repeat it: go(drawn_tiers({seed}))")
+            raise
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_the_invariants_hold_over_two_plays_under_many_more_seeds(shard: int) -> None:
+    for seed in range(600 + shard, 8_000, SHARDS):
+        try:
+            go(drawn_tiers(seed))
+        except BaseException as error:
+            error.add_note(f"repeat it: go(drawn_tiers({seed}))")
+            raise

@@ -62,7 +62,7 @@ class Truth:
             return self.lately_well(host)
         if host in self.reported:
             return False
-        return host in self.once_well or host not in self.world.play().hosts  # outside --limit nobody asks it
+        return host in self.once_well or host not in self.world.chosen  # outside --limit nobody asks it
 
     def in_rotation(self, pool: PoolName, host: HostName) -> bool:
         balancer = self.world.fleet.balancers.get(pool)

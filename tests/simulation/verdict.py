@@ -24,13 +24,16 @@ def ended(oracle: Oracle, rollout: Rollout) -> None:
     assert rollout.end is not None, "never stuck"
     assert rollout == world.folded(), "fold(journal) = live state"
     assert rollout.in_flight == 0 or oracle.fenced
-    state = rollout.plays[0]
-    _tallied(state)
-    _coded(state, oracle)
-    if not oracle.fenced:
-        for host, now in state.hosts.items():
-            _believed(oracle, state, host, now)
-    _untouched(oracle, state)
+    for state in rollout.plays:
+        _tallied(state)
+        if not oracle.fenced:
+            for host, now in state.hosts.items():
+                _believed(oracle, state, host, now)
+    if len(rollout.plays) == 1:
+        _coded(rollout.plays[0], oracle)
+    else:
+        _coded_together(rollout, oracle)
+    _untouched(oracle)
 
 
 def _tallied(state: State) -> None:
@@ -75,6 +78,32 @@ def _coded(state: State, oracle: Oracle) -> None:
         assert {state.hosts[h].phase for h in touched} <= back, "4 says that every touched host is back"
 
 
+def _coded_together(rollout: Rollout, oracle: Oracle) -> None:
+    """The same for several plays: 4 only when every touched host of every play is back, 3 when one stays."""
+    end, plays = rollout.end, rollout.plays
+    assert end is not None
+    assert len(end.plays) == len(plays)
+    phases = {(play.index, h): s.phase for play in plays for h, s in play.hosts.items()}
+    touched = {(play.index, h) for play in plays for h, s in play.hosts.items() if s.begun > play.program(h).staging}
+    signal = {play.halt.signal for play in plays if play.halt} - {""}
+    person = any(play.halt and play.halt.cause is Cause.PERSON for play in plays)
+    if oracle.fenced:
+        assert end.exit_code == 7
+    elif At.STRANDED in phases.values():
+        assert (end.end, end.exit_code) == ("stranded", 5)
+    elif signal:
+        assert end.exit_code == SIGNALS[signal.pop()]
+    elif not any(play.halt for play in plays):
+        assert (end.end, end.exit_code) == ("succeeded", 9 if any(play.failures for play in plays) else 0)
+    elif not touched and not person:
+        assert end.exit_code == 6, f"nothing was touched, and the code is {end.exit_code}"
+    elif {phases[key] for key in touched} <= {At.REVERTED}:
+        assert end.exit_code in (3, 4)
+        assert (end.exit_code == 4) == (end.end == "reverted")
+    else:
+        assert (end.end, end.exit_code) == ("halted", 3)
+
+
 def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> None:
     """I23: done is done, reverted is reverted, in the true world."""
     world, plan = oracle.world, state.program(host)
@@ -99,11 +128,12 @@ def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> N
             assert seen.up, f"I23: {host} is called {now.phase} and is down in {pool}"
 
 
-def _untouched(oracle: Oracle, state: State) -> None:
+def _untouched(oracle: Oracle) -> None:
     """Who was not touched is as before: its link, its process, its membership. So is what was left as found."""
     truth = oracle.truth
     admins = truth.admins()
     for host, (current, running) in truth.before.items():
+        state = oracle.state_of(host) if any(host in s.play.hosts for s in _plays(oracle)) else _plays(oracle)[0]
         now = state.hosts.get(host)
         touched = now is not None and now.begun > state.program(host).staging
         simulated = oracle.world.fleet.hosts[host]
@@ -114,6 +144,11 @@ def _untouched(oracle: Oracle, state: State) -> None:
             moved = touched and was is Rotation.READY and pool in state.program(host).members
             if member == host and not moved and not truth.meddled(pool):
                 assert admin == was, f"I7: {host} was {was} in {pool} and is {admin}"
+
+
+def _plays(oracle: Oracle) -> tuple[State, ...]:
+    assert oracle.rollout is not None
+    return oracle.rollout.plays
 
 
 def harmless(world: World, script: Script) -> bool:
@@ -135,24 +170,23 @@ def clean(world: World, state: Rollout) -> None:
 def repeated(world: World) -> None:
     """I20: the same apply once more finds nothing to do."""
     world.heal()
-    again = world.plan("r2").plays[0]
-    assert not again.batches, f"done, and there is still something to do for {again.batches}"
+    for again in world.plan("r2").plays:
+        assert not again.batches, f"done, and there is still something to do for {again.batches}"
 
 
 def excused(oracle: Oracle, rollout: Rollout) -> None:
     """Only what was injected strands a host after everything was healed."""
-    state = rollout.plays[0]
-    for host, now in state.hosts.items():
-        if now.phase is At.STRANDED:
-            why = oracle.world.fleet.happened
-            pools = state.program(host).members
-            near: set[str] = {host, *pools, *(h for p in pools for h in oracle.world.in_pool(p))}
-            assert any(h.where in near for h in why), f"{host} is stranded for no reason: {now.reason}"
+    for state in rollout.plays:
+        for host, now in state.hosts.items():
+            if now.phase is At.STRANDED:
+                why = oracle.world.fleet.happened
+                pools = state.program(host).members
+                near: set[str] = {host, *pools, *(h for p in pools for h in oracle.world.in_pool(p))}
+                assert any(h.where in near for h in why), f"{host} is stranded for no reason: {now.reason}"
 
 
 def not_half_out(world: World, rollout: Rollout) -> None:
     """Where one balancer died, the others have all their hosts again; whom the dead one keeps is named."""
-    state = rollout.plays[0]
     shape, script = world.shape, world.fleet.script
     more = script.tells or script.writes or script.reloads or script.unreadable or script.incidents
     if more or shape.drained or shape.revert == "none":
@@ -164,7 +198,7 @@ def not_half_out(world: World, rollout: Rollout) -> None:
             assert seen.admin is Rotation.READY, f"{member} is left in {seen.admin} of {pool}, which answers"
     for pool in world.fleet.silent:
         for member, seen in world.fleet.balancers[pool].read().members.items():
-            now = state.hosts[HostName(member)]
+            now = next(s.hosts[HostName(member)] for s in rollout.plays if member in s.play.hosts)
             named = now.phase is At.STRANDED or "stranded" in (now.reason or "")
             assert seen.admin is Rotation.READY or named, f"{member} is left in {seen.admin} of {pool} and not named"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollout.engine.planner import plan, previous_of
@@ -30,7 +30,7 @@ from rollout.testing.faults import Script
 from rollout.testing.fleet import SimulatedFleet
 from rollout.testing.journal import SimulatedJournal
 from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
-from tests.simulation.shapes import NEW, OLD, POOLS, WORKERS, Shape
+from tests.simulation.shapes import FORE, FRONT, NEW, OLD, POOLS, WORKERS, Shape
 
 SERVICE = Process(command=("./serve",))
 LIMIT_S = 200_000.0  # far beyond what any rollout may take; the oracle has the real bound
@@ -47,17 +47,34 @@ class Stream:
 
     journal: SimulatedJournal
     state: Rollout
-    seen: list[Callable[[Event, State], None]] = field(default_factory=list)
+    seen: list[Callable[[Event, Rollout], None]] = field(default_factory=list)
 
     def record(self, events: Any) -> Rollout:
         for record in self.journal.append(events):
             self.state = evolve(self.state, record.event)
             for look in self.seen:
-                look(record.event, self.state.plays[getattr(record.event, "play", 0)])
+                look(record.event, self.state)
         return self.state
 
     def note(self, note: Any) -> None:
         pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One play of a world: its app, its hosts and its pools."""
+
+    app: str
+    hosts: tuple[HostName, ...]
+    pools: tuple[PoolName, ...]
+
+
+def tiers_of(shape: Shape, names: tuple[HostName, ...]) -> tuple[Tier, ...]:
+    """The plays of a shape, in their order."""
+    shop = Tier(app="shop", hosts=names[shape.api :], pools=POOLS[: shape.pools] or (WORKERS,))
+    if not shape.api:
+        return (shop,)
+    return (Tier(app="api", hosts=names[: shape.api], pools=(FRONT if shape.balanced else FORE,)), shop)
 
 
 class World:
@@ -67,7 +84,8 @@ class World:
         self.shape = shape
         self.time = VirtualTime(limit_s=LIMIT_S)
         self.names = tuple(HostName(f"h{n}") for n in range(shape.hosts))
-        self.pools = POOLS[: shape.pools] or (WORKERS,)
+        self.tiers = tiers_of(shape, self.names)
+        self.pools = tuple(pool for tier in self.tiers for pool in tier.pools)
         balanced = {pool: {h: Member(h) for h in self.in_pool(pool)} for pool in self.pools if shape.balanced}
         self.fleet = SimulatedFleet.of(
             self.time,
@@ -80,7 +98,7 @@ class World:
         self.epoch = 1
         self.journal = SimulatedJournal(clock=self.time.now)
         self.rules: tuple[Rule, ...] = RULES
-        self.observers: list[Callable[[Event, State], None]] = []
+        self.observers: list[Callable[[Event, Rollout], None]] = []
         for number, host in enumerate(self.names):
             self._prepare(number, host)
         self.settle(10.0)
@@ -89,11 +107,21 @@ class World:
     def in_pool(self, pool: PoolName) -> tuple[HostName, ...]:
         """The hosts that belong to a pool."""
         some = {POOLS[0]: self.shape.first, POOLS[1]: self.shape.second}.get(pool)
-        return self.names if some is None else tuple(h for n, h in enumerate(self.names) if n in some)
+        tier = next(tier for tier in self.tiers if pool in tier.pools)
+        return tuple(h for n, h in enumerate(self.names) if h in tier.hosts and (some is None or n in some))
+
+    def tier_of(self, host: HostName) -> Tier:
+        """The play that a host belongs to."""
+        return next(tier for tier in self.tiers if host in tier.hosts)
+
+    @property
+    def chosen(self) -> tuple[HostName, ...]:
+        """The hosts that --limit leaves."""
+        return self.names if self.shape.limit is None else tuple(self.names[n] for n in sorted(self.shape.limit))
 
     def _prepare(self, number: int, host: HostName) -> None:
         simulated = self.fleet.hosts[host]
-        simulated.builds[NEW] = self.shape.build
+        simulated.builds[NEW] = self.shape.build if self.shape.bad(number) or not self.shape.api else Build()
         simulated.tasks.update(self.shape.task_ends)
         if number in self.shape.sick:
             simulated.builds[OLD] = Build(healthy=False)
@@ -126,29 +154,29 @@ class World:
             raise results[0]
         return results[0]
 
-    def play(self) -> Play:
-        shape = self.shape
-        limit = self.names if shape.limit is None else tuple(self.names[n] for n in sorted(shape.limit))
+    def play(self, tier: Tier | None = None) -> Play:
+        shape, tier = self.shape, tier or self.tiers[-1]
+        also = ("api",) if shape.also and tier is not self.tiers[0] else ()
         return Play(
-            name="shop",
-            app="shop",
+            name=tier.app,
+            app=tier.app,
             environment="default",
-            hosts=limit,
-            matched=self.names,
+            hosts=tuple(h for h in self.chosen if h in tier.hosts),
+            matched=tier.hosts,
             serial=self.shape.serial,
             min_in_service=self.shape.floor,
             max_failures=Share(count=self.shape.max_failures),
             allow_outage=self.shape.allow_outage,
             release_id=NEW,
             artifact=ArtifactAsk(path="x"),
-            pools=tuple(HaproxyPool(name=p, backend=p) if shape.balanced else WorkersPool(name=p) for p in self.pools),
+            pools=tuple(HaproxyPool(name=p, backend=p) if shape.balanced else WorkersPool(name=p) for p in tier.pools),
             drain=Drain(deadline_s=20.0, on_deadline=shape.on_deadline),  # type: ignore[arg-type]
             forks=shape.forks,
             max_fail_percentage_ppm=shape.percentage_ppm,
             health=Health(
                 interval_s=0.5, healthy_for_s=self.shape.healthy_for_s, deadline_s=30.0, watch_interval_s=2.0
             ),
-            on_failure=OnFailure(revert=self.shape.revert, before_switch=self.shape.before_switch),  # type: ignore[arg-type]
+            on_failure=OnFailure(revert=self.shape.revert, before_switch=self.shape.before_switch, also=also),  # type: ignore[arg-type]
             step_timeout_s=60.0,
             progress_deadline_s=120.0,
             resolve=self.asks,
@@ -163,33 +191,38 @@ class World:
             connection=Connection(address=host),
             root="/srv/shop",
             service=SERVICE,
-            members={p: Member(host) for p in self.pools if host in self.in_pool(p)},
+            members={p: Member(host) for p in self.tier_of(host).pools if host in self.in_pool(p)},
             checks=(HttpCheck(port=80),),
             tasks=self.shape.tasks,
         )
 
-    def observe(self, rollout: str) -> dict[HostName, Observation]:
+    def observe(self, rollout: str, tier: Tier | None = None) -> dict[HostName, Observation]:
         pools = {p: b.read() for p, b in self.fleet.balancers.items()}
-        found = {}
-        for host in self.names if not self.shape.balanced else self.play().hosts:
-            glance = Glance(rollout=rollout, ask=self.ask(host), app="shop", environment="default")
+        found, tier = {}, tier or self.tiers[-1]
+        for host in tier.hosts if not self.shape.balanced else self.play(tier).hosts:
+            glance = Glance(rollout=rollout, ask=self.ask(host), app=tier.app, environment="default")
             seen = self.drive(try_checks(glance, self.drive(observe(glance))))
             found[host] = with_members(seen, self.ask(host), pools)
         return found
 
     def plan(self, rollout: str = "r1", release: str = "") -> Plan:
+        """The plan of all plays."""
+        each = [self._planned(tier, rollout, release) for tier in self.tiers]
+        return replace(each[0], plays=tuple(play for one in each for play in one.plays))
+
+    def _planned(self, tier: Tier, rollout: str, release: str) -> Plan:
         release = release or (OLD if self.shape.purpose == "restart" else NEW)
-        seen = self.observe(rollout)
+        seen = self.observe(rollout, tier)
         recorded = {OLD: manifest(OLD), NEW: manifest(NEW)}
         back = {h: previous_of(recorded, s, release) for h, s in seen.items()}
-        serving = {p: frozenset(h for h in self.in_pool(p) if self.serves(p, h, seen)) for p in self.pools}
+        serving = {p: frozenset(h for h in self.in_pool(p) if self.serves(p, h, seen)) for p in tier.pools}
         return plan(
             Question(
                 rollout=rollout,
-                play=self.play(),
+                play=self.play(tier),
                 release=Release(id=ReleaseId(release), artifact="a" * 64, manifest=manifest(release)),
                 seen=seen,
-                asks=self.asks(self.names),
+                asks=self.asks(tier.hosts),
                 asks_back=self.asks([h for h, p in back.items() if p]),
                 recorded=recorded,
                 in_service=serving,
@@ -237,11 +270,15 @@ class World:
         state = self.folded()
         self.epoch += 1
         self.journal.crash_after = None
-        found = {}
-        for host in touched(state.plays[0]):
-            glance = Glance(rollout="r1", ask=self.ask(host), app="shop", environment="default")
-            seen = self.drive(observe(glance))
-            if seen.reachable and (why := stranger(state.plays[0], host, seen.current, seen.current_kind)):
-                found[host] = why
+        found = [Recovered(play=one.index, epoch=self.epoch, stranded=self._strangers(one)) for one in state.plays]
         order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
-        return self.runner(state), (Recovered(epoch=self.epoch, stranded=found), order)
+        return self.runner(state), (*found, order)
+
+    def _strangers(self, state: State) -> dict[HostName, str]:
+        found = {}
+        for host in touched(state):
+            glance = Glance(rollout="r1", ask=self.ask(host), app=state.play.app, environment="default")
+            seen = self.drive(observe(glance))
+            if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
+                found[host] = why
+        return found
