@@ -13,7 +13,7 @@ from rollout.engine.policy import RULES, Rule
 from rollout.perform import pool
 from rollout.perform.pool import Stand
 from tests.simulation import world
-from tests.simulation.soup import drawn, go
+from tests.simulation.soup import drawn, drawn_tiers, go
 
 MOST = 400  # seeds that a mutant may live through
 LIMIT_S = 5_000.0  # of virtual time: a rollout that lost a guard may never end
@@ -29,6 +29,7 @@ class Mutant:
     without: Rule | None = None
     instead: tuple[Rule, Rule] | None = None  # a rule, and what it is without its guard
     patches: tuple[Callable[[], Any], ...] = ()
+    tiers: bool = False  # it shows in rollouts of two plays
     pin: Callable[[tuple[Rule, ...]], None] | None = None  # a case of its own, where seeds seldom come by
 
     @property
@@ -64,7 +65,7 @@ def hunt(mutant: Mutant, seeds: Sequence[int] = (*KNOWN, *range(MOST))) -> Death
             return _pinned(mutant)
         for number, seed in enumerate(seeds):
             try:
-                go(replace(drawn(seed), rules=mutant.rules))
+                go(replace(drawn_tiers(seed) if mutant.tiers else drawn(seed), rules=mutant.rules))
             except Exception as noticed:
                 return Death(mutant.name, seed, number + 1, f"{type(noticed).__name__}: {_said(noticed)}"[:110])
     return None

@@ -25,6 +25,7 @@ from rollout.testing.host import SimulatedHost
 from tests.engine import cases, pins
 from tests.engine.guards import GUARDS
 from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
+from tests.engine.plays import BINDING
 
 
 def _next_batch_early(state: State) -> Iterator[Any]:
@@ -136,6 +137,7 @@ MUTANTS: tuple[Mutant, ...] = (
         pin=pins.a_host_refuses_an_older_word,
     ),
     *GUARDS,
+    *BINDING,
 )
 
 

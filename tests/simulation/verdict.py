@@ -33,6 +33,7 @@ def ended(oracle: Oracle, rollout: Rollout) -> None:
         _coded(rollout.plays[0], oracle)
     else:
         _coded_together(rollout, oracle)
+        _taken_along(rollout, oracle)
     _untouched(oracle)
 
 
@@ -102,6 +103,18 @@ def _coded_together(rollout: Rollout, oracle: Oracle) -> None:
         assert (end.exit_code == 4) == (end.end == "reverted")
     else:
         assert (end.end, end.exit_code) == ("halted", 3)
+
+
+def _taken_along(rollout: Rollout, oracle: Oracle) -> None:
+    """Who is named in `also`, and who came later, does not stay when the play that failed has gone back."""
+    for own in rollout.plays if not oracle.fenced else ():
+        if own.halt is None or not own.halt.revert or own.halt.cause is Cause.PLAY:
+            continue
+        fleet = own.play.on_failure.revert == "fleet" or own.halt.cause is Cause.PERSON
+        named = {p.app for p in rollout.plan.plays[: own.index]} & set(own.play.on_failure.also)
+        later = {p.app for p in rollout.plan.plays[own.index + 1 :]} if fleet else set()
+        stay = [s.play.app for s in rollout.plays if s.play.app in named | later and s.done]
+        assert not stay, f"{own.play.app} went back, and {stay} stayed"
 
 
 def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> None:
