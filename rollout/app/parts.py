@@ -40,6 +40,7 @@ class Look:
     epoch: int = 0
     purpose: Purpose = "apply"
     allow_bad: bool = False
+    leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
     say: Callable[[str], None] = lambda _: None
 
 
@@ -86,6 +87,7 @@ def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) 
             purpose=look.purpose,
             artifact_at_hand=part.package is not None,
             several=len(parts) > 1,
+            leave_out=look.leave_out,
             say=look.say,
         )
         for number, (part, outside) in enumerate(zip(parts, outsides, strict=True))

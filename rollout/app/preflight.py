@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout.app.aftermath import left_out
+from rollout.app.asking import asked
 from rollout.app.needs import unmet
 from rollout.app.outside import each
 from rollout.balancers.missing import explain_missing
@@ -49,6 +50,7 @@ class Preflight:
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     purpose: Purpose = "apply"
     artifact_at_hand: bool = True
+    leave_out: tuple[str, ...] = ()  # of what is adopted
     several: bool = False  # plays in this rollout
     say: Callable[[str], None] = lambda _: None
 
@@ -106,7 +108,7 @@ def _needed(preflight: Preflight) -> None:
 
 def _planned(preflight: Preflight, epoch: int) -> Plan:
     play = preflight.play
-    asks = play.resolve(dict.fromkeys(play.matched, preflight.release.id))
+    asks = _asks(preflight, dict.fromkeys(play.matched, preflight.release.id))
     of = f" of {play.app}" if preflight.several else ""
     preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}{of}")
     seen = _observed(preflight, asks)
@@ -114,8 +116,12 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
-        asks = {**asks, **play.resolve({h: s.current for h, s in seen.items() if s.current})}
+        asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
     return plan(_question(preflight, asks, seen, pools, epoch))
+
+
+def _asks(preflight: Preflight, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
+    return asked(preflight.play, preflight.store, preflight.release, ids)
 
 
 def digest(made: Plan) -> str:
@@ -136,7 +142,7 @@ def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostNa
         h: Glance(rollout=preflight.rollout, ask=asks[h], app=play.app, environment=play.environment) for h in hosts
     }
     seen = dict(zip(hosts, each(outside, (observe(g) for g in glances.values()), play.forks), strict=True))
-    now = play.resolve({h: s.current or preflight.release.id for h, s in seen.items()})
+    now = _asks(preflight, {h: s.current or preflight.release.id for h, s in seen.items()})
     tried = [try_checks(replace(glances[h], ask=now[h]), seen[h]) for h in hosts]
     return dict(zip(hosts, each(outside, tried, play.forks), strict=True))
 
@@ -228,12 +234,13 @@ def _question(
         release=release,
         seen=seen,
         asks=asks,
-        asks_back=play.resolve({h: p for h, p in back.items() if p}),
+        asks_back=_asks(preflight, {h: p for h, p in back.items() if p}),
         recorded=recorded,
         condemned=store.condemned(play.environment, play.app),
         allow_bad=preflight.allow_bad,
         purpose=preflight.purpose,
         artifact_at_hand=preflight.artifact_at_hand,
+        leave_out=preflight.leave_out,
         drained={HostName(d.host): str(d) for d in store.drained(play.environment, play.app)},
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),

@@ -9,7 +9,7 @@ import click
 from rollout.cli.history import HEAD, as_object, cells
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
-from rollout.model.plan import DEPLOYS
+from rollout.model.plan import BRINGS
 from rollout.report.board import Board, Row
 from rollout.report.boards import Boards, seen_all
 from rollout.report.recap import recap_text
@@ -48,7 +48,7 @@ def _all(store: Store, output: str) -> int:
     """Show the newest rollout of each app of each environment."""
     newest: dict[tuple[str, str], StoredRollout] = {}
     for rollout in store.rollouts(limit=1_000_000):
-        if rollout.purpose in DEPLOYS or rollout.unfinished:  # what was done by hand since is said below
+        if rollout.purpose in BRINGS or rollout.unfinished:  # what was done by hand since is said below
             newest.setdefault((rollout.environment, rollout.app), rollout)
     if output == "json":
         say_json([{**as_object(r), "holder": _holder_object(store, r)} for r in newest.values()])

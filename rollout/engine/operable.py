@@ -27,9 +27,34 @@ def trees(question: Question, hosts: Hosts, *_: object) -> Iterator[Reason]:
     gone = [h for h, p in hosts.items() if p.steps and question.seen[h].releases.get(release.id) != release.manifest]
     if question.artifact_at_hand:
         return
+    if not release.artifact:
+        what = f"release {release.id} was adopted, so there is no artifact of it to send, and it is not on"
+        yield from _named("E_NO_ARTIFACT", what, "Apply a release instead, or leave them out with --limit.", gone)
+        return
     what = f"release {release.id} is not there (any more), and its artifact is not at hand, on"
     how = f"Have the playbook name the artifact with SHA-256 {release.artifact}, such as by -e version={release.id}."
     yield from _named("E_NO_ARTIFACT", what, how, gone)
+
+
+def mended(question: Question, *_: object) -> Iterator[Reason]:
+    """What is sick is no way back for anybody."""
+    for host in question.play.hosts:
+        seen = question.seen[host]
+        failed = [c.summary for c in seen.checks if c.reachable and not c.ok]
+        if seen.reachable and failed:
+            what = f"host {host} does not pass the play's checks: {failed[0]}."
+            how = "Mend it, or the check; or leave the host out with --limit, and take it over later."
+            yield Reason(code="E_UNHEALTHY", what=what, instead=how, hosts=(host,))
+
+
+def stale(question: Question, *_: object) -> Iterator[Reason]:
+    """What answers the checks must be of the release that ``current`` names."""
+    for host in question.play.hosts:
+        seen = question.seen[host]
+        if seen.reachable and seen.running and seen.running != seen.current:
+            what = f"host {host}: current names {seen.current}, and what runs is of {seen.running}."
+            how = "Restart the service there by hand, then adopt."
+            yield Reason(code="E_STALE_PROCESS", what=what, instead=how, hosts=(host,))
 
 
 def services(question: Question, *_: object) -> Iterator[Reason]:

@@ -14,7 +14,7 @@ from rollout.engine.question import Question, moved, serves
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
-from rollout.model.plan import Deregister, HostPlan, OnFailure, Register, Restart, Step, Verify
+from rollout.model.plan import Adopt, Deregister, Discard, HostPlan, OnFailure, Register, Restart, Step, Verify
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, Rotation
 from rollout.model.release import ReleaseId
@@ -32,6 +32,8 @@ def on_failure(question: Question) -> OnFailure:
         return OnFailure(revert="fleet", before_switch="revert")
     if question.purpose in ("restart", "register"):
         return replace(play.on_failure, revert="none" if play.on_failure.revert == "none" else "host", also=())
+    if question.purpose == "adopt":  # a host that could not be read is as it was
+        return OnFailure(revert="host")
     return play.on_failure
 
 
@@ -39,7 +41,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
     """Return the program of one host."""
     ask, seen = question.asks[host], question.seen[host]
     drained = question.drained.get(host, "")
-    members = ask.members if question.purpose == "register" else moved(question, host)
+    members = _concerned(question, host, ask)
     steps, staging, note = _PROGRAMS[question.purpose](question, host, members) if chosen else ((), 0, "")
     return HostPlan(
         host=host,
@@ -54,13 +56,22 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         checks=ask.checks,
         checks_back=demanded(ask, seen, seen.current),
         identity_back=seen.identity_proof,
-        serving=serves(question, host),
+        serving=serves(question, host) and question.purpose != "adopt",  # nobody leaves: it takes no place
         boot=seen.boot,
         note=(note or _standing(question, ask, members, drained)) if chosen else "outside --limit",
     )
 
 
+def _concerned(question: Question, host: HostName, ask: Ask) -> Mapping[PoolName, Member]:
+    """Return the pools in which something is done for the host."""
+    if question.purpose == "adopt":
+        return {}
+    return ask.members if question.purpose == "register" else moved(question, host)
+
+
 def _standing(question: Question, ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:
+    if question.purpose == "adopt":
+        return ""
     return drained if question.purpose == "register" else left_as_found(ask, members, drained)
 
 
@@ -98,7 +109,18 @@ def _register(question: Question, host: HostName, _: Mapping[PoolName, Member]) 
     return (verify, Step(do=Register(), undo=(Deregister(),), timeout_s=play.step_timeout_s)), 1, ""
 
 
-_PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register}
+def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:
+    """One step, and nothing that serves is touched; its way back is to trust the release no more."""
+    seen, release = question.seen[host], question.release
+    marks = seen.ledger.get(release.id, frozenset())
+    if release.id in question.recorded and marks & {"kept", "adopted"}:
+        return (), 0, "on record already"
+    take = Adopt(release=release.id, manifest=release.manifest, leave_out=question.leave_out)
+    note = "" if seen.identity_proof else "what runs could not be proven to be of it"
+    return (Step(do=take, undo=(Discard(),), timeout_s=question.play.step_timeout_s),), 0, note
+
+
+_PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register, "adopt": _adopt}
 
 
 def demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, ...]:

@@ -56,7 +56,9 @@ def plan(question: Question) -> Plan:
         pools=pools,
         width=width(pools, len(hosts)),
         forks=play.forks,
-        max_failures=0 if question.purpose in ("drain", "register") else play.max_failures.floor_of(len(play.hosts)),
+        max_failures=0
+        if question.purpose in ("drain", "register", "adopt")
+        else play.max_failures.floor_of(len(play.hosts)),
         max_fail_percentage_ppm=play.max_fail_percentage_ppm,
         off_target=tuple(h for h in play.hosts if h not in hosts),
         failures_at_start=sum(1 for h in play.hosts if h not in hosts),
@@ -143,7 +145,7 @@ def _on_target(question: Question, host: HostName) -> bool:
         seen.current == question.release.id
         and seen.running == question.release.id
         and seen.releases.get(question.release.id) == question.release.manifest
-        and "kept" in seen.ledger.get(question.release.id, frozenset())
+        and bool(_TRUSTED & seen.ledger.get(question.release.id, frozenset()))
         and seen.healthy
         and (drained or serves(question, host))
     )
@@ -228,6 +230,8 @@ def width(pools: tuple[PoolPlan, ...], total: int) -> int:
 def _batches(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> tuple[Batch, ...]:
     play = question.play
     moving = [h for h in play.hosts if h in hosts and hosts[h].steps]
+    if question.purpose == "adopt":  # nobody leaves
+        return (Batch(waves=(tuple(moving),)),) if moving else ()
     serving = frozenset(h for h in moving if hosts[h].serving and hosts[h].members)
     starved = any(pool.serving <= pool.floor for pool in pools if pool.size)
     proven = frozenset() if starved else serving

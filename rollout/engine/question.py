@@ -40,6 +40,7 @@ class Question:
     purpose: Purpose = "apply"
     drained: Mapping[HostName, str] = field(default_factory=dict)  # by hand, through us: by whom, when and why
     artifact_at_hand: bool = True
+    leave_out: tuple[str, ...] = ()  # of what is adopted: what its manifest does not cover
     fleet_release: str = ""  # the last one that a rollout brought to the whole fleet
 
 

@@ -286,6 +286,10 @@ _OF_OPERATIONS: Mapping[str, tuple[Rule, ...]] = {
         *(unreachable, twins, roots, identities, links, tools, sudo, units, members, checks, floors, budgets),
         *(operable.services, operable.unknown),
     ),
+    "adopt": (
+        *(unreachable, twins, roots, identities, links, tools, units, conflicts, condemned, members, checks),
+        *(operable.mended, operable.stale),
+    ),
     "drain": (members, operable.balancers, operable.stays),
     "register": (
         *(operable.deaf, twins, roots, identities, links, members, checks),

@@ -12,8 +12,9 @@ from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Release, ReleaseId, Service, Shared, Site
 from rollout.model.task import Position, Task
 
-Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register"]
+Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register", "adopt"]
 DEPLOYS: frozenset[str] = frozenset({"apply", "rollback", "converge"})  # what brings a release
+BRINGS: frozenset[str] = DEPLOYS | {"adopt"}  # after what a fleet is known to be on a release
 JUDGES: frozenset[str] = frozenset({"apply", "rollback"})  # what may find a release bad
 
 
@@ -91,6 +92,16 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Record what something else brought as a release of ours; nothing that serves is changed."""
+
+    kind: Literal["adopt"] = "adopt"
+    release: ReleaseId
+    manifest: str
+    leave_out: tuple[str, ...] = ()  # paths below the release that its manifest does not cover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One task of the operator's. ``release``: what it works on ("": what ``current`` names then).
 
@@ -104,7 +115,7 @@ class Run:
     undoing: bool = False
 
 
-Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep | Run
+Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep | Adopt | Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

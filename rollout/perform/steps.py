@@ -9,6 +9,7 @@ from typing import Any
 from rollout.model.event import StepStarted
 from rollout.model.plan import (
     DEPLOYS,
+    Adopt,
     Deregister,
     Discard,
     Keep,
@@ -200,6 +201,13 @@ async def _keep(job: Job) -> Outcome:
     return _noted(await _mark(job, "kept"))
 
 
+async def _adopt(job: Job) -> Outcome:
+    action = job.step.action
+    assert isinstance(action, Adopt)  # noqa: S101
+    deed = op.Adopt(release=action.release, manifest=action.manifest, leave_out=action.leave_out)
+    return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+
+
 async def _mark(job: Job, mark: Any) -> Reply | Lost:
     deed = op.Mark(release=job.desk.play.release.id, mark=mark)
     return await ensure(job.wording, deed, MARK_S)
@@ -223,5 +231,6 @@ _DO: Mapping[type[Any], Callable[[Job], Awaitable[Outcome]]] = {
     Withdraw: _withdraw,
     Discard: _discard,
     Keep: _keep,
+    Adopt: _adopt,
     Run: run_task,
 }

@@ -13,6 +13,7 @@ from typing import Literal
 
 from rollout.posix import (
     activate,
+    adopt,
     check,
     converse,
     epoch,
@@ -30,6 +31,7 @@ from rollout.posix import (
 from rollout.posix.op import (
     READ_ONLY,
     Activate,
+    Adopt,
     AskBalancer,
     Collect,
     Deed,
@@ -42,6 +44,7 @@ from rollout.posix.op import (
     RunCheck,
     RunTask,
     Settle,
+    Survey,
     TellBalancer,
     Withdraw,
 )
@@ -133,6 +136,10 @@ def _body(op: Op) -> str:
             return activate.withdraw(op.do)
         case Mark():
             return ledger.script(op.do)
+        case Survey():
+            return adopt.survey(op.do)
+        case Adopt():
+            return adopt.script(op.do)
         case Identify():
             return identity.script(op.do)
         case RunTask():

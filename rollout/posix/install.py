@@ -36,6 +36,7 @@ _SHARE = lean(r"""
     }
     link_share() {
         [ "$(readlink "$top/$1")" != "$2" ] || return 0
+        [ -z "$adopted" ] || return 0
         if [ -e "$top/$1" ] || [ -h "$top/$1" ]; then
             [ "$top" != "$rel" ] ||
                 spoiled E_SHARED "release $id has a $1 of its own and is not changed any more; give it another id"
@@ -128,14 +129,17 @@ _PREPARE = lean(r"""
                 refuse E_DISK "cannot make the link that is to become current"
         done
     }
+    # What was adopted shares what it shared before, in whatever way.
+    adopted() { adopted= l=; read -r l <"$rel/.rollout-manifest"; [ "$l" != "# adopted" ] || adopted=1; }
     work() {
-        rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
+        adopted= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
         need=$((unpacked + size + 1048576))
         rm -rf .rollout/incoming
         if [ -e "$rel" ] || [ -h "$rel" ]; then
             digest_of "$id" && [ "$have" = "$manifest" ] ||
                 refuse E_RELEASE_CONFLICT "$root/$rel is there with other content; give this release another id"
             how=present
+            adopted
             shares
         elif [ "$present" = 1 ]; then
             refuse E_NO_RELEASE "$root/$rel is not there any more"

@@ -1,4 +1,4 @@
-"""The ledger of an app on a host: which release was installed, activated, verified, kept, or is bad.
+"""The ledger of an app on a host: which release was installed, activated, verified, kept, adopted, or is bad.
 
 One line ``ID MARK`` each, at most one of a kind; a mark that is made again moves to the end, so that
 the last ``kept`` line is the release that was kept last. No times: clocks of hosts prove nothing.
@@ -18,7 +18,7 @@ TEXT = lean(r"""
             while read -r a b; do
                 if [ "$a" = "$m" ]; then
                     case $mm:$b in
-                        "$b:$mm" | unverified:verified | unverified:kept | kept:bad) continue;;
+                        "$b:$mm" | unverified:verified | unverified:kept | unverified:adopted | kept:bad) continue;;
                     esac
                 fi
                 L="$L$a $b$nl"

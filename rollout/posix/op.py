@@ -104,12 +104,45 @@ class Mark:
     """Write one mark of a release into the host's ledger.
 
     ``verified``: proven healthy; ``kept``: its rollout succeeded here (takes ``bad`` away); ``bad``: reverted
-    for a cause of its own; ``unverified``: takes ``verified`` and ``kept`` away.
+    for a cause of its own; ``unverified``: takes ``verified``, ``kept`` and ``adopted`` away.
     """
 
     kind: Literal["mark"] = "mark"
     release: ReleaseId
     mark: Literal["verified", "kept", "bad", "unverified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Read and hash the tree that ``current`` names, whatever brought it there. Read-only: no lock, no ``.rollout``.
+
+    The manifest covers files and links but for what applications write while they run (adopt.py) and what
+    ``leave_out`` names, paths relative to the release. ``listing``: the manifest itself is wanted, in the tail.
+    Reply fields: ``current`` and ``current_kind`` as Observe's, ``link`` (its text), ``lies`` (where it leads, for
+    one that leads outside), and of a link into releases/: ``known`` (1: it carries a manifest, which is believed
+    and not made again), ``manifest`` (digest), ``files``, ``bytes``.
+    Refusals: E_IDENTITY, E_TREE (a link, not a directory), E_NAMES, E_UNREADABLE (files in the tail).
+    """
+
+    kind: Literal["survey"] = "survey"
+    leave_out: tuple[str, ...] = ()
+    listing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Record what ``current`` names as installed, activated, verified and adopted; nothing that serves is changed.
+
+    The tree is hashed again, under the lock, and must be what was surveyed; its manifest is written into it.
+    Reply field: ``adopted`` (new|present: it carried that manifest already).
+    Refusals: E_DRIFT (``current`` names something else), E_RELEASE_CONFLICT, E_CHANGED, E_TREE, E_NAMES,
+    E_UNREADABLE, E_ROOT (the tree cannot be written to), E_DISK.
+    """
+
+    kind: Literal["adopt"] = "adopt"
+    release: ReleaseId
+    manifest: str
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +249,8 @@ Deed = (
     | Activate
     | Withdraw
     | Mark
+    | Survey
+    | Adopt
     | Identify
     | RunTask
     | RunCheck
@@ -224,7 +259,7 @@ Deed = (
     | AskBalancer
     | TellBalancer
 )
-READ_ONLY = (Observe, Identify, RunCheck, Collect, AskBalancer)
+READ_ONLY = (Observe, Survey, Identify, RunCheck, Collect, AskBalancer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

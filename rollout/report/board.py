@@ -43,6 +43,7 @@ FORWARD = {
     "verify": ("checking", "healthy"),
     "register": ("entering", "done"),
     "keep": ("done", "done"),
+    "adopt": ("adopting", "done"),
 }
 
 

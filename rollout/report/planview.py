@@ -18,6 +18,7 @@ TITLES = {
     "restart": "restart",
     "drain": "drain",
     "register": "register",
+    "adopt": "adopt",
 }
 BATCHES = 12  # shown in full; of more, the first and the last
 
@@ -57,6 +58,8 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
     """Say what goes where, and within which limits."""
     todo = working(play)
     release = play.release
+    if play.purpose == "adopt":
+        return _taken(plan, play)
     if play.purpose not in DEPLOYS:
         limits = f"  failure   {_budget(play)}; {_scope(play)}"
         what = f"{TITLES[play.purpose]} {play.app} in {plan.environment}, {count(len(todo), 'host')}"
@@ -67,12 +70,23 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
     lines = [
         f"{inert(play.name)}: {TITLES[play.purpose]}{play.app} {release.id} to {plan.environment}, "
         f"{count(len(todo), 'host')} in {count(len(play.batches), 'batch', 'batches')}",
-        f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}",
+        f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}"
+        if digest
+        else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
         f"  failure   {_budget(play)}; when the release is at fault, {_scope(play)}",
     ]
     off = [f"  off target (unreachable): {names(play.off_target)}"] if play.off_target else []
     return lines + off
+
+
+def _taken(plan: Plan, play: PlayPlan) -> list[str]:
+    """Say what is taken over, and that nothing else happens."""
+    release, todo = play.release, working(play)
+    what = f"adopt {play.app} {release.id} in {plan.environment}, {count(len(todo), 'host')}"
+    tree = f"{size(release.unpacked)}, {count(release.files, 'file')}, manifest {release.manifest[:16]}"
+    lines = [f"{inert(play.name)}: {what}", f"  release   {release.id}, {tree}, the same on all of them"]
+    return [*lines, "  nothing is restarted, nothing leaves rotation; it becomes what a later apply can go back to"]
 
 
 def _budget(play: PlayPlan) -> str:

@@ -23,6 +23,7 @@ STEPS = {
     "deregister": "leaving rotation",
     "switch": "the switch",
     "restart": "the restart",
+    "adopt": "the adoption",
     "verify": "the health check",
     "run": "a task",
     "register": "going back into rotation",
@@ -81,6 +82,8 @@ def subject(board: Board) -> str:
     """Say what it was about."""
     whole = f"{board.app} {board.release} to {board.environment}"
     purpose = board.play.purpose if board.play else "apply"
+    if purpose == "adopt":
+        return f"adopt, {board.app} {board.release} in {board.environment}"
     if purpose in DEPLOYS:
         return whole if purpose == "apply" else f"{purpose}, {whole}"
     hosts = names(list(board.play.hosts) if board.play and purpose != "restart" else [], 4)
@@ -91,6 +94,7 @@ AFTERWARDS = {
     "restart": "restarted, in rotation as before",
     "drain": "out of rotation and without sessions, until registered again",
     "register": "healthy, and back in rotation",
+    "adopt": "on record with what they run, untouched: the next apply has a way back",
 }
 
 

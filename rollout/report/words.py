@@ -22,7 +22,7 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import DEPLOYS, Action, PlayPlan, Restart, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Restart, Run, Stage, Switch, Verify, Withdraw
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.boards import Boards
@@ -63,6 +63,8 @@ def doing(action: Action) -> str:
             return "checking the staged release"
         case Switch(release=release, expect=expect):
             return f"switching to {inert(release)}" + (f" from {inert(expect)}" if expect else "")
+        case Adopt(release=release):
+            return f"recording {inert(release)} as what runs here"
         case Restart(release=release):
             return f"restarting {inert(release)}"
         case Verify(release=release):
@@ -85,6 +87,8 @@ def did(action: Action) -> str:
             return task(action)
         case Switch(release=release):
             return f"on {inert(release)}"
+        case Adopt(release=release):
+            return f"{inert(release)} is on record"
         case Restart(release=release):
             return f"{inert(release)} is restarted"
         case Verify(release=release):
@@ -198,6 +202,8 @@ def _brought(play: PlayPlan, environment: str) -> str:
     whole = f"{kind}{play.app} {play.release.id} to {environment}"
     if play.purpose not in DEPLOYS:
         whole = f"{play.purpose} of {play.app} in {environment}"
+    if play.purpose == "adopt":
+        whole = f"adopt, {play.app} {play.release.id} in {environment}"
     return f"{whole}, {count(hosts, 'host')} in {count(len(play.batches), 'batch', 'batches')}"
 
 

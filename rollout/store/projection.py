@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
-from rollout.model.plan import DEPLOYS, PlayPlan
+from rollout.model.plan import BRINGS, PlayPlan
 from rollout.store.drains import moved
 from rollout.store.schema import leases, releases, rollouts
 
@@ -49,7 +49,7 @@ def _began(connection: Connection, record: Record, event: RolloutStarted) -> Non
         )
     )
     for play in plan.plays:
-        if play.purpose in DEPLOYS:
+        if play.purpose in BRINGS:
             _released(connection, record, plan.environment, play)
 
 
@@ -84,7 +84,7 @@ def _released(connection: Connection, record: Record, environment: str, play: Pl
 def _judged(connection: Connection, rollout: str, verdict: str, play: int | None = None) -> None:
     """Write the verdict of the releases that this rollout brought (or this play of it), whoever brought them first."""
     found = connection.execute(select(rollouts).where(rollouts.c.id == rollout)).one()
-    if found.purpose not in DEPLOYS:
+    if found.purpose not in BRINGS:
         return
     brought = list(zip(found.app.split(","), found.release.split(","), strict=True))
     for app, release in brought if play is None else [brought[play]]:

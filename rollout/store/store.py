@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
-from rollout.model.plan import DEPLOYS
+from rollout.model.plan import BRINGS, DEPLOYS
 from rollout.store import leasing
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
@@ -130,7 +130,7 @@ class Store:
         """
         found: list[str] = []
         for rollout in reversed(self.rollouts(environment, app, 1_000_000)):
-            if rollout.end != "succeeded" or rollout.limited or rollout.purpose not in DEPLOYS:
+            if rollout.end != "succeeded" or rollout.limited or rollout.purpose not in BRINGS:
                 continue
             release = _release_of(rollout, app)
             if rollout.purpose == "rollback" and release in found:

@@ -27,13 +27,14 @@ from rollout.posix.op import (
     Settle,
     Withdraw,
 )
+from rollout.testing import trees
 from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import Packed, packed
 
 Act = (
     Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
-    | Literal["forget results"]
+    | Literal["forget results", "other tool", "other content"]
 )
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 RELEASES: Mapping[str, Packed] = {
@@ -50,7 +51,7 @@ SERVICE = Process(command=("./bin/serve", "a b'c"), stop_timeout_s=2)
 # What no two hosts have in common.
 VOLATILE = frozenset(
     ("pid", "started", "linked", "boot_id", "init_started", "machine_id", "user", "tools", "free_bytes", "free_inodes")
-) | {"root_why", "sudo_why", "was.summary"}
+) | {"root_why", "sudo_why", "was.summary", "link", "lies", "files", "bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +349,8 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "bare": lambda h: setattr(h, "root", "missing"),
         "reboot": lambda h: h.reboot(),
         "forget results": lambda h: h.records.clear(),
+        "other tool": lambda h: (h.trees.update({trees.OLD: trees.DIGEST}), h.point(trees.OLD))[1],
+        "other content": lambda h: h.trees.update({trees.OLD: "0" * 64}),
     }
 
 

@@ -6,13 +6,14 @@ that was handed in says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rollout.model.release import NoService
 from rollout.posix.op import (
     READ_ONLY,
     Activate,
+    Adopt,
     AskBalancer,
     Collect,
     Identify,
@@ -24,13 +25,14 @@ from rollout.posix.op import (
     RunCheck,
     RunTask,
     Settle,
+    Survey,
     TellBalancer,
     Withdraw,
 )
 from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.converse import converse
+from rollout.testing.replies import Fields, compared, flag, refused
 
-Fields = Mapping[str, str]
 VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
 
@@ -45,6 +47,7 @@ class SimulatedHost:
     current: str = ""
     current_kind: str = "none"
     releases: dict[str, str] = field(default_factory=dict)
+    trees: dict[str, str] = field(default_factory=dict)  # what something else brought: id -> digest of its manifest
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     epoch: tuple[int, str, int] = (0, "", 0)
     records: dict[str, Reply] = field(default_factory=dict)
@@ -117,6 +120,7 @@ class SimulatedHost:
             clock=clock,
             builds=dict(self.builds),
             releases=dict(self.releases),
+            trees=dict(self.trees),
             ledger=dict(self.ledger),
             records=dict(self.records),
             earlier=dict(self.earlier),
@@ -138,10 +142,10 @@ class SimulatedHost:
         if isinstance(op.do, READ_ONLY):
             return self._read(op)
         if self.root != "ok" or self.read_only:
-            return _refused("E_ROOT")
+            return refused("E_ROOT")
         ours = f"{op.site.environment}/{op.site.app}"
         if self.identity and self.identity != ours:
-            return _refused("E_IDENTITY", {"identity": self.identity})
+            return refused("E_IDENTITY", {"identity": self.identity})
         self.identity = ours
         fenced = self._fenced(op)
         if fenced is not None:
@@ -158,7 +162,7 @@ class SimulatedHost:
 
     def _fenced(self, op: Op) -> Reply | None:
         """Compare the epoch with the one that is stored."""
-        return _compared(self.epoch, op)
+        return compared(self.epoch, op)
 
     def _entered(self, op: Op) -> None:
         """Store the epoch; what an earlier rollout has on record is put aside."""
@@ -176,6 +180,8 @@ class SimulatedHost:
                 return self._withdraw(op.do)
             case RunTask():
                 return self._task(op.id, op.do)
+            case Adopt():
+                return self._adopt(op.do)
             case Mark():
                 self._mark(op.do.release, op.do.mark)
                 return Reply(status="done")
@@ -185,7 +191,7 @@ class SimulatedHost:
         """Run a task once: what was begun and has no record is in doubt."""
         task = do.task
         if do.release and do.release not in self.releases:
-            return _refused("E_NO_RELEASE")
+            return refused("E_NO_RELEASE")
         if task.creates and task.creates in self.made:
             return Reply(status="done", fields={"skipped": "1"})
         if op in self.begun and not task.repeatable:
@@ -209,14 +215,14 @@ class SimulatedHost:
         release = do.release
         have = self.releases.get(release.id)
         if have is not None and have != release.manifest:
-            return _refused("E_RELEASE_CONFLICT")
+            return refused("E_RELEASE_CONFLICT")
         if have is None:
             if do.present:
-                return _refused("E_NO_RELEASE")
+                return refused("E_NO_RELEASE")
             if self.full:
-                return _refused("E_DISK")
+                return refused("E_DISK")
             if not payload_ok:
-                return _refused("E_DIGEST")
+                return refused("E_DIGEST")
             self.releases[release.id] = release.manifest
         self._mark(release.id, "installed")
         return Reply(status="done", fields={"installed": "present" if have else "new"})
@@ -226,16 +232,16 @@ class SimulatedHost:
         if refusal is not None:
             return refusal
         if self.releases.get(do.release) != do.manifest:
-            return _refused("E_NO_RELEASE")
+            return refused("E_NO_RELEASE")
         if do.release in self.tampered:
-            return _refused("E_TAMPERED")
+            return refused("E_TAMPERED")
         switched = self.current != do.release
         if switched or do.again:
             self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
         satisfied = not switched and not do.again and self.alive and self.running == do.release
         restarted = not satisfied and not isinstance(do.service, NoService)
         self.switches += switched + restarted
-        fields = {"switched": _flag(switched), "restarted": _flag(restarted), "previous": do.expect}
+        fields = {"switched": flag(switched), "restarted": flag(restarted), "previous": do.expect}
         if restarted:
             if self._build(do.release).lingers and self.alive:
                 self.running = do.release if self._build(do.release).masked else self.running
@@ -250,9 +256,9 @@ class SimulatedHost:
     def _misplaced(self, wanted: tuple[str, ...]) -> Reply | None:
         """Refuse to touch a ``current`` that is not what it must be."""
         if self.current_kind in ("directory", "file"):
-            return _refused("E_CURRENT_NOT_LINK", {"current": self.current_kind})
+            return refused("E_CURRENT_NOT_LINK", {"current": self.current_kind})
         if self.current_kind == "outside" or self.current not in wanted:
-            return _refused("E_DRIFT", {"current": self.current})
+            return refused("E_DRIFT", {"current": self.current})
         return None
 
     def _withdraw(self, do: Withdraw) -> Reply:
@@ -271,10 +277,25 @@ class SimulatedHost:
     def _stop(self) -> None:
         self.running = ""
 
+    def _adopt(self, do: Adopt) -> Reply:
+        if self.current_kind != "link" or self.current != do.release:
+            return refused("E_DRIFT")
+        carried = self.releases.get(do.release)
+        if carried not in (None, do.manifest):
+            return refused("E_RELEASE_CONFLICT")
+        if carried is None and self.trees.get(do.release) != do.manifest:
+            return refused("E_CHANGED")
+        self.releases[do.release] = do.manifest
+        if self.linked_at is None and self.running == do.release:
+            self.linked_at = self.started_at
+        for made in ("installed", "activated", "verified", "adopted"):
+            self._mark(do.release, made)
+        return Reply(status="done", fields={"adopted": "present" if carried else "new"})
+
     def _mark(self, release: str, mark: str) -> None:
         """Write a mark; ids stand in the order in which they were last kept (first seen, where never)."""
         marks = self.ledger.get(release, ())
-        gone = {"unverified": ("verified", "kept"), "kept": ("kept", "bad")}.get(mark, (mark,))
+        gone = {"unverified": ("verified", "kept", "adopted"), "kept": ("kept", "bad")}.get(mark, (mark,))
         marks = tuple(m for m in marks if m not in gone)
         if mark != "unverified":
             marks = (*marks, mark)
@@ -296,12 +317,14 @@ class SimulatedHost:
 
     def _read(self, op: Op) -> Reply:
         if self.root != "ok" and not isinstance(op.do, Observe | AskBalancer):
-            return _refused("E_ROOT")
+            return refused("E_ROOT")
         match op.do:
             case AskBalancer():
                 return converse(self.tool, self.sockets, op.do)
             case Observe():
                 return Reply(status="done", fields=self._observed(op))
+            case Survey():
+                return self._surveyed(op)
             case Identify():
                 return Reply(status="done", fields=self._identified(op.do))
             case RunCheck():
@@ -314,15 +337,25 @@ class SimulatedHost:
         """Compare and store the pair that a balancer's host keeps of its own, then say the lines."""
         ours = f"{op.site.environment}/{op.site.app}"
         stored = self.fences.get(ours, (0, "", 0))
-        fenced = _compared(stored, op)
+        fenced = compared(stored, op)
         if fenced is not None:
             return fenced
         self.fences[ours] = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
         return converse(self.tool, self.sockets, do)
 
+    def _surveyed(self, op: Op) -> Reply:
+        if self.identity not in ("", f"{op.site.environment}/{op.site.app}"):
+            return refused("E_IDENTITY")
+        fields = {"current": self.current, "current_kind": self.current_kind}
+        if self.current_kind != "link":
+            return Reply(status="done", fields=fields)
+        known = self.current in self.releases
+        digest = self.releases.get(self.current) or self.trees.get(self.current, "")
+        return Reply(status="done", fields={**fields, "known": flag(known), "manifest": digest})
+
     def _checked(self, do: RunCheck) -> Reply:
         if do.release not in self.releases:
-            return _refused("E_NO_RELEASE")
+            return refused("E_NO_RELEASE")
         return Reply(status="done", fields={"status": "0" if self.healthy else "1"})
 
     def _observed(self, op: Op) -> Fields:
@@ -331,7 +364,7 @@ class SimulatedHost:
         assert isinstance(op.do, Observe)  # noqa: S101  (told to the type checker)
         return {
             "root": "foreign" if self.root == "ok" and foreign else self.root,
-            "writable": _flag(not self.read_only),
+            "writable": flag(not self.read_only),
             "identity": self.identity,
             "current": self.current,
             "current_kind": self.current_kind,
@@ -361,24 +394,6 @@ class SimulatedHost:
             "pid": str(self.pid) if seen else "",
             "started": f"{self.started_at:.2f}" if seen else "",
             "linked": linked,
-            "fresh": _flag(fresh or isinstance(do.service, NoService)),
+            "fresh": flag(fresh or isinstance(do.service, NoService)),
             "restarts": str(self.restarts),
         }
-
-
-def _compared(stored: tuple[int, str, int], op: Op) -> Reply | None:
-    """Compare epochs: only a greater number takes over, and only a newer word is heard."""
-    number, rollout, sequence = stored
-    if op.epoch.number < number or (op.epoch.number == number and rollout not in ("", op.epoch.rollout)):
-        return _refused("E_FENCED", {"epoch": f"{number} {rollout}"})
-    if op.epoch.number == number and op.epoch.sequence < sequence:
-        return _refused("E_STALE", {"epoch": f"{number} {rollout}"})
-    return None
-
-
-def _flag(said: bool) -> str:
-    return "1" if said else "0"
-
-
-def _refused(code: str, fields: Fields | None = None) -> Reply:
-    return Reply(status="refused", code=code, fields=fields or {})

@@ -9,8 +9,10 @@ import pytest
 
 from rollout.engine.planner import plan
 from rollout.errors import Refused
-from rollout.model.plan import PlayPlan
+from rollout.model.check import Probed
+from rollout.model.plan import Adopt, PlayPlan
 from rollout.model.pool import Rotation
+from rollout.model.release import Release, ReleaseId
 from rollout.model.share import Share
 from tests.engine.questions import NEW, OLD, POOL, bare, member, names, on, question
 
@@ -74,6 +76,39 @@ def test_what_a_person_drained_is_named_in_the_plan() -> None:
     assert made.hosts[H[2]].note == "left as found in shop: drained by alice on 2026-11-23: new kernel"
 
 
+def untouched(**more: Any) -> Any:
+    """A fleet that something else brought to its release."""
+    return {h: on(OLD, h, **{"ledger": {}, "releases": {}, **more}) for h in H}
+
+
+def adopted(fleet: Any, **more: Any) -> PlayPlan:
+    release = Release(id=ReleaseId(OLD), artifact="", manifest="1" * 64)
+    return planned("adopt", fleet=fleet, release=release, **{"recorded": {}, "floor": 4, **more})
+
+
+def test_an_adoption_moves_nobody_whatever_the_floor() -> None:
+    made = adopted(untouched(), leave_out=("config",))
+    assert [kinds(made, n) for n in range(4)] == [[("adopt", ["discard"])]] * 4
+    assert [len(batch.hosts) for batch in made.batches] == [4], "nobody waits for anybody"
+    assert not any(made.hosts[h].members or made.hosts[h].serving for h in H)
+    assert made.hosts[H[0]].steps[0].do == Adopt(release=ReleaseId(OLD), manifest="1" * 64, leave_out=("config",))
+
+
+@pytest.mark.parametrize("mark", ["adopted", "kept"])
+def test_what_is_on_record_is_not_adopted_again(mark: str) -> None:
+    marked = untouched(ledger={OLD: frozenset({mark})})
+    assert kinds(adopted(marked, recorded={OLD: "1" * 64}), 0) == []
+    assert kinds(adopted(marked), 0) != [], "the store must know it too"
+
+
+def test_an_adopted_release_is_a_way_back_and_needs_no_converge() -> None:
+    fleet = untouched(ledger={OLD: frozenset({"adopted"})}, releases={OLD: "1" * 64})
+    assert {p.previous for p in planned("apply", fleet=fleet).hosts.values()} == {OLD}
+    release = Release(id=ReleaseId(OLD), artifact="", manifest="1" * 64)
+    assert kinds(planned("converge", fleet=fleet, release=release), 0) == []
+
+
+SICK = Probed(ok=False, summary="503")
 OUT = {POOL: member(Rotation.MAINT, up=False)}
 
 
@@ -83,6 +118,8 @@ OUT = {POOL: member(Rotation.MAINT, up=False)}
         ("E_FLOOR", "drain", {"floor": 4}),
         ("E_UNKNOWN_RELEASE", "restart", {"recorded": {}}),
         ("E_NO_ARTIFACT", "rollback", {"artifact_at_hand": False}),
+        ("E_UNHEALTHY", "adopt", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], checks=(SICK,))}}),
+        ("E_STALE_PROCESS", "adopt", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], running=NEW)}}),
         ("E_BEHIND", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], members=OUT)}}),
         ("E_BARE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: bare(H[1], members=OUT)}}),
         ("E_UNREACHABLE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], reachable=False)}}),

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rollout.posix.op import Op, Reply
+from rollout.testing import trees
 from rollout.testing.contracts import RELEASES, SCENARIOS, Act, SimulatedContract, played
+from rollout.testing.takeovers import TAKEOVERS
 from tests.posix.shells import ShellHost
 
 
@@ -54,6 +56,10 @@ class Real:
             case "foreign":
                 (root / ".rollout").mkdir(mode=0o700)
                 (root / ".rollout/identity").write_text("default/other\n")
+            case "other tool":
+                other_tool(root)
+            case "other content":
+                (root / "releases" / trees.OLD / "REVISION").write_text("another\n")
             case "forget results":
                 for record in (root / ".rollout/ops").glob("*[!n]"):
                     record.unlink()
@@ -68,10 +74,22 @@ class Real:
             file.write_text(" ".join([*file.read_text().split()[:2], "another-boot"]) + "\n")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+def other_tool(root: Path) -> Path:
+    """Lay a release out as another tool does, and link it."""
+    tree = root / "releases" / trees.OLD
+    for path, data in trees.FILES.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_bytes(data)
+        (tree / path).chmod(0o775 if path.startswith("bin/") else 0o664)
+    (root / "current").symlink_to(tree)
+    return tree
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *TAKEOVERS])
 def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
-    simulated = played(SimulatedContract.fresh(), SCENARIOS[scenario])
-    for ours, theirs in zip(simulated, played(Real(host), SCENARIOS[scenario]), strict=True):
+    lines = {**SCENARIOS, **TAKEOVERS}[scenario]
+    simulated = played(SimulatedContract.fresh(), lines)
+    for ours, theirs in zip(simulated, played(Real(host), lines), strict=True):
         absent = ours.host.keys() ^ theirs.host.keys()
         shared = {k: v for k, v in theirs.host.items() if k not in absent}
         assert (theirs.line, theirs.status, theirs.code) == (ours.line, ours.status, ours.code)

@@ -1,0 +1,114 @@
+"""``rollout adopt``: take over a fleet that something else deployed. Nothing that serves is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rollout.app.apply import Run, Showing, carried_out, holder, new_id, something
+from rollout.app.operate import UNRECORDED, recorded
+from rollout.app.outside import Acting, each, opened
+from rollout.app.parts import Look, Part, looked_at
+from rollout.app.request import Request, plays_of, store_of, warned
+from rollout.balancers.via import Fence
+from rollout.engine import adoption
+from rollout.errors import Refused
+from rollout.model.release import Release
+from rollout.model.tree import Tree
+from rollout.perform.observe import Glance
+from rollout.perform.survey import survey
+
+if TYPE_CHECKING:
+    from rollout.model.play import Play
+    from rollout.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What is taken over, and what of it the manifest is not to cover. ``check``: only show the plan."""
+
+    leave_out: tuple[str, ...] = ()
+    check: bool = False
+
+
+def adopt(request: Request, showing: Showing, taking: Taking) -> int:
+    """Read, compare, check and record; return the exit code of playbook.md."""
+    plays = plays_of(request, released=False)
+    warned(plays, showing.say)
+    store = store_of(request, writing=not taking.check)
+    rollout = new_id()
+    try:
+        apps = [p.app for p in plays]
+        epoch = 0 if taking.check else store.take(plays[0].environment, apps, rollout, holder())
+        look = Look(
+            store=store,
+            rollout=rollout,
+            epoch=epoch,
+            purpose="adopt",
+            leave_out=taking.leave_out,
+            say=showing.say,
+        )
+        parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
+        with looked_at(parts, look) as (made, outsides):
+            showing.plan(made)
+            if taking.check:
+                return 0
+            if not something(made):
+                showing.say("nothing to do: what these hosts are on is on record already")
+                return 0
+            return carried_out(Run(store=store, rollout=rollout, outsides=outsides, showing=showing), request, made)
+    finally:
+        store.release(rollout)
+        store.close()
+
+
+def _release(request: Request, play: Play, look: Look) -> Release:
+    """Return the one release that the hosts of a play are on; raise Refused with every reason why there is none."""
+    look.say(f"reading what {'the host is' if len(play.hosts) == 1 else f'{len(play.hosts)} hosts are'} on")
+    trees = surveyed(play, look)
+    naming = adoption.Naming(command=_command(request), fresh=f"{datetime.now(UTC):%Y%m%d%H%M%S}")
+    reasons = adoption.reasons([t for t in trees if not _skipped(play, t)], naming)
+    if reasons:
+        raise Refused(*reasons)
+    there = [t for t in trees if t.manifest]
+    return _as_recorded(look.store, play, adoption.found(there)) if there else UNRECORDED
+
+
+def _skipped(play: Play, tree: Tree) -> bool:
+    return tree.code == "E_UNREACHABLE" and play.unreachable == "skip"
+
+
+def _command(request: Request) -> str:
+    named = "".join(f" -i {i}" for i in request.inventory)
+    return f"rollout adopt {request.playbook}{named}"
+
+
+def _as_recorded(store: Store, play: Play, release: Release) -> Release:
+    """Return the release as the store has it, where it knows this very content."""
+    row = store.release_named(play.environment, play.app, release.id)
+    return recorded(store, play, release.id) if row and row.manifest == release.manifest else release
+
+
+def surveyed(play: Play, look: Look) -> list[Tree]:
+    """Read every host in one round trip; where they differ under one id, ask one of each for its whole listing."""
+    asks = play.resolve(dict.fromkeys(play.hosts, UNRECORDED.id))
+    connections = {h: asks[h].connection for h in play.hosts}
+    fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout)
+    with opened([Acting(connections=connections, pools=(), fence=fence)]) as (outside,):
+        glances = {
+            h: Glance(rollout=look.rollout, ask=asks[h], app=play.app, environment=play.environment) for h in play.hosts
+        }
+        trees = each(outside, (survey(g, look.leave_out) for g in glances.values()), play.forks)
+        asked = _to_list(trees)
+        full = each(outside, (survey(glances[t.host], look.leave_out, listing=True) for t in asked), play.forks)
+    listed = {t.host: t.listing for t in full}
+    return [replace(t, listing=listed.get(t.host, ())) for t in trees]
+
+
+def _to_list(trees: Sequence[Tree]) -> list[Tree]:
+    """Return one host of each content, for every id that has several."""
+    contents = {(t.current, t.manifest): t for t in reversed(trees) if t.manifest}
+    ids = [name for name, _ in contents]
+    return [t for (name, _), t in contents.items() if ids.count(name) > 1]
