@@ -18,6 +18,7 @@ from rollout.model.release import Release, ReleaseId
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
     from rollout.model.play import Play
+    from rollout.store.rows import StoredRelease
     from rollout.store.store import Store
 
 UNRECORDED = Release(id=ReleaseId("none"), artifact="", manifest="")  # where no rollout ever brought one
@@ -124,16 +125,16 @@ def chosen(store: Store, play: Play, work: Work) -> Release:
                 "E_NO_RELEASE", f"no rollout of {play.app} in {play.environment} has succeeded yet.", "apply"
             )
         return recorded(store, play, names[-1])
-    return recorded(store, play, work.to or _before(store, play, names))
+    return recorded(store, play, work.to or earlier(store, play.app, play.environment))
 
 
-def _before(store: Store, play: Play, names: Sequence[str]) -> str:
+def earlier(store: Store, app: str, environment: str) -> str:
     """Return the release before the fleet's; where a rollout stopped half-way that is the one it came from."""
-    bad = store.condemned(play.environment, play.app)
-    earlier = names if store.mixed(play.environment, play.app) else names[:-1]
-    good = [n for n in earlier if n not in bad]
+    names, bad = store.standing(environment, app), store.condemned(environment, app)
+    before = names if store.mixed(environment, app) else names[:-1]
+    good = [n for n in before if n not in bad]
     if not good:
-        what = f"there is no earlier release of {play.app} in {play.environment} to go back to."
+        what = f"there is no earlier release of {app} in {environment} to go back to."
         raise _refused("E_NO_EARLIER", what, "Name one with --to RELEASE, or apply a release.")
     return good[-1]
 
@@ -145,12 +146,17 @@ def recorded(store: Store, play: Play, name: str) -> Release:
         known = ", ".join(store.standing(play.environment, play.app)[-8:]) or "none"
         what = f"no release {name[:80]!r} of {play.app} in {play.environment} is on record."
         raise _refused("E_UNKNOWN_RELEASE", what, f"The fleet has been on: {known}.")
+    return brought(store, row)
+
+
+def brought(store: Store, row: StoredRelease) -> Release:
+    """Return a release as the rollout that first brought it had it."""
     for record in store.journal(row.rollout).read()[:1]:
         if isinstance(record.event, RolloutStarted):
             for one in record.event.plan.plays:
-                if one.app == play.app and one.release.id == name:
+                if one.app == row.app and one.release.id == row.id:
                     return one.release
-    return Release(id=ReleaseId(name), artifact=row.artifact, manifest=row.manifest)
+    return Release(id=ReleaseId(row.id), artifact=row.artifact, manifest=row.manifest)
 
 
 def _refused(code: str, what: str, instead: str) -> Refused:

@@ -26,6 +26,7 @@ COMMANDS = {
     "restart": ("rollout.cli.restart:restart", "Restart what runs, batch by batch."),
     "drain": ("rollout.cli.drain:drain", "Take hosts out of rotation for maintenance."),
     "register": ("rollout.cli.register:register", "Put drained hosts back, once they are healthy."),
+    "releases": ("rollout.cli.releases:releases", "Releases on record and on hosts, and the way back."),
     "adopt": ("rollout.cli.adopt:adopt", "Take over a fleet that something else deployed."),
     "hostkeys": ("rollout.cli.hostkeys:hostkeys", "The hosts' keys: shown, recorded, replaced; never unasked."),
     "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),

@@ -164,6 +164,10 @@ class Store:
         found = self.release_named(environment, app, release)
         return found.manifest if found else ""
 
+    def releases(self, environment: str, app: str) -> tuple[StoredRelease, ...]:
+        """Return every release of an app, oldest first."""
+        return self._releases(environment, app)
+
     def _releases(self, environment: str, app: str, *wanted: ColumnElement[bool]) -> tuple[StoredRelease, ...]:
         """Return releases of an app, oldest first."""
         mine = (releases.c.environment == environment, releases.c.app == app, *wanted)

@@ -51,8 +51,17 @@ def test_capistrano_is_taken_over_and_is_what_a_bad_release_comes_back_to(
 ) -> None:
     codes = transcript(lab)
     printed = capsys.readouterr().out
-    assert codes == [0, 0, 4, 0, 0], printed
+    assert codes == [0, 0, 0, 4, 0, 0, 0], printed
     assert set(lab.truth().values()) == {(OLD, OLD, True)}
+    assert "NO WAY BACK on 4 hosts" in printed.partition("$ rollout adopt")[0]
+    assert "the next apply can bring 4 hosts back to v2" in printed
+    (shelf,) = lab.read("releases", *said(lab))
+    states = {e["release"]: (e["state"], len(e["current"]), len(e["present"])) for e in shelf["entries"]}
+    assert states == {OLD: ("adopted", 4, 0), "v2": ("good", 0, 4), "v3": ("bad", 0, 4)}
+    assert set(shelf["back"].values()) == {OLD}
+    (recorded,) = lab.read("releases", "shop")
+    assert [e["release"] for e in recorded["entries"]] == ["v3", "v2", OLD]
+    assert lab.type("releases", "No/such", "--state", str(lab.state)).returncode == 2
     assert [r["purpose"] for r in lab.read("history")] == ["rollback", "apply", "apply", "adopt"]
 
 
