@@ -67,7 +67,7 @@ def unknown(question: Question, hosts: Hosts, *_: object) -> Iterator[Reason]:
     """What runs must be what the store knows: nobody can prove anything else healthy."""
     strange = [h for h, p in hosts.items() if p.steps and p.previous not in question.recorded]
     what = "the running release is not one that a rollout brought, on"
-    yield from _named("E_UNKNOWN_RELEASE", what, "Take it over first, or apply a release.", strange)
+    yield from _named("E_UNKNOWN_RELEASE", what, "Type: rollout adopt PLAYBOOK. Or apply a release.", strange)
 
 
 def balancers(question: Question, *_: object) -> Iterator[Reason]:

@@ -204,7 +204,7 @@ def ways_back(question: Question, hosts: Mapping[HostName, HostPlan], _: object)
     unknown = [h for h in stuck if question.seen[h].current]
     bare = [h for h in stuck if not question.seen[h].current]
     what = "no way back: the running release was not put there by a rollout that succeeded, on"
-    yield from _named("E_NO_WAY_BACK", what, "Take such a fleet over before the first apply.", unknown)
+    yield from _named("E_NO_WAY_BACK", what, "Take it over first: rollout adopt PLAYBOOK.", unknown)
     what = "no way back: something answers the checks, and there is no release, on"
     yield from _named("E_NO_WAY_BACK", what, "Stop what serves there, or drain it first.", bare)
 

@@ -30,7 +30,8 @@ def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[
     """
     lines = _order(plan)
     for play in plan.plays:
-        lines += [*_head(plan, play), "", *_batches(play), *_pools(play), "", *_programs(play)]
+        moving = [] if play.purpose == "adopt" else [*_batches(play), *_pools(play), ""]  # nobody leaves
+        lines += [*_head(plan, play), "", *moving, *_programs(play)]
         lines += [""] if play is not plan.plays[-1] else []
     lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)
     return [*lines, "", f"Plan {inert(plan.id)}, digest {plan.digest or '-'}"]

@@ -159,8 +159,10 @@ class Lab:
     # -- what is so
 
     def current(self, host: str) -> str:
-        link = self.fleet.host(host).root / "current"
-        return os.readlink(link).removeprefix("releases/") if link.is_symlink() else ""
+        root = self.fleet.host(host).root
+        link = root / "current"
+        text = os.readlink(link) if link.is_symlink() else ""
+        return text.removeprefix(f"{root}/").removeprefix("releases/")  # other tools link by the whole path
 
     def serves(self, host: str) -> str:
         """Ask an application which release it is of; "" when it does not answer."""

@@ -21,6 +21,7 @@ from typing import Any
 from rollout.lab.loopback import Fleet
 from rollout.model.pool import Member, Rotation
 from tests.e2e.lab import Lab
+from tests.e2e.takeover import OLD, PLAY, adopt, laid_out
 
 Done = subprocess.CompletedProcess[str]
 
@@ -129,7 +130,14 @@ def on_three(lab: Lab) -> None:
     succeeded(lab.apply("v1", play={"hosts": "lab1:lab2:lab3", "extra": "min_in_service: 1"}))
 
 
+def adopted(lab: Lab) -> None:
+    """Capistrano's fleet, on record."""
+    laid_out(lab)
+    succeeded(adopt(lab))
+
+
 SKIPS = {"extra": "unreachable: skip\n  min_in_service: 2\n  max_failures: 1"}
+TAKEN = (f"{OLD} in",) * 4
 ALL_1, ALL_2 = ("v1 in",) * 4, ("v2 in",) * 4
 BAD: dict[str, Any] = {"version": "v2", "broken": "unhealthy"}
 ROWS = (
@@ -212,6 +220,17 @@ ROWS = (
         code=5,
         end=("v2 (silent) out", *ALL_1[1:]),
         says=("lab1", "E_NO_RELEASE"),
+    ),
+    Row(name="taken over, then bad", bare=True, prepare=adopted, **BAD, play=PLAY, code=4, end=TAKEN),
+    Row(name="taken over, then good", bare=True, prepare=adopted, play=PLAY, code=0, end=ALL_2),
+    Row(
+        name="another tool's, not taken over",
+        bare=True,
+        prepare=laid_out,
+        play=PLAY,
+        code=6,
+        end=TAKEN,
+        says=("E_NO_WAY_BACK", "rollout adopt"),
     ),
     Row(name="a host added", bare=True, prepare=on_three, code=0, end=ALL_2),
     Row(name="a host removed", play={"hosts": "web:!lab4"}, code=0, end=(*ALL_2[:3], "v1 in")),

@@ -334,5 +334,9 @@ class Oracle:
         self.truth.look()
         for host, simulated in self.world.fleet.hosts.items():
             current = simulated.current
-            whole = not current or current == BY_HAND or simulated.releases.get(current) == manifest(current)
+            whole = (
+                not current
+                or current == BY_HAND
+                or {**simulated.trees, **simulated.releases}.get(current) == manifest(current)
+            )
             assert whole, f"I4: {host} points at nothing"

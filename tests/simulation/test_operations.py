@@ -11,7 +11,7 @@ from rollout.model.plan import Switch
 from rollout.testing.behaviour import Build
 from rollout.testing.faults import Incident, Script
 from rollout.testing.journal import SimulatedJournal
-from tests.simulation.shapes import Shape
+from tests.simulation.shapes import OLD, POOLS, Shape
 from tests.simulation.soup import Trial, drawn, go
 from tests.simulation.world import World
 
@@ -75,6 +75,37 @@ def test_a_converge_that_fails_on_a_host_condemns_nothing() -> None:
     assert state.end.exit_code == 4
     assert not state.condemned
     assert not any("bad" in marks for s in world.fleet.hosts.values() for marks in s.ledger.values())
+
+
+def test_an_adoption_that_dies_anywhere_leaves_every_host_serving() -> None:
+    shape = Shape(purpose="adopt", load=2)
+    whole = go(Trial(shape=shape, script=Script()))
+    assert whole.code == 0
+    for crash in range(1, whole.events):
+        ran = go(Trial(shape=shape, script=Script(), crashes=(crash,), pause_s=5.0))
+        assert ran.end in ("reverted", "succeeded", "halted"), f"after {crash} records: {ran.end}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_adoption_touches_nothing_that_serves_whatever_goes_wrong(seed: int) -> None:
+    shape = Shape(purpose="adopt", hosts=4)
+    world = World(shape, replace(drawn(seed).script, incidents=()))
+    before = {h: (s.current, s.running, s.started_at) for h, s in world.fleet.hosts.items()}
+    world.apply()
+    assert {h: (s.current, s.running, s.started_at) for h, s in world.fleet.hosts.items()} == before
+    assert all(m.in_rotation for m in world.fleet.balancers[POOLS[0]].read().members.values())
+    assert not _switches(world.journal)
+
+
+def test_a_tree_that_changed_meanwhile_is_not_adopted_and_the_others_are() -> None:
+    world = World(Shape(purpose="adopt"))
+    world.fleet.hosts[world.names[1]].trees[OLD] = "0" * 64
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code in (3, 6)
+    marks = [set(s.ledger.get(OLD, ())) for s in world.fleet.hosts.values()]
+    assert "adopted" not in marks[1]
+    assert world.fleet.hosts[world.names[1]].current == OLD
 
 
 def _switches(journal: SimulatedJournal) -> list[StepStarted]:

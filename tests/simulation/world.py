@@ -127,6 +127,9 @@ class World:
             simulated.builds[OLD] = Build(healthy=False)
         if not self.shape.fresh:
             simulated.provide(OLD, manifest(OLD))
+        if self.shape.purpose == "adopt":  # something else brought it
+            simulated.trees, simulated.releases, simulated.ledger = simulated.releases, {}, {}
+            simulated.linked_at = None
         if number in self.shape.on_target and self.shape.good and not self.shape.fresh:
             simulated.provide(NEW, manifest(NEW))
         if number in self.shape.drained and host in self.fleet.members.get(POOLS[0], {}):
@@ -211,9 +214,11 @@ class World:
         return replace(each[0], plays=tuple(play for one in each for play in one.plays))
 
     def _planned(self, tier: Tier, rollout: str, release: str) -> Plan:
-        release = release or (OLD if self.shape.purpose == "restart" else NEW)
+        release = release or (OLD if self.shape.purpose in ("restart", "adopt") else NEW)
         seen = self.observe(rollout, tier)
-        recorded = {OLD: manifest(OLD), NEW: manifest(NEW)}
+        recorded = (
+            {OLD: manifest(OLD), NEW: manifest(NEW)} if self.shape.purpose != "adopt" or self.journal.records else {}
+        )
         back = {h: previous_of(recorded, s, release) for h, s in seen.items()}
         serving = {p: frozenset(h for h in self.in_pool(p) if self.serves(p, h, seen)) for p in tier.pools}
         return plan(
