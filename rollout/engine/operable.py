@@ -9,7 +9,7 @@ from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.plan import HostPlan, PoolPlan
 from rollout.model.pool import WorkersPool
-from rollout.model.release import NoService
+from rollout.model.release import NoService, Process
 
 Hosts = Mapping[HostName, HostPlan]
 
@@ -55,6 +55,17 @@ def stale(question: Question, *_: object) -> Iterator[Reason]:
             what = f"host {host}: current names {seen.current}, and what runs is of {seen.running}."
             how = "Restart the service there by hand, then adopt."
             yield Reason(code="E_STALE_PROCESS", what=what, instead=how, hosts=(host,))
+
+
+def foreign(question: Question, *_: object) -> Iterator[Reason]:
+    """`service: process` ends only what it has started: what another tool started would keep its port."""
+    ours = [h for h in question.play.hosts if isinstance(question.asks[h].service, Process)]
+    hosts = [h for h in ours if question.seen[h].healthy and question.seen[h].current and not question.seen[h].running]
+    what = (
+        "the play says `service: process`, and it did not start what runs, so no release could replace that, on"
+    )
+    how = "Say how it is stopped and started: `systemd: UNIT` or `commands:` (start, stop, status)."
+    yield from _named("E_FOREIGN_PROCESS", what, how, hosts)
 
 
 def services(question: Question, *_: object) -> Iterator[Reason]:

@@ -288,7 +288,7 @@ _OF_OPERATIONS: Mapping[str, tuple[Rule, ...]] = {
     ),
     "adopt": (
         *(unreachable, twins, roots, identities, links, tools, units, conflicts, condemned, members, checks),
-        *(operable.mended, operable.stale),
+        *(operable.mended, operable.stale, operable.foreign),
     ),
     "drain": (members, operable.balancers, operable.stays),
     "register": (

@@ -94,7 +94,7 @@ AFTERWARDS = {
     "restart": "restarted, in rotation as before",
     "drain": "out of rotation and without sessions, until registered again",
     "register": "healthy, and back in rotation",
-    "adopt": "on record with what they run, untouched: the next apply has a way back",
+    "adopt": "untouched, and on record with what they run",
 }
 
 
@@ -221,6 +221,8 @@ def _next(board: Board) -> list[str]:
     if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
         book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
         return [f"when the work is done: rollout register {' '.join(map(str, board.play.hosts))}{book}"]
+    if board.end.end == "succeeded" and board.play and board.play.purpose == "adopt" and board.end.exit_code == 0:
+        return [f"apply as usual: a release that fails comes back to {board.release}"]
     if board.end.end == "succeeded":
         return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
     if board.end.exit_code == 7:

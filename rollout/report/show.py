@@ -54,7 +54,10 @@ def _release(board: Board, several: bool) -> str:
         return ""
     release = board.play.release
     whose = f"{inert(board.app, 60)} " if several else ""
-    return f"{whose}{release.id}, artifact {release.artifact}, manifest {release.manifest}"
+    if not release.manifest:
+        return f"{whose}none on record"
+    whence = f"artifact {release.artifact}" if release.artifact else "brought by something else"
+    return f"{whose}{release.id}, {whence}, manifest {release.manifest}"
 
 
 def timeline(records: Sequence[Record]) -> Iterator[str]:

@@ -70,8 +70,11 @@ def test_a_bad_release_right_after_the_adoption_comes_back_to_it(lab: Lab) -> No
     assert lab.apply("v2", play=PLAY).returncode == 6, "no way back: it is refused until it is taken over"
     before = {h: tree(lab, h) for h in lab.hosts}
     pids = {h: lab.fleet.apps(h) for h in lab.hosts}
+    ended = adopt(lab, service="{ process: { command: [./bin/serve] } }")
+    assert (ended.returncode, "E_FOREIGN_PROCESS" in ended.stderr) == (6, True), "it could not stop what runs"
     done = adopt(lab)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"comes back to {OLD}" in done.stdout
     assert {h: tree(lab, h) for h in lab.hosts} == before, "nothing else has changed"
     assert {h: lab.fleet.apps(h) for h in lab.hosts} == pids
     again = adopt(lab)

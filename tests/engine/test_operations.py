@@ -120,6 +120,7 @@ OUT = {POOL: member(Rotation.MAINT, up=False)}
         ("E_NO_ARTIFACT", "rollback", {"artifact_at_hand": False}),
         ("E_UNHEALTHY", "adopt", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], checks=(SICK,))}}),
         ("E_STALE_PROCESS", "adopt", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], running=NEW)}}),
+        ("E_FOREIGN_PROCESS", "adopt", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], running="")}}),
         ("E_BEHIND", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], members=OUT)}}),
         ("E_BARE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: bare(H[1], members=OUT)}}),
         ("E_UNREACHABLE", "register", {"fleet": {**{h: on(OLD, h) for h in H}, H[1]: on(OLD, H[1], reachable=False)}}),
