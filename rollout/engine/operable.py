@@ -61,9 +61,7 @@ def foreign(question: Question, *_: object) -> Iterator[Reason]:
     """`service: process` ends only what it has started: what another tool started would keep its port."""
     ours = [h for h in question.play.hosts if isinstance(question.asks[h].service, Process)]
     hosts = [h for h in ours if question.seen[h].healthy and question.seen[h].current and not question.seen[h].running]
-    what = (
-        "the play says `service: process`, and it did not start what runs, so no release could replace that, on"
-    )
+    what = "the play says `service: process`, and it did not start what runs, so no release could replace that, on"
     how = "Say how it is stopped and started: `systemd: UNIT` or `commands:` (start, stop, status)."
     yield from _named("E_FOREIGN_PROCESS", what, how, hosts)
 
