@@ -15,11 +15,14 @@ from typing import Any, Protocol
 from rollout.engine.machine import way_back
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.rollout import Rollout, decide, due, evolve, stamped
+from rollout.engine.schedule import Begun
 from rollout.engine.state import At, HostState, State
 from rollout.errors import RolloutError
 from rollout.model.event import (
     Event,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     Note,
@@ -124,22 +127,24 @@ class Runner:
             self.stream.record(events)
             self.tell(events)
 
-    def begin(self, steps: Sequence[StepStarted]) -> None:
+    def begin(self, begun: Sequence[Begun]) -> None:
         """Write the intentions down, then carry them out."""
-        if not steps:
+        if not begun:
             return
-        doubtful = {step.op for step in steps if _begun_before(self.state, step)}
-        self.stream.record(steps)
-        for step in steps:
+        doubtful = {one.op for one in begun if _begun_before(self.state, one)}
+        self.stream.record(begun)
+        for one in begun:
+            step = one if isinstance(one, StepStarted) else _as_step(one)
             condemned = _condemned(self.state.plays[step.play])
             job = Job(desk=self.desks[step.play], step=step, condemned=condemned, again=step.op in doubtful)
             name = f"{step.host}: {step.action.kind}"
-            self.workers.start(name, carry_out(job), partial(self.ended, step), step.play)
+            self.workers.start(name, carry_out(job), partial(self.ended, one), step.play)
 
-    def ended(self, step: StepStarted, result: Any) -> None:
-        """Turn the end of a step into a fact: exceptions end here, as an Outcome."""
+    def ended(self, step: Begun, result: Any) -> None:
+        """Turn the end of a step or a hook into a fact: exceptions end here, as an Outcome."""
         outcome = result if isinstance(result, Outcome) else _broken(result)
-        self.inbox.put(StepFinished(play=step.play, host=step.host, op=step.op, outcome=outcome))
+        fact = StepFinished if isinstance(step, StepStarted) else HookFinished
+        self.inbox.put(fact(play=step.play, host=step.host, op=step.op, outcome=outcome))
 
     def tell(self, events: Sequence[Event]) -> None:
         """Pass on what the pools and the watchers must know."""
@@ -219,8 +224,15 @@ def _broken(result: Any) -> Outcome:
     return Outcome(verdict=Verdict.ERROR, cause=Cause.CONTROLLER, summary=summary)
 
 
-def _begun_before(rollout: Rollout, step: StepStarted) -> bool:
+def _as_step(hook: HookStarted) -> StepStarted:
+    """Return what carries a hook out: it stands in no host's program."""
+    return StepStarted(play=hook.play, host=hook.host, op=hook.op, at=hook.at, action=hook.action)
+
+
+def _begun_before(rollout: Rollout, step: Begun) -> bool:
     """Whether a controller that is gone began this very step, and nobody knows how it ended."""
+    if isinstance(step, HookStarted):
+        return rollout.plays[step.play].hook_begun > step.at
     now = rollout.plays[step.play].hosts[step.host]
     return (now.way_begun if step.undo else now.begun) > step.at
 

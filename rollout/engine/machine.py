@@ -16,6 +16,8 @@ from rollout.model.event import (
     BatchStarted,
     Event,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     PoolReasserted,
@@ -164,6 +166,23 @@ def _begin(state: State, host: HostName, now: HostState, at: int) -> State:
         working=state.working + (1 if leaving and plan.serving else 0),
         next_up=max(state.next_up, state.place[host] + 1) if queued else state.next_up,
     )
+
+
+def _hook_started(state: State, event: HookStarted) -> State:
+    begun = max(state.hook_begun, event.at + 1)
+    state = replace(state, hooks=event.at, hook_begun=begun, hook_op=event.op)
+    return replace(state, in_flight=state.in_flight + 1, ops=event.op)
+
+
+def _hook_finished(state: State, event: HookFinished) -> State:
+    """Fold the end of a hook: it counts no host, but one that fails halts."""
+    if state.hook_op != event.op:
+        raise InvalidTransition(f"hook {event.op} ended while hook {state.hook_op} is in flight. {story(state)}")
+    outcome = event.outcome
+    state = replace(state, in_flight=state.in_flight - 1, hook_op=0)
+    if "fenced" in outcome.data:
+        state = replace(state, fenced=True, last_reason=outcome.summary)
+    return replace(state, hooks=state.hooks + 1) if outcome.passed else _block(state, outcome)
 
 
 def _step_finished(state: State, event: StepFinished) -> State:
@@ -331,6 +350,8 @@ def _revert_started(state: State, event: RevertStarted) -> State:
 
 def _recovered(state: State, event: Recovered) -> State:
     """Take over: nothing is in flight any more, and hosts nobody planned for are stranded."""
+    if state.hook_op:
+        state = replace(state, in_flight=state.in_flight - 1, hook_op=0)
     for host, now in state.hosts.items():
         if now.op:
             state = _interrupt(state, host, now)
@@ -376,6 +397,8 @@ _FOLD: Mapping[type[Any], Callable[[State, Any], State]] = {
     StagingClosed: _staging_closed,
     StepStarted: _step_started,
     StepFinished: _step_finished,
+    HookStarted: _hook_started,
+    HookFinished: _hook_finished,
     HostSickened: _host_sickened,
     HostRevertStarted: _host_revert_started,
     BatchStarted: _batch_started,

@@ -8,6 +8,7 @@ from functools import partial
 from rollout.engine import batching, operations
 from rollout.engine.operations import demanded, left_as_found
 from rollout.engine.programs import back_at, steps_at
+from rollout.engine.programs import hooks as beside
 from rollout.engine.question import Question, moved, serves
 from rollout.engine.refusals import refusals
 from rollout.errors import Refused
@@ -46,12 +47,13 @@ def plan(question: Question) -> Plan:
     reasons = refusals(question, hosts, pools)
     if reasons:
         raise Refused(*reasons)
+    batches = _batches(question, hosts, pools)
     made = PlayPlan(
         name=play.name,
         app=play.app,
         release=question.release,
         site=Site(root="", app=play.app, environment=play.environment),
-        batches=_batches(question, hosts, pools),
+        batches=batches,
         hosts=hosts,
         pools=pools,
         width=width(pools, len(hosts)),
@@ -60,6 +62,7 @@ def plan(question: Question) -> Plan:
         if question.purpose in ("drain", "register", "adopt")
         else play.max_failures.floor_of(len(play.hosts)),
         max_fail_percentage_ppm=play.max_fail_percentage_ppm,
+        hooks=beside(question.asks, batches) if question.purpose in DEPLOYS else (),
         off_target=tuple(h for h in play.hosts if h not in hosts),
         failures_at_start=sum(1 for h in play.hosts if h not in hosts),
         drain=play.drain,

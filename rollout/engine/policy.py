@@ -18,6 +18,7 @@ from rollout.model.event import (
     End,
     Event,
     HaltOrdered,
+    HookFinished,
     HostRevertStarted,
     HostSickened,
     RevertStarted,
@@ -156,7 +157,7 @@ def batch_over(state: State) -> Event | None:
 
 def next_batch(state: State) -> Event | None:
     """The next batch may begin."""
-    if state.phase is not Phase.ROLLING or state.batch_open:
+    if state.phase is not Phase.ROLLING or state.batch_open or hooks_wait(state):
         return None
     if state.batch + 1 < len(state.play.batches):
         return BatchStarted(batch=state.batch + 1)
@@ -164,10 +165,15 @@ def next_batch(state: State) -> Event | None:
 
 
 def rolling_over(state: State) -> Event | None:
-    """Every batch is closed and nobody is on the way back."""
-    if state.phase is Phase.ROLLING and not state.batch_open and quiet(state):
+    """Every batch is closed, nobody is on the way back, and no hook is left."""
+    if state.phase is Phase.ROLLING and not state.batch_open and quiet(state) and not hooks_wait(state):
         return RollingClosed()
     return None
+
+
+def hooks_wait(state: State) -> bool:
+    """Whether a hook stands before the next batch, or before the end."""
+    return state.next_hook() is not None
 
 
 def quiet(state: State) -> bool:
@@ -289,6 +295,8 @@ def relevant(state: State, fact: Event) -> bool:
     """Whether a fact still says something: late and repeated ones do not."""
     if isinstance(fact, StepFinished):
         return fact.host in state.hosts and state.hosts[fact.host].op == fact.op
+    if isinstance(fact, HookFinished):
+        return state.hook_op == fact.op
     if isinstance(fact, HostSickened):
         return state.phase in GOING and state.hosts[fact.host].phase is At.DONE
     if isinstance(fact, HaltOrdered):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from rollout.model.plan import Action, Run, Step
+from rollout.model.host import HostName
+from rollout.model.plan import Action, Batch, Hook, Run, Step
 from rollout.model.play import Ask
-from rollout.model.task import ON_NEW, Position
+from rollout.model.task import ON_NEW, Position, Task
 
 
 def steps_at(ask: Ask, position: Position, release: str) -> Iterable[Step]:
@@ -26,3 +27,36 @@ def back_at(ask: Ask, position: Position, release: str = "", *, always: bool = F
     """
     tasks = ask.tasks.get(position, ())
     return tuple(Run(task=task, position=position, release=release) for task in tasks if always or task.on_revert)
+
+
+def hooks(asks: Mapping[HostName, Ask], batches: Sequence[Batch]) -> tuple[Hook, ...]:
+    """Return the tasks beside the programs, in the order in which they run; none where nobody has anything to do.
+
+    What runs once is read as it was rendered for the first host that it is about, and runs there (``one_host``: the
+    first host of the first batch, for all of them) or on the controller.
+    """
+    if not batches:
+        return ()
+    every, end = tuple(h for batch in batches for h in batch.hosts), len(batches)
+    found = list(_beside(asks, "before_rollout", every, 0, -1, every[0]))
+    for number, batch in enumerate(batches):
+        found += _beside(asks, "before_batch", batch.hosts, number, number, every[0])
+        found += _beside(asks, "after_batch", batch.hosts, number + 1, number, every[0])
+    return (*found, *_beside(asks, "after_rollout", every, end, -1, every[0]))
+
+
+def _beside(
+    asks: Mapping[HostName, Ask], position: Position, hosts: Sequence[HostName], before: int, batch: int, one: HostName
+) -> Iterable[Hook]:
+    for task in asks[hosts[0]].tasks.get(position, ()):
+        if task.where == "host":
+            continue
+        where = one if task.where == "one_host" else HostName("")
+        yield Hook(run=Run(task=task, position=position), before=before, host=where, batch=batch)
+    for host in hosts:
+        for task in _on_each(asks[host], position):
+            yield Hook(run=Run(task=task, position=position), before=before, host=host, batch=batch, each=True)
+
+
+def _on_each(ask: Ask, position: Position) -> Iterable[Task]:
+    return (task for task in ask.tasks.get(position, ()) if task.where == "host")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from rollout.engine import machine, policy, schedule
 from rollout.engine.policy import GOING, LIVE, RULES, Rule
+from rollout.engine.schedule import Begun
 from rollout.engine.state import Phase, State
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
@@ -23,7 +24,6 @@ from rollout.model.event import (
     RolloutFinished,
     RolloutStarted,
     StagingClosed,
-    StepStarted,
 )
 from rollout.model.plan import Plan
 from rollout.model.verdict import Cause
@@ -81,11 +81,11 @@ def evolve(rollout: Rollout, event: Event) -> Rollout:
 # -- what is due
 
 
-def due(rollout: Rollout) -> tuple[StepStarted, ...]:
+def due(rollout: Rollout) -> tuple[Begun, ...]:
     """Return the steps to begin now, of all plays, numbered on from the last one."""
     if any(state.fenced for state in rollout.plays):
         return ()
-    found: list[StepStarted] = []
+    found: list[Begun] = []
     keep, in_flight = have_rolled(rollout), rollout.in_flight
     for state in rollout.plays:
         elsewhere = in_flight - state.in_flight + len(found)

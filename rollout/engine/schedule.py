@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.engine.state import At, Phase, State
-from rollout.model.event import StepStarted
+from rollout.model.event import HookStarted, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Keep
 
+Begun = StepStarted | HookStarted
 
-def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: bool = True) -> tuple[StepStarted, ...]:
+
+def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: bool = True) -> tuple[Begun, ...]:
     """Return the steps of a play to begin now, numbered on from the last one, in a fixed order.
 
     ``after``: the number of the rollout's last step, where other plays have some too; ``elsewhere``:
@@ -20,7 +22,17 @@ def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: boo
         return ()
     room = state.play.forks - state.in_flight - elsewhere
     found = _between_steps(state) if state.phase is Phase.CLOSING and not keep else _DUE[state.phase](state, room)
-    return tuple(_numbered(state, found, state.ops if after is None else after))
+    steps = tuple(_numbered(state, found, state.ops if after is None else after))
+    return steps + _hook(state, (steps[-1].op if steps else after or state.ops) + 1)
+
+
+def _hook(state: State, op: int) -> tuple[HookStarted, ...]:
+    """Return the hook that stands before the next batch, or before the end; they run one after the other."""
+    at = state.next_hook() if state.phase is Phase.ROLLING and not state.batch_open and not state.hook_op else None
+    if at is None or state.blocked is not None:
+        return ()
+    hook = state.play.hooks[at]
+    return (HookStarted(play=state.index, op=op, at=at, host=hook.host, action=hook.run),)
 
 
 def _numbered(state: State, found: Iterator[tuple[HostName, bool]], op: int) -> Iterator[StepStarted]:

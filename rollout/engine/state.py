@@ -44,6 +44,8 @@ class At(StrEnum):
 
 SETTLED = frozenset({At.DONE, At.REVERTED, At.STRANDED})
 BUSY = frozenset({At.RUNNING, At.UNDOING})
+BEFORE = frozenset({"before_rollout", "before_batch"})  # hooks that find nothing done yet
+_MET = {True: frozenset({At.READY, At.DONE}), False: frozenset({At.DONE})}  # who is passed over is none of these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,9 @@ class State:
     unsettled: immutables.Map[int, int] = field(default_factory=immutables.Map)  # hosts per batch
     succeeded: immutables.Map[int, int] = field(default_factory=immutables.Map)  # done hosts per batch
     failed_in: immutables.Map[int, int] = field(default_factory=immutables.Map)  # counted failures per batch
+    hooks: int = 0  # of the play that are behind us
+    hook_begun: int = 0  # that were begun
+    hook_op: int = 0  # the hook in flight, 0 for none
     next_up: int = 0  # index into ``order`` of the next host to stage, roll or close
     unstaged: int = 0  # hosts whose staging has not ended
     unkept: int = 0  # done hosts whose success is not written down yet
@@ -129,6 +134,16 @@ class State:
         steps = self.program(host).steps
         at = self.hosts[host].at
         return steps[at].do if at < len(steps) else None
+
+    def next_hook(self) -> int | None:
+        """The place of the hook that the next batch, or the end, waits for; None when there is none."""
+        for at in range(self.hooks, len(self.play.hooks)):
+            hook = self.play.hooks[at]
+            if hook.before > self.batch + 1:
+                return None
+            if not hook.each or self.hosts[hook.host].phase in _MET[hook.run.position in BEFORE]:
+                return at
+        return None
 
     def past_verify(self, host: HostName) -> bool:
         """Whether all that is left for a host is to go back into rotation, and what stands after that."""

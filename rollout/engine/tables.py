@@ -23,6 +23,8 @@ from rollout.model.event import (
     BatchClosed,
     BatchStarted,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     PoolReasserted,
@@ -66,10 +68,12 @@ ROLLOUT: Mapping[tuple[Phase, type[Any]], Phase | None] = {
     (Phase.STAGING, StagingClosed): Phase.ROLLING,
     (Phase.ROLLING, BatchStarted): Phase.ROLLING,
     (Phase.ROLLING, BatchClosed): Phase.ROLLING,
+    (Phase.ROLLING, HookStarted): Phase.ROLLING,
     (Phase.ROLLING, RollingClosed): Phase.CLOSING,
     **{(p, HaltOrdered): Phase.HALTING for p in (*_GOING, Phase.HALTING)},
     (Phase.REVERTING, HaltOrdered): Phase.REVERTING,  # a revert is never reverted
     (Phase.HALTING, RevertStarted): Phase.REVERTING,
+    **{(p, HookFinished): p for p in _LIVE},
     **{(p, k): p for p in _LIVE for k in (StepStarted, StepFinished, HostRevertStarted, Recovered, PoolReasserted)},
     **{(p, HostSickened): p for p in _GOING},
     **{(p, RolloutFinished): None for p in _LIVE},  # the event names the end

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rollout.model.host import HostName
-from rollout.model.plan import Action, Plan
+from rollout.model.plan import Action, Plan, Run
 from rollout.model.pool import PoolName
 from rollout.model.verdict import Cause, Outcome
 
@@ -72,6 +72,29 @@ class StepFinished:
     play: int = 0
     host: HostName
     op: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookStarted:
+    """An intention beside the hosts' programs. ``at``: its place among the hooks of the play; host "": here."""
+
+    kind: Literal["hook_started"] = "hook_started"
+    play: int = 0
+    op: int
+    at: int
+    host: HostName
+    action: Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookFinished:
+    """A fact about a hook."""
+
+    kind: Literal["hook_finished"] = "hook_finished"
+    play: int = 0
+    op: int
+    host: HostName
     outcome: Outcome
 
 
@@ -186,6 +209,8 @@ Event = (
     | StagingClosed
     | StepStarted
     | StepFinished
+    | HookStarted
+    | HookFinished
     | HostSickened
     | HostRevertStarted
     | BatchStarted

@@ -168,6 +168,22 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A task that stands beside the hosts' programs: before or after a batch, or all of them.
+
+    ``before``: the batch that waits for it (their number: the end of the rollout). ``host``: where it runs, "" for
+    the controller. ``batch``: which one it is about, -1 for all. ``each``: it runs on every host of them, and is
+    passed over where a host is not done.
+    """
+
+    run: Run
+    before: int
+    host: HostName
+    batch: int = -1
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPlan:
     """One pool, its floor, and whether the floor was written by the operator."""
 
@@ -203,6 +219,7 @@ class PlayPlan:
     forks: int = 20
     max_failures: int = 0
     max_fail_percentage_ppm: int | None = None  # per batch, strictly greater
+    hooks: tuple[Hook, ...] = ()  # in the order in which they run
     off_target: tuple[HostName, ...] = ()  # unreachable and skipped
     failures_at_start: int = 0
     drain: Drain = field(default_factory=Drain)

@@ -17,6 +17,10 @@ Position = Literal[
     "after_register",
     "on_failure",
     "after_revert",
+    "before_rollout",
+    "before_batch",
+    "after_batch",
+    "after_rollout",
 ]
 POSITIONS: tuple[Position, ...] = (
     "prepare",
@@ -29,8 +33,9 @@ POSITIONS: tuple[Position, ...] = (
     "after_register",
     "on_failure",
     "after_revert",
-)
-HOOKS = tuple(p for p in POSITIONS if p != "prepare" and not p.startswith("drain."))
+)  # of a host's program
+OF_PLAY: tuple[Position, ...] = ("before_rollout", "before_batch", "after_batch", "after_rollout")  # beside them
+HOOKS = (*(p for p in POSITIONS if p != "prepare" and not p.startswith("drain.")), *OF_PLAY)
 
 # Where the new release is what a task works on; at the other positions it is what ``current`` names.
 ON_NEW: frozenset[Position] = frozenset({"prepare", "after_service", "before_register", "after_register", "on_failure"})
@@ -45,7 +50,8 @@ LENIENT_BACK: frozenset[Position] = frozenset(
 class Task:
     """One command. ``argv`` or ``shell`` says what; the other is empty.
 
-    ``where``: on the host that is being worked on, or on the controller. ``cwd``: "" is the release of the
+    ``where``: on the host that is being worked on, on the controller, or (beside batches) on one host for all.
+    ``cwd``: "" is the release of the
     position on hosts (below it when relative), the playbook's folder on the controller. ``user``: "" is the SSH
     user. ``timeout_s`` bounds it, its process group is killed then. ``creates``: a path that tells that it was
     done. ``idempotent``: doing it twice is doing it once. ``prints``: a name for the last line of its output.
@@ -54,7 +60,7 @@ class Task:
     name: str = ""
     argv: tuple[str, ...] = ()
     shell: str = ""
-    where: Literal["host", "controller"] = "host"
+    where: Literal["host", "controller", "one_host"] = "host"
     cwd: str = ""
     user: str = ""
     env: Mapping[str, str] = field(default_factory=dict)

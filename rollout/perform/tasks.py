@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rollout.model.plan import Run
-from rollout.model.task import LENIENT_BACK
+from rollout.model.plan import Hook, PlayPlan, Run
+from rollout.model.task import LENIENT_BACK, OF_PLAY
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.effects import Command, Sleep
 from rollout.perform.ensure import Lost, ensure
@@ -50,14 +50,14 @@ async def _once(job: Job, action: Run, attempt: int) -> Outcome:
             doubt = "it was begun by a controller that is gone: it is not run again"
             return _outcome(action, Reply(status="failed", code="E_TASK_DOUBT", summary=doubt))
         return _outcome(action, await Command(task=task, facts=facts))
-    wording = replace(job.wording, task=_name(job, attempt))
+    wording = replace(job.wording, task=_name(job, action, attempt))
     deed = RunTask(task=task, release=action.release, facts=facts)
     return _outcome(action, await ensure(wording, deed, task.timeout_s + LOCK_S))
 
 
-def _name(job: Job, attempt: int) -> str:
+def _name(job: Job, action: Run, attempt: int) -> str:
     """Return what the host knows this run by: its place in the plan, and for questions which time it is asked."""
-    which = "back" if job.step.undo else "task"
+    which = "hook" if action.position in OF_PLAY else "back" if job.step.undo else "task"
     asked = f".{job.step.op}.{attempt}" if attempt else ""
     return f"{which}{job.step.at}{asked}"
 
@@ -86,18 +86,27 @@ async def _until(job: Job, action: Run) -> Outcome:
 
 def _facts(job: Job, action: Run) -> Mapping[str, str]:
     """Return what every task may know."""
-    play, plan = job.desk.play, job.desk.host(job.step.host)
+    play, host = job.desk.play, job.step.host
+    plan = play.hosts.get(host)
     return {
+        **(_of_hook(play.hooks[job.step.at], play) if action.position in OF_PLAY else {}),
         "ROLLOUT_ID": job.desk.plan.id,
         "ROLLOUT_ENVIRONMENT": job.desk.plan.environment,
         "ROLLOUT_APP": play.app,
-        "ROLLOUT_HOST": job.step.host,
-        "ROLLOUT_ROOT": plan.root,
+        "ROLLOUT_HOST": host,
+        "ROLLOUT_ROOT": plan.root if plan else "",
         "ROLLOUT_RELEASE": play.release.id,
-        "ROLLOUT_PREVIOUS": plan.previous,
+        "ROLLOUT_PREVIOUS": plan.previous if plan else "",
         "ROLLOUT_POSITION": action.position,
         "ROLLOUT_WAY_BACK": "1" if job.step.undo else "",
     }
+
+
+def _of_hook(hook: Hook, play: PlayPlan) -> Mapping[str, str]:
+    """Return what a task beside a batch, or beside all of them, may know of it."""
+    batches = play.batches if hook.batch < 0 else play.batches[hook.batch : hook.batch + 1]
+    number = "" if hook.batch < 0 else str(hook.batch + 1)
+    return {"ROLLOUT_BATCH": number, "ROLLOUT_HOSTS": " ".join(h for batch in batches for h in batch.hosts)}
 
 
 def _outcome(action: Run, reply: Reply | Lost) -> Outcome:

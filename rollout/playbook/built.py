@@ -115,7 +115,8 @@ PLAY: Keys = {
     "warmup": LATER,
     "gates": LATER,
     "hooks": {
-        **dict.fromkeys(("before_rollout", "before_batch", "after_batch", "after_rollout", "after_switch"), LATER),
+        **dict.fromkeys(("before_rollout", "before_batch", "after_batch", "after_rollout"), _TASKS),
+        "after_switch": LATER,
         **dict.fromkeys(("before_drain", "before_switch", "after_service", "before_register"), _TASKS),
         **dict.fromkeys(("after_register", "on_failure", "after_revert"), _TASKS),
     },

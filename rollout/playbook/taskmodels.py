@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
+from rollout.model.task import OF_PLAY
 from rollout.playbook import words as w
 from rollout.playbook.models import Strict
 from rollout.playbook.said import quoted
@@ -41,12 +42,21 @@ def _script(value: object) -> str:
     return said
 
 
+def _where(value: object) -> str:
+    """Accept one of the words; any other text is a pattern of hosts."""
+    if isinstance(value, str) and value not in ("host", "controller", "one_host"):
+        instead = "Use `host`, `controller` or `one_host`."
+        refuse("E_NOT_BUILT", f"{quoted(value)} as a pattern of hosts is not built yet.", instead=instead)
+    return w.choice("host", "controller", "one_host")(value)
+
+
 Run = Annotated[tuple[Annotated[str, w.Accepts(w.word)], ...], Field(strict=False), BeforeValidator(_run)]
 EnvName = Annotated[str, w.Accepts(w.shaped("E_ENV", r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and `_`"))]
 EnvValue = Annotated[str, w.Accepts(w.expected)]
 Printed = Annotated[str, w.Accepts(w.shaped("E_NAME", r"[a-z][a-z0-9_]{0,39}", "a-z, 0-9 and `_`, 40 at most"))]
 Where = Annotated[
-    Literal["host", "controller"], w.Accepts(w.choice("host", "controller", later=("one_host", "PATTERN")))
+    Literal["host", "controller", "one_host"],
+    w.Accepts(_where),
 ]
 
 
@@ -101,6 +111,10 @@ Listed = Annotated[list[TaskModel], BeforeValidator(as_list)]
 
 def _fits(task: TaskModel, position: str, place: str) -> None:
     """Refuse what would never be run at this position."""
+    if task.where == "one_host" and position not in OF_PLAY:
+        why = "Each host has a program of its own here, and runs its tasks itself."
+        instead = f"Use it at {', '.join(OF_PLAY)}; here write `host` or `controller`."
+        refuse("E_TASK", f"`where: one_host` says nothing at `{position}`.", why, instead, at=f"{place}.where")
     if task.on_revert and position not in REVERTIBLE:
         why = "The position is run on the way back always, or never."
         refuse("E_TASK", f"`on_revert` says nothing at `{position}`.", why, "Leave it out.", at=f"{place}.on_revert")
@@ -139,6 +153,10 @@ class HooksModel(Strict):
     after_register: Listed = Field(default_factory=list)
     on_failure: Listed = Field(default_factory=list)
     after_revert: Listed = Field(default_factory=list)
+    before_rollout: Listed = Field(default_factory=list)
+    before_batch: Listed = Field(default_factory=list)
+    after_batch: Listed = Field(default_factory=list)
+    after_rollout: Listed = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fitting(self) -> HooksModel:

@@ -15,6 +15,8 @@ import immutables
 from rollout.model.event import (
     BatchStarted,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     Note,
@@ -30,7 +32,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Switch, Verify, Withdraw
+from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Run, Switch, Verify, Withdraw
 from rollout.model.verdict import Outcome
 from rollout.report.text import between
 
@@ -88,6 +90,9 @@ class Board:
     condemned: bool = False
     halt: HaltOrdered | None = None
     first_failure: HostName | None = None
+    hook: Run | None = None  # the last task beside the batches that was begun
+    hook_since: str = ""
+    hook_failure: Outcome | None = None
     recovered: int = 0
     end: RolloutFinished | None = None
     head: str = ""
@@ -281,6 +286,10 @@ def _recovered(board: Board, event: Recovered) -> Board:
     return replace(board, recovered=board.recovered + 1)
 
 
+def _hook_finished(board: Board, event: HookFinished) -> Board:
+    return board if event.outcome.passed else replace(board, hook_failure=event.outcome)
+
+
 def _finished(board: Board, event: RolloutFinished) -> Board:
     return replace(board, phase=event.end, end=event)
 
@@ -292,6 +301,8 @@ _SEEN: Mapping[type[Any], Callable[[Board, Any], Board]] = {
     RollingClosed: lambda board, _: replace(board, phase="closing"),
     StepStarted: _step_started,
     StepFinished: _step_finished,
+    HookStarted: lambda board, event: replace(board, hook=event.action, hook_since=board.now),
+    HookFinished: _hook_finished,
     HostSickened: _sickened,
     HostRevertStarted: _host_revert,
     HaltOrdered: lambda board, event: replace(board, phase="halting", halt=board.halt or event),

@@ -20,6 +20,7 @@ TITLES = {
     "register": "register",
     "adopt": "adopt",
 }
+HOOKS = 24  # tasks beside the batches that are named
 BATCHES = 12  # shown in full; of more, the first and the last
 
 
@@ -30,7 +31,7 @@ def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[
     """
     lines = _order(plan)
     for play in plan.plays:
-        moving = [] if play.purpose == "adopt" else [*_batches(play), *_pools(play), ""]  # nobody leaves
+        moving = [] if play.purpose == "adopt" else [*_batches(play), *_hooks(play), *_pools(play), ""]  # nobody leaves
         lines += [*_head(plan, play), "", *moving, *_programs(play)]
         lines += [""] if play is not plan.plays[-1] else []
     lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)
@@ -122,6 +123,21 @@ def _batches(play: PlayPlan) -> list[str]:
             lines.append(f"   ...  {count(len(every) - len(shown), 'more batch', 'more batches')} like these")
         lines.append(f"  {number:4d}  {_waves(batch.waves)}")
     return lines
+
+
+def _hooks(play: PlayPlan) -> Iterator[str]:
+    """Yield the tasks beside the batches, and where each of them runs."""
+    if play.hooks:
+        yield "Tasks beside the batches:"
+    seen: dict[str, None] = {}
+    for hook in play.hooks:
+        whole = "of all" if hook.batch < 0 else f"of batch {hook.batch + 1}"
+        when = {"before_rollout": "before the first", "after_rollout": "after the last"}.get(hook.run.position, whole)
+        where = "" if hook.run.task.where == "controller" else " on each host" if hook.each else f" on {hook.host}"
+        seen[f"  {doing(hook.run)}{where}, {when}"] = None
+    yield from list(seen)[:HOOKS]
+    if len(seen) > HOOKS:
+        yield f"   ...  {count(len(seen) - HOOKS, 'more task')} like these"
 
 
 def _waves(waves: Sequence[Sequence[HostName]]) -> str:

@@ -109,6 +109,10 @@ def _why(board: Board) -> list[tuple[str, str]]:
         if telling:
             said.append((f"{inert(host, 80)} said: {telling}", "bad"))
     order = board.halt
+    if failure is None and board.hook_failure is not None:
+        said.append((f"{inert(board.hook_failure.summary, 300)}", "bad"))
+        telling = telling_line(board.hook_failure.tail)
+        return [*said, (f"it said: {telling}", "bad")] if telling else said
     if order is not None and (failure is None or order.signal):
         said.append((inert(order.reason, 300) + (f" ({order.signal})" if order.signal else ""), "warn"))
     elif not said and board.end is not None and board.end.end != "succeeded":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollout.model.event import HostSickened, Provenance, Record, StepFinished
+from rollout.model.event import HookFinished, HostSickened, Provenance, Record, StepFinished
 from rollout.model.verdict import Outcome
 from rollout.report.board import Board
 from rollout.report.boards import Boards, see, seen_all
@@ -74,8 +74,15 @@ def _evidence(records: Sequence[Record]) -> list[str]:
     lines: list[str] = []
     for record in records:
         event = record.event
-        if isinstance(event, StepFinished | HostSickened) and not event.outcome.passed and event.outcome.tail:
-            lines += ["", f"Evidence of {inert(event.host, 80)} (record {record.seq}, {clock(record.at)}):"]
+        if (
+            isinstance(event, StepFinished | HostSickened | HookFinished)
+            and not event.outcome.passed
+            and event.outcome.tail
+        ):
+            lines += [
+                "",
+                f"Evidence of {inert(event.host, 80) or 'the controller'} (record {record.seq}, {clock(record.at)}):",
+            ]
             lines += _tail(event.outcome)
     return lines
 

@@ -8,6 +8,8 @@ from rollout.model.event import (
     BatchClosed,
     BatchStarted,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     Note,
@@ -130,11 +132,23 @@ def said(boards: Boards, record: Record) -> tuple[str, str]:
 def _said(board: Board, record: Record) -> tuple[str, str]:
     event = record.event
     host = getattr(event, "host", "")
+    if isinstance(event, HookStarted):
+        return host, task(event.action)
+    if isinstance(event, HookFinished):
+        return host, _hook_ended(board, event, record.at)
     if isinstance(event, StepStarted):
         return host, ("way back: " if event.undo else "") + doing(event.action)
     if isinstance(event, StepFinished):
         return host, _finished(board.rows.get(event.host, Row()), event, record.at)
     return host, _whole(board, event)
+
+
+def _hook_ended(board: Board, event: HookFinished, at: str) -> str:
+    """Say how a task beside the batches ended."""
+    what = task(board.hook) if board.hook is not None else "a task"
+    took, outcome = duration(between(board.hook_since or at, at)), event.outcome
+    told = f": {inert(outcome.summary, 300)}" if outcome.summary else ""
+    return f"{what} ({took}){told}" if outcome.passed else f"FAILED ({took}){told}{cause(outcome.cause)}"
 
 
 def _finished(row: Row, event: StepFinished, at: str) -> str:

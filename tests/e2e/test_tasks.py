@@ -71,3 +71,53 @@ def test_a_hook_on_the_controller_knows_the_rollout_and_works_beside_the_playboo
     told = (served.folder / "told").read_text().split("\n")
     assert sorted(filter(None, told)) == sorted(f"{h} v2" for h in served.hosts)
     assert "on the controller" in served.plan("v1").stdout, "the plan lists every local command"
+
+
+def test_tasks_beside_the_batches_know_them_and_run_in_their_order(served: Lab) -> None:
+    def line(position: str, where: str, name: str) -> str:
+        told = f"echo {name} $ROLLOUT_BATCH ${{ROLLOUT_HOST:-here}} $ROLLOUT_HOSTS >>{served.folder}/told"
+        return f"{position}: {{ shell: '{told}', where: {where} }}"
+
+    extra = hooks(
+        line("before_rollout", "one_host", "first"),
+        line("before_batch", "controller", "before"),
+        line("after_batch", "host", "after"),
+        line("after_rollout", "one_host", "last"),
+    )
+    a, b, c, d = served.hosts
+    done = served.apply("v2", play={"extra": extra})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (served.folder / "told").read_text().splitlines() == [
+        f"first {a} {a} {b} {c} {d}",
+        f"before 1 here {a}",
+        f"after 1 {a} {a}",
+        f"before 2 here {b} {c} {d}",
+        *(f"after 2 {h} {b} {c} {d}" for h in (b, c, d)),
+        f"last {a} {a} {b} {c} {d}",
+    ]
+    assert "Tasks beside the batches:" in done.stdout
+    again = served.apply("v2", play={"extra": extra})
+    assert "nothing to do" in again.stderr, "where nobody has anything to do no task runs"
+    assert len((served.folder / "told").read_text().splitlines()) == 8
+
+
+def test_a_task_before_everything_that_fails_halts_with_nothing_touched(served: Lab) -> None:
+    line = "before_rollout: { name: freeze, shell: 'echo the shop is frozen until Monday; exit 3', where: controller }"
+    done = served.apply("v2", play={"extra": hooks(line)})
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "before_rollout task `freeze`: it ended with status 3" in done.stdout
+    assert "it said: the shop is frozen until Monday" in done.stdout
+    assert served.all_on("v1")
+
+
+def test_a_task_after_a_batch_that_fails_halts_before_the_next(served: Lab) -> None:
+    line = "after_batch: { name: look, run: [./look], where: controller, timeout: 5s }"
+    look = served.folder / "look"
+    look.write_text("#!/bin/sh\necho orders have stopped\nexit 1\n")
+    look.chmod(0o755)
+    done = served.apply("v2", play={"extra": hooks(line)})
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert [served.serves(h) for h in served.hosts] == ["v2", "v1", "v1", "v1"]
+    back = served.apply("v3", play={"extra": hooks(line), "on_failure": "{ before_switch: revert }"})
+    assert back.returncode == 4, back.stdout + back.stderr
+    assert "orders have stopped" in back.stdout

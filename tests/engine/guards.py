@@ -13,7 +13,7 @@ from rollout.model.event import Event, StagingClosed
 from rollout.perform import ensure, health, pool, pools, steps, watch
 from rollout.perform.pool import Books, Seat, Stand
 from rollout.perform.rotation import Mover
-from tests.engine import cases
+from tests.engine import cases, test_hooks
 from tests.engine.hunting import Mutant, attribute, handler
 
 
@@ -126,6 +126,11 @@ GUARDS: tuple[Mutant, ...] = (
     Mutant("policy: no barrier after staging", instead=(policy.staging_over, _no_barrier)),
     Mutant("policy: every cause reverts", patches=(attribute(policy, "goes_back", lambda state, cause: True),)),
     Mutant("policy: every scope is the fleet", patches=(attribute(policy, "in_scope", _all_done),)),
+    Mutant(
+        "policy: no hook is waited for",
+        patches=(attribute(policy, "hooks_wait", lambda state: False),),
+        pin=test_hooks.no_hook_is_waited_for,
+    ),
     Mutant(
         "policy: a person cannot revert a play of none",
         patches=(attribute(policy, "heals", lambda state: state.play.on_failure.revert != "none"),),

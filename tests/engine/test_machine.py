@@ -17,6 +17,8 @@ from rollout.model.event import (
     BatchStarted,
     Event,
     HaltOrdered,
+    HookFinished,
+    HookStarted,
     HostRevertStarted,
     HostSickened,
     PoolReasserted,
@@ -29,8 +31,9 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import Stage
+from rollout.model.plan import Run, Stage
 from rollout.model.pool import PoolName
+from rollout.model.task import Task
 from rollout.model.verdict import PASSED, Cause
 from tests.engine.questions import names
 from tests.engine.stories import Story, failed, plan_of
@@ -75,6 +78,8 @@ def one_of_each() -> dict[type[Any], Event]:
         StagingClosed: StagingClosed(),
         StepStarted: StepStarted(host=A, op=1, at=0, action=Stage()),
         StepFinished: StepFinished(host=A, op=1, outcome=PASSED),
+        HookStarted: HookStarted(op=1, at=0, host=A, action=Run(task=Task(shell="x"), position="before_batch")),
+        HookFinished: HookFinished(op=1, host=A, outcome=PASSED),
         HostSickened: HostSickened(host=A, outcome=failed(Cause.RELEASE)),
         HostRevertStarted: HostRevertStarted(host=A),
         BatchStarted: BatchStarted(batch=0),
@@ -99,7 +104,12 @@ def test_a_rollout_moves_by_the_table_alone(phase: Phase, kind: type[Any]) -> No
         with pytest.raises(InvalidTransition, match=f"{kind.__name__} while {phase}") as caught:
             evolve(state, event)
         assert story(state) in str(caught.value), "an impossible move tells the story so far"
-    elif kind in (StepFinished, HostSickened, HostRevertStarted):  # a waiting host's own table forbids these
+    elif kind in (
+        StepFinished,
+        HookFinished,
+        HostSickened,
+        HostRevertStarted,
+    ):  # none of them was begun
         with pytest.raises(InvalidTransition, match=r"cannot|is in flight"):
             evolve(state, event)
     else:
