@@ -136,6 +136,21 @@ def adopted(lab: Lab) -> None:
     succeeded(adopt(lab))
 
 
+def slow(seconds: int) -> Callable[[Lab], None]:
+    """Have the application of lab2 take so much longer to start than the others."""
+
+    def prepare(lab: Lab) -> None:
+        (lab.fleet.host("lab2").root / "shared" / "slow").write_text(f"{seconds}\n")
+
+    return prepare
+
+
+def starts(of: str) -> dict[str, Any]:
+    """A service that is as slow as its host says, in releases of this name."""
+    line = f"case $(pwd -P) in */{of}) read -r s <../../shared/slow && sleep $s;; esac; exec ./bin/serve"
+    return {"service": f'{{ process: {{ command: [sh, -c, "{line}"], stop_timeout: 3s }} }}'}
+
+
 SKIPS = {"extra": "unreachable: skip\n  min_in_service: 2\n  max_failures: 1"}
 TAKEN = (f"{OLD} in",) * 4
 ALL_1, ALL_2 = ("v1 in",) * 4, ("v2 in",) * 4
@@ -231,6 +246,31 @@ ROWS = (
         code=6,
         end=TAKEN,
         says=("E_NO_WAY_BACK", "rollout adopt"),
+    ),
+    Row(name="one straggler, within the deadline", prepare=slow(2), play=starts("v*"), code=0, end=ALL_2),
+    Row(
+        name="one straggler, beyond the deadline",
+        prepare=slow(30),
+        play=starts("v2"),
+        code=4,
+        end=ALL_1,
+        says=("lab2 failed at the health check",),
+    ),
+    Row(
+        name="one straggler, beyond it, max_failures 1",
+        prepare=slow(30),
+        play={**starts("v2"), "extra": "min_in_service: 2\n  max_failures: 1"},
+        code=9,
+        end=("v2 in", "v1 in", "v2 in", "v2 in"),
+        says=("lab2",),
+    ),
+    Row(
+        name="one straggler, whatever it runs",
+        prepare=slow(30),
+        play=starts("v*"),
+        code=5,
+        end=("v1 in", "v1 (silent) out", "v1 in", "v1 in"),
+        says=("lab2", "out of rotation"),
     ),
     Row(name="a host added", bare=True, prepare=on_three, code=0, end=ALL_2),
     Row(name="a host removed", play={"hosts": "web:!lab4"}, code=0, end=(*ALL_2[:3], "v1 in")),

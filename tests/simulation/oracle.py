@@ -316,6 +316,9 @@ class Oracle:
             left = balancer.read().members[member].sessions
             waited = self.world.time.at - self.begun_at[host] >= PACE.patience_s
             late = waited and self.truth.meddled(pool)
+            step = self.steps[op.id.split(".")[1], host]  # a host that started anew is started while it is proven
+            lasts_s = RELOAD_WINDOW_S + self.world.shape.session_s
+            late = late or (isinstance(step.action, Verify) and self.truth.meddled(pool, within_s=lasts_s))
             assert not left or self.forced.get(host) or late, f"I2: {host} changed with {left} sessions of {pool}"
 
     def _paused(self, pool: PoolName, host: HostName) -> None:
