@@ -74,8 +74,11 @@ class Balancer(Protocol):
     def read(self) -> PoolState:
         """Read every member, and the balancer's generation; raise BalancerError."""
 
-    def set(self, wanted: Mapping[Member, Rotation]) -> None:
-        """Write these members' rotation; replies are parsed; raise BalancerError. Not read back here."""
+    def set(self, wanted: Mapping[Member, Rotation]) -> PoolState | None:
+        """Write these members' rotation; replies are parsed; raise BalancerError.
+
+        Returns what was read after the writing, where that cost nothing more; None: it is to be read back.
+        """
 
     def shut_sessions(self, member: Member, limit: int) -> None:
         """Cut at most ``limit`` sessions of a member; raise BalancerError."""

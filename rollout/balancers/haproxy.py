@@ -56,36 +56,48 @@ class Haproxy:
     def read(self) -> PoolState:
         """Read every member; both tables must come from one process that is not on its way out."""
         _named("backend", self.backend)
-        commands = (f"show servers state {self.backend}", f"show stat {self.backend} 4 -1")
         for _ in range(TRIES):
-            one, other = self._socket.ask_all([f"show info;{command}" for command in commands])
-            first, state = self._shown(commands[0], one, tables.servers)
-            second, stat = self._shown(commands[1], other, self._stats)
-            self._remember(state)
-            if first == second and not first.stopping and state.keys() == stat.keys():
-                members = self._parsed(lambda: _members(state, stat))  # noqa: B023 -- called at once
-                return PoolState(generation=first.generation, members=members)
+            seen = self._state(self._socket.ask_all(self._shows))
+            if seen is not None:
+                return seen
         raise BalancerError(
             f"HAProxy at {self._socket.place} kept changing while it was read (a reload, or servers that come and go)."
             " Try again when it is over."
         )
 
-    def set(self, wanted: Mapping[Member, Rotation]) -> None:
+    @property
+    def _shows(self) -> list[str]:
+        """The lines that a reading is made of, each with the process ahead of it."""
+        return [f"show info;show servers state {self.backend}", f"show info;show stat {self.backend} 4 -1"]
+
+    def _state(self, replies: Sequence[str]) -> PoolState | None:
+        """Read the replies to these lines; None when HAProxy changed in between."""
+        first, state = self._shown("show servers state", replies[0], tables.servers)
+        second, stat = self._shown("show stat", replies[1], self._stats)
+        self._remember(state)
+        if first != second or first.stopping or state.keys() != stat.keys():
+            return None
+        return PoolState(generation=first.generation, members=self._parsed(lambda: _members(state, stat)))
+
+    def set(self, wanted: Mapping[Member, Rotation]) -> PoolState | None:
         """Write the members' rotation, as few lines as possible; name each that was refused.
 
+        Where the socket is on another host what is so afterwards is read in the same round trip, and returned.
         CHECKING forces health down only where a check of the member's own would bring it up again.
         It is meant for members in MAINT: others may lose sessions by `on-marked-down`.
         """
         if not wanted:
-            return
+            return None
         for name in (self.backend, *wanted):
             _named("backend" if name == self.backend else "server", name)
         unchecked = self._unchecked(wanted) if Rotation.CHECKING in wanted.values() else frozenset()
         refusals: dict[str, dict[Member, None]] = {}
-        for member, reply in self._say(_commands(self.backend, wanted, unchecked)):
+        said, shown = self._say(_commands(self.backend, wanted, unchecked), self._shows if self.over else ())
+        for member, reply in said:
             refusals.setdefault(reply, {})[member] = None
         if refusals:
             raise BalancerError("\n".join(self._refusal(reply, *members) for reply, members in refusals.items()))
+        return self._state(shown) if shown else None
 
     def shut_sessions(self, member: Member, limit: int) -> None:
         """Cut at most ``limit`` sessions of a member, one by one (`shutdown sessions server` would cut all)."""
@@ -94,7 +106,7 @@ class Haproxy:
         self._row(member)
         with closing(self._socket.lines("show sess")) as lines:
             ids = list(islice(_session_ids(lines, self.backend, member), max(limit, 0)))
-        replies = self._say([(member, f"shutdown session {session}") for session in ids])
+        replies, _ = self._say([(member, f"shutdown session {session}") for session in ids])
         refusals = [reply for _, reply in replies if not reply.startswith("No such session")]
         if refusals:
             raise BalancerError(self._refusal(refusals[0], member))
@@ -159,10 +171,22 @@ class Haproxy:
             raise BalancerError(self._refusal("No such server.", member))
         return row
 
-    def _say(self, commands: Sequence[tuple[Member, str]]) -> Iterator[tuple[Member, str]]:
-        """Say the commands, many on a line; yield the members whose reply was not the empty one."""
+    def _say(
+        self, commands: Sequence[tuple[Member, str]], then: Sequence[str] = ()
+    ) -> tuple[list[tuple[Member, str]], list[str]]:
+        """Say the commands, many on a line, and then these lines in the same round trip.
+
+        Return the members whose reply was not the empty one, and the replies to what was said then.
+        """
         lines = list(_lines(commands))
-        told = self._socket.ask_all([";".join(command for _, command in line) for line in lines], changes=True)
+        told = [";".join(command for _, command in line) for line in lines]
+        replies = self._socket.ask_all([*told, *then], changes=True)
+        return list(self._refused(lines, replies[: len(lines)])), replies[len(lines) :]
+
+    def _refused(
+        self, lines: Sequence[Sequence[tuple[Member, str]]], told: Sequence[str]
+    ) -> Iterator[tuple[Member, str]]:
+        """Yield the members whose reply was not the empty one."""
         for line, reply in zip(lines, told, strict=True):
             replies = _split_replies(reply)
             if len(replies) != len(line):

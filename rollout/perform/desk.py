@@ -21,6 +21,7 @@ class Pace:
     """How often things are looked at. Seconds; the simulation and tests lay their own over it."""
 
     poll_s: float = 0.05  # a pool in which something of ours moves
+    gather_s: float = 0.004  # how long requests of one batch may follow each other
     watch_s: float = 1.0  # a pool while a host of ours is out
     first_probe_s: float = 0.05  # before a host answers for the first time; grows up to the interval
     late_share: float = 0.1  # of the time a service took to start: what it may be seen later

@@ -52,7 +52,7 @@ class ReadPool(Effect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetPool(Effect):
-    """Write members' rotation in one go; answers None. Raises BalancerError."""
+    """Write members' rotation in one go; answers PoolState as read afterwards, or None. Raises BalancerError."""
 
     pool: PoolName
     wanted: Mapping[Member, Rotation]

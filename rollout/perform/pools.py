@@ -16,12 +16,13 @@ from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, MemberState, PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
-from rollout.perform.effects import Effect, Mailbox, ReadPool, Receive, SetPool, ShutSessions
+from rollout.perform.effects import Mailbox, ReadPool, Receive, SetPool, ShutSessions
 from rollout.perform.pool import Books, Seat, Stand, Turn, acknowledge, enter, leave, turn
 from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop
 from rollout.perform.workers_pool import WorkersReading
 
 IDLE_S = 3600.0
+GATHERED = 64  # messages that are waited for before the first of them is served
 SETTLING = 3  # readings in one turn: drain, maint and parked follow each other at once where no session is left
 
 
@@ -35,6 +36,7 @@ class PoolWorker:
         self.mailbox = mailbox
         self.confirming: list[tuple[Confirm, float]] = []
         self.last: PoolState | None = None
+        self.after: PoolState | None = None  # what the last writing found to be so, when it looked
         self.troubled_at: float | None = None  # since when the balancer cannot be read
         self.lamented = ""  # what was last said about that
         self.stopped = False
@@ -44,10 +46,19 @@ class PoolWorker:
     async def run(self) -> None:
         """Serve the mailbox until Stop."""
         while not self.stopped:
-            for message in await Receive(mailbox=self.mailbox, timeout_s=self.pause_s()):
+            for message in await self.gathered(self.pause_s()):
                 await self.take(message)
             if self.books.seats or self.confirming:
                 await self.turn()
+
+    async def gathered(self, pause_s: float) -> list[Any]:
+        """Wait for messages: hosts of one batch ask within a moment of each other, and are served in one turn."""
+        found = list(await Receive(mailbox=self.mailbox, timeout_s=pause_s))
+        more = found
+        while more and len(found) < GATHERED:
+            more = list(await Receive(mailbox=self.mailbox, timeout_s=self.desk.pace.gather_s))
+            found += more
+        return found
 
     def pause_s(self) -> float:
         """Return how long to wait for messages before looking again."""
@@ -141,8 +152,9 @@ class PoolWorker:
 
     async def read_back(self) -> Turn:
         """See what was written, so that belief does not outrun evidence; return what follows from that."""
+        after, self.after = self.after, None
         try:
-            self.last = await self.read()
+            self.last = after if after is not None else await self.read()
         except BalancerError as error:
             self.trouble(error)
             return Turn()
@@ -162,22 +174,22 @@ class PoolWorker:
         if self.workers is not None:
             self.workers.set(wanted)
             acknowledge(self.books, wanted)
-        elif await self.attempt(SetPool(pool=self.books.plan.spec.name, wanted=dict(wanted))):
+            return
+        try:
+            self.after = await SetPool(pool=self.books.plan.spec.name, wanted=dict(wanted))
+        except BalancerError as error:
+            self.after = None
+            self.trouble(error)
+        else:
             acknowledge(self.books, wanted)
 
     async def cut(self, member: Member) -> None:
         """Cut a turn's share of a member's sessions."""
         limit = max(1, int(self.books.drain.kill_rate * self.desk.pace.poll_s))
-        await self.attempt(ShutSessions(pool=self.books.plan.spec.name, member=member, limit=limit))
-
-    async def attempt(self, effect: Effect) -> bool:
-        """Write to the balancer, and say whether it took it; the readings decide what is so."""
         try:
-            await effect
-        except BalancerError as error:
+            await ShutSessions(pool=self.books.plan.spec.name, member=member, limit=limit)
+        except BalancerError as error:  # the readings decide what is so
             self.trouble(error)
-            return False
-        return True
 
     def record(self, found: Turn, seen: PoolState) -> None:
         """Journal that a balancer had forgotten what it was told, and was told again."""

@@ -107,8 +107,10 @@ def watch(bench: Bench, member: Member, intervals: int) -> Iterator[MemberState]
 
 def put(bench: Bench, member: Member, rotation: Rotation) -> MemberState:
     """Write one member's rotation and read it back."""
-    bench.balancer.set({member: rotation})
-    return bench.balancer.read().members[member]
+    said = bench.balancer.set({member: rotation})
+    seen = bench.balancer.read().members[member]
+    ensure(said is None or said.members[member].admin == seen.admin, "what is read with the writing is so")
+    return seen
 
 
 def there_and_back(bench: Bench) -> None:
@@ -246,7 +248,7 @@ def unknown_is_refused(bench: Bench) -> None:
     ensure(set(bench.balancer.read().members) == {A, B, C}, "the others are read")
 
 
-def refused(act: Callable[[], None], name: str) -> None:
+def refused(act: Callable[[], object], name: str) -> None:
     """See a write refused, with the name in the message."""
     try:
         act()
