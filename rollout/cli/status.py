@@ -66,10 +66,14 @@ def _all(store: Store, output: str) -> int:
 def _stands(store: Store, rollout: StoredRollout) -> list[str]:
     """Say what the fleet is on, where the newest rollout did not bring it to its release."""
     found = []
-    for app in rollout.app.split(","):
+    boards = seen_all(store.journal(rollout.id).read())
+    for number, app in enumerate(rollout.app.split(",")):
         whose = f"{inert(app, 60)} in {inert(rollout.environment, 60)}"
         before = store.standing(rollout.environment, app)
-        if store.mixed(rollout.environment, app):
+        on = {row.release for _, row in boards.plays[number].ordered()} if number < len(boards.plays) else set()
+        if store.mixed(rollout.environment, app) and len(on) == 1:
+            found.append(f"{whose} is on {inert(on.pop(), 128) or 'nothing'}; its rollout was halted: {rollout.id}")
+        elif store.mixed(rollout.environment, app):
             found.append(f"{whose} is on more than one release, host by host: rollout status {rollout.id}")
         elif before:
             found.append(f"{whose} is on {inert(before[-1], 128)}, as before.")

@@ -110,6 +110,9 @@ def test_a_web_that_fails_leaves_the_api_where_nothing_is_said(lab: Lab) -> None
     assert "HALTED: api a2 and web w2 to default" in said
     assert "api: 2 hosts on a2, in rotation" in said
     assert "web: 1 host back on w1, in rotation" in said
+    status = ok(lab.type("status", "--state", str(lab.state)), 0)
+    assert "api in default is on a2; its rollout was halted" in status
+    assert "web in default is on w1; its rollout was halted" in status
     ok(tiers.apply("a2", "w3"), 0)
     assert tiers.truth() == ({("a2", "a2", True)}, {("w3", "w3", True)})
 
