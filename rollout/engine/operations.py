@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rollout.engine.programs import back_at, steps_at
 from rollout.engine.question import Question, moved, serves
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
-from rollout.model.plan import Adopt, Deregister, Discard, HostPlan, OnFailure, Register, Restart, Step, Verify
+from rollout.model.plan import Adopt, Deregister, Discard, HostPlan, OnFailure, Register, Restart, Run, Step, Verify
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, Rotation
 from rollout.model.release import ReleaseId
@@ -89,15 +90,36 @@ def _restart(question: Question, host: HostName, members: Mapping[PoolName, Memb
         Step(do=Verify(release=release), timeout_s=question.play.health.deadline_s),
     ]
     if members:
+        ask = question.asks[host]
         leave = Step(do=Deregister(), undo=(Register(),), timeout_s=timeout_s)
-        steps = [leave, *steps, Step(do=Register(), undo=(Deregister(),), timeout_s=timeout_s)]
+        back = Step(do=Register(), undo=(Deregister(), *_quiet_again(ask)), timeout_s=timeout_s)
+        steps = [leave, *quieted(ask, release), *steps, back]
     return tuple(steps), 0, ""
+
+
+def quieted(ask: Ask, release: str) -> tuple[Step, ...]:
+    """Return the steps in which a host that has left finishes the work it has in hand."""
+    return (*steps_at(ask, "drain.start", release), *steps_at(ask, "drain.until", release))
+
+
+def _quiet_again(ask: Ask) -> tuple[Run, ...]:
+    return (*back_at(ask, "drain.start", always=True), *back_at(ask, "drain.until", always=True))
+
+
+def _resumed(ask: Ask, timeout_s: float) -> tuple[Step, ...]:
+    """Return the steps in which a host that was drained by hand takes its work up again: last to first."""
+    undos = [t.undo for t in reversed(ask.tasks.get("drain.start", ())) if t.undo is not None]
+    runs = (Run(task=task, position="drain.start", undoing=True) for task in undos)
+    return tuple(Step(do=run, timeout_s=max(timeout_s, run.task.timeout_s)) for run in runs)
 
 
 def _drain(question: Question, host: HostName, members: Mapping[PoolName, Member]) -> Program:
     if not members:
         return (), 0, question.drained.get(host, "") or "out of rotation already"
-    return (Step(do=Deregister(), undo=(Register(),), timeout_s=question.play.step_timeout_s),), 0, ""
+    leave = Step(do=Deregister(), undo=(Register(),), timeout_s=question.play.step_timeout_s)
+    seen = question.seen[host]
+    quiet = quieted(question.asks[host], seen.current) if seen.reachable and seen.current else ()
+    return (leave, *quiet), 0, ""
 
 
 def _register(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:
@@ -106,7 +128,8 @@ def _register(question: Question, host: HostName, _: Mapping[PoolName, Member]) 
     if inside and serves(question, host):
         return (), 0, "in rotation already"
     verify = Step(do=Verify(release=ReleaseId(seen.current)), timeout_s=play.health.deadline_s)
-    return (verify, Step(do=Register(), undo=(Deregister(),), timeout_s=play.step_timeout_s)), 1, ""
+    resume = _resumed(question.asks[host], play.step_timeout_s) if host in question.drained else ()
+    return (verify, *resume, Step(do=Register(), undo=(Deregister(),), timeout_s=play.step_timeout_s)), 1, ""
 
 
 def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:

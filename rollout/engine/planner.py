@@ -163,7 +163,8 @@ def _steps(question: Question, host: HostName, previous: str, in_pools: bool) ->
     healed = back_at(ask, "after_revert", always=True)
     if in_pools:
         leave = Step(do=Deregister(), undo=(Register(), *healed), timeout_s=timeout_s)
-        forward += [*at("before_drain"), leave, *at("drain.start"), *at("drain.until")]
+        quiet = operations.quieted(ask, release.id) if seen.current else ()  # where nothing runs nothing is in hand
+        forward += [*at("before_drain"), leave, *quiet]
     switch = Switch(release=release.id, manifest=release.manifest, expect=seen.current)
     undo = _switch_back(question, ask, previous) + (() if in_pools else healed)
     forward += [*at("before_switch"), Step(do=switch, undo=undo, timeout_s=timeout_s)]

@@ -48,6 +48,28 @@ def test_a_worker_that_stays_busy_halts_and_takes_up_its_work_again(lab: Lab) ->
     assert said(lab, lab.hosts[0], "quiesced") == f"{lab.hosts[0]}\nresumed\n"
 
 
+def test_work_in_hand_is_finished_before_a_host_is_drained_by_hand_or_restarted(lab: Lab) -> None:
+    lab.words["drain"] = drain()
+    assert lab.apply("v1").returncode == 0, "where nothing runs nothing is in hand"
+    words = ("-i", str(lab.fleet.inventory), "--state", str(lab.state), "-e", "version=v1")
+    book, host = str(lab.folder / "shop.yml"), lab.hosts[1]
+
+    def typed(*more: str) -> str:
+        done = lab.type(*more, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    typed("drain", host, "-p", book, "-m", "a new disk")
+    assert said(lab, host, "quiesced") == f"{host}\n"
+    assert said(lab, host, "busy") == "0\n", "asked until it was idle"
+    typed("register", host, "-p", book)
+    assert said(lab, host, "quiesced") == f"{host}\nresumed\n"
+    typed("restart", book)
+    for each in lab.hosts:
+        assert said(lab, each, "quiesced").endswith(f"{each}\n"), "its work was finished before it was started anew"
+        assert lab.serves(each) == "v1"
+
+
 def test_a_failed_smoke_test_on_the_new_release_brings_it_back_with_its_own_words(served: Lab) -> None:
     extra = hooks(
         "before_switch: { shell: 'echo 1 >../../shared/stopped', undo: { run: [rm, ../../shared/stopped] } }",
