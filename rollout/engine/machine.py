@@ -8,8 +8,9 @@ from typing import Any
 
 import immutables
 
-from rollout.engine.state import SETTLED, At, HostState, Phase, State, last_rolling
+from rollout.engine.state import At, HostState, Phase, State, last_rolling
 from rollout.engine.tables import ROLLOUT, move
+from rollout.engine.tallies import bump, put, settle, unsettle
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
     BatchClosed,
@@ -71,43 +72,6 @@ def way_back(plan: HostPlan, begun: int) -> tuple[Action, ...]:
     return tuple(action for step in reversed(plan.steps[:begun]) for action in step.undo)
 
 
-def _put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
-    """Replace one host, and keep the queue of hosts between two steps in step with it."""
-    active = state.active
-    between = now.phase is At.REVERTING or (now.phase is At.READY and now.begun > state.program(host).staging)
-    if between != (host in active):
-        active = active.set(host, None) if between else active.delete(host)
-    preparing = state.preparing
-    half = now.phase is At.READY and 0 < now.at < state.program(host).staging
-    if half != (host in preparing):
-        preparing = preparing.set(host, None) if half else preparing.delete(host)
-    hosts = state.hosts.set(host, now)
-    return replace(state, hosts=hosts, active=active, preparing=preparing, **changes)
-
-
-def _bump(tally: immutables.Map[int, int], key: int, by: int) -> immutables.Map[int, int]:
-    return tally.set(key, tally.get(key, 0) + by)
-
-
-def _settle(state: State, host: HostName) -> State:
-    """Take a host that needs no more waiting for out of the tallies of work."""
-    now = state.hosts[host]
-    if now.settled or not (now.phase in SETTLED or now.phase is At.FAILED):
-        return state
-    working = state.working - 1 if now.working else state.working
-    hosts = state.hosts.set(host, replace(now, settled=True, working=False))
-    return replace(state, hosts=hosts, working=working, unsettled=_bump(state.unsettled, now.batch, -1))
-
-
-def _unsettle(state: State, host: HostName) -> State:
-    """Have its batch wait for a host again."""
-    now = state.hosts[host]
-    if not now.settled:
-        return state
-    hosts = state.hosts.set(host, replace(now, settled=False))
-    return replace(state, hosts=hosts, unsettled=_bump(state.unsettled, now.batch, 1))
-
-
 def _started(state: State, event: RolloutStarted) -> State:
     play = event.plan.plays[state.index]
     batches = [(n, batch.hosts) for n, batch in enumerate(play.batches)]
@@ -149,7 +113,7 @@ def _step_started(state: State, event: StepStarted) -> State:
     after = replace(now, phase=move(host, now.phase, "start"), op=event.op)
     state = replace(state, in_flight=state.in_flight + 1, ops=event.op)
     if event.undo:
-        return _put(state, host, replace(after, way_begun=event.at + 1))
+        return put(state, host, replace(after, way_begun=event.at + 1))
     return _begin(state, host, after, event.at)
 
 
@@ -158,7 +122,7 @@ def _begin(state: State, host: HostName, now: HostState, at: int) -> State:
     plan = state.program(host)
     leaving = at == plan.staging and now.begun <= at and not now.working
     queued = at == 0 or at == plan.staging or isinstance(plan.steps[at].do, Keep)
-    return _put(
+    return put(
         state,
         host,
         replace(now, begun=at + 1, working=now.working or (leaving and plan.serving)),
@@ -178,11 +142,14 @@ def _hook_finished(state: State, event: HookFinished) -> State:
     """Fold the end of a hook: it counts no host, but one that fails halts."""
     if state.hook_op != event.op:
         raise InvalidTransition(f"hook {event.op} ended while hook {state.hook_op} is in flight. {story(state)}")
-    outcome = event.outcome
-    state = replace(state, in_flight=state.in_flight - 1, hook_op=0)
-    if "fenced" in outcome.data:
-        state = replace(state, fenced=True, last_reason=outcome.summary)
-    return replace(state, hooks=state.hooks + 1) if outcome.passed else _block(state, outcome)
+    state = replace(_landed(state, event.outcome), hook_op=0)
+    return replace(state, hooks=state.hooks + 1) if event.outcome.passed else _block(state, event.outcome)
+
+
+def _landed(state: State, outcome: Outcome) -> State:
+    """Fold what the end of a step and of a hook have in common."""
+    state = replace(state, in_flight=state.in_flight - 1)
+    return replace(state, fenced=True, last_reason=outcome.summary) if "fenced" in outcome.data else state
 
 
 def _step_finished(state: State, event: StepFinished) -> State:
@@ -190,15 +157,13 @@ def _step_finished(state: State, event: StepFinished) -> State:
     now = state.hosts[host]
     if now.op != event.op:
         raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
-    state = replace(state, in_flight=state.in_flight - 1)
-    if "fenced" in outcome.data:
-        state = replace(state, fenced=True, last_reason=outcome.summary)
+    state = _landed(state, outcome)
     now = replace(now, op=0)
     if now.phase is At.UNDOING:
         return _undone(state, host, now, outcome)
     if isinstance(state.program(host).steps[now.begun - 1].do, Keep):
         kept = replace(now, phase=move(host, now.phase, "complete"), at=now.begun)
-        return _put(state, host, kept, unkept=state.unkept - 1)
+        return put(state, host, kept, unkept=state.unkept - 1)
     if outcome.passed:
         return _passed(state, host, now)
     return _not_passed(state, host, now, outcome)
@@ -208,18 +173,18 @@ def _passed(state: State, host: HostName, now: HostState) -> State:
     plan = state.program(host)
     at = now.begun
     if at == last_rolling(plan):
-        state = _put(
+        state = put(
             state,
             host,
             replace(now, phase=move(host, now.phase, "complete"), at=at),
             done=state.done + 1,
             healthy=state.healthy + 1,
-            succeeded=_bump(state.succeeded, now.batch, 1),
+            succeeded=bump(state.succeeded, now.batch, 1),
         )
-        return _settle(state, host)
+        return settle(state, host)
     staged = 1 if at == plan.staging else 0
     after = replace(now, phase=move(host, now.phase, "pass"), at=at)
-    return _put(state, host, after, unstaged=state.unstaged - staged)
+    return put(state, host, after, unstaged=state.unstaged - staged)
 
 
 def _not_passed(state: State, host: HostName, now: HostState, outcome: Outcome) -> State:
@@ -236,16 +201,16 @@ def _not_passed(state: State, host: HostName, now: HostState, outcome: Outcome) 
         if outcome.untouched and now.at <= plan.staging:
             return _step_aside(state, host, now, staging)
     now = replace(now, phase=move(host, now.phase, "fail"), cause=outcome.cause, reason=outcome.summary)
-    state = _count(_put(state, host, now), host, outcome) if counted else _put(state, host, now)
+    state = _count(put(state, host, now), host, outcome) if counted else put(state, host, now)
     if now.begun <= plan.staging:
-        return _settle(state, host)  # it was never taken out: nothing to bring back
+        return settle(state, host)  # it was never taken out: nothing to bring back
     return replace(state, sick=state.sick.set(host, None))
 
 
 def _step_aside(state: State, host: HostName, now: HostState, staging: bool) -> State:
     """Leave a host that was not touched as it is."""
     after = replace(now, phase=At.WAITING if staging else move(host, now.phase, "withdraw"), working=False)
-    return _put(state, host, after, working=state.working - (1 if now.working else 0))
+    return put(state, host, after, working=state.working - (1 if now.working else 0))
 
 
 def _block(state: State, outcome: Outcome) -> State:
@@ -266,7 +231,7 @@ def _count(state: State, host: HostName, outcome: Outcome) -> State:
         hosts=state.hosts.set(host, replace(now, failed=True)),
         failures=state.failures + 1,
         release_failures=state.release_failures + (1 if outcome.cause is Cause.RELEASE else 0),
-        failed_in=_bump(state.failed_in, now.batch, 1),
+        failed_in=bump(state.failed_in, now.batch, 1),
         last_cause=outcome.cause,
         last_reason=f"{host}: {outcome.summary}",
     )
@@ -276,16 +241,16 @@ def _host_sickened(state: State, event: HostSickened) -> State:
     host = event.host
     now = state.hosts[host]
     after = replace(now, phase=move(host, now.phase, "sicken"), cause=event.outcome.cause, reason=event.outcome.summary)
-    state = _put(
+    state = put(
         state,
         host,
         after,
         done=state.done - 1,
-        succeeded=_bump(state.succeeded, now.batch, -1),
+        succeeded=bump(state.succeeded, now.batch, -1),
         sick=state.sick.set(host, None),
         unkept=state.unkept - (1 if _awaits_keep(state, host) else 0),
     )
-    return _count(_unsettle(state, host), host, event.outcome)
+    return _count(unsettle(state, host), host, event.outcome)
 
 
 def _awaits_keep(state: State, host: HostName) -> bool:
@@ -297,7 +262,7 @@ def _host_revert_started(state: State, event: HostRevertStarted) -> State:
     host = event.host
     now = state.hosts[host]
     was_done = now.phase is At.DONE
-    state = _unsettle(state, host)
+    state = unsettle(state, host)
     now = state.hosts[host]
     plan = state.program(host)
     takes_place = (plan.serving or was_done) and not now.working  # a done host serves, whatever it did before
@@ -309,7 +274,7 @@ def _host_revert_started(state: State, event: HostRevertStarted) -> State:
         way_begun=0,
         working=now.working or takes_place,
     )
-    return _put(
+    return put(
         state,
         host,
         after,
@@ -324,18 +289,20 @@ def _undone(state: State, host: HostName, now: HostState, outcome: Outcome) -> S
     if not outcome.passed:
         in_doubt = 1 if isinstance(now.way[now.way_at], Deregister | Register) else 0
         after = replace(now, phase=move(host, now.phase, "fail"), reason=outcome.summary, cause=outcome.cause)
-        state = _put(state, host, after, stranded=state.stranded + 1, in_doubt=state.in_doubt + in_doubt)
-        return _settle(state, host)
+        state = put(state, host, after, stranded=state.stranded + 1, in_doubt=state.in_doubt + in_doubt)
+        return settle(state, host)
     now = replace(now, way_at=now.way_at + 1)
     if now.way_at < len(now.way):
-        return _put(state, host, replace(now, phase=move(host, now.phase, "pass")))
-    state = _put(state, host, replace(now, phase=move(host, now.phase, "complete")), reverted=state.reverted + 1)
-    return _settle(state, host)
+        return put(state, host, replace(now, phase=move(host, now.phase, "pass")))
+    state = put(state, host, replace(now, phase=move(host, now.phase, "complete")), reverted=state.reverted + 1)
+    return settle(state, host)
 
 
 def _halt_ordered(state: State, event: HaltOrdered) -> State:
     """Keep the first halt; one that blames the release, an order to revert, or the first signal is laid over it."""
     old = state.halt
+    by_word = event.revert and event.cause in (Cause.PERSON, Cause.PLAY)
+    state = replace(state, ordered=state.ordered or by_word)
     blamed = event.cause is Cause.RELEASE and old is not None and old.cause not in (Cause.RELEASE, Cause.PERSON)
     if old is None or blamed or (event.revert and not old.revert):
         return replace(state, halt=event, blocked=None)
@@ -366,7 +333,7 @@ def _recovered(state: State, event: Recovered) -> State:
             sick=state.sick.delete(host) if host in state.sick else state.sick,
         )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
-        state = _settle(_put(state, host, after, stranded=state.stranded + 1), host)
+        state = settle(put(state, host, after, stranded=state.stranded + 1), host)
     if state.phase is Phase.CLOSING:
         state = replace(state, next_up=0)
     left = tuple(h for h in state.returning[state.return_up :] if state.hosts[h].phase is At.DONE)
@@ -378,10 +345,10 @@ def _interrupt(state: State, host: HostName, now: HostState) -> State:
     """A step of a dead controller: begun, and never known to have ended."""
     state = replace(state, in_flight=state.in_flight - 1)
     if now.begun > last_rolling(state.program(host)) and now.phase is At.RUNNING:
-        return _put(state, host, replace(now, phase=At.DONE, op=0))  # what nobody saw written is not written
+        return put(state, host, replace(now, phase=At.DONE, op=0))  # what nobody saw written is not written
     if now.phase is At.RUNNING and now.begun <= state.program(host).staging and not now.at:
-        return _put(state, host, replace(now, phase=At.WAITING, op=0, begun=now.at))
-    return _put(state, host, replace(now, phase=move(host, now.phase, "interrupt"), op=0))
+        return put(state, host, replace(now, phase=At.WAITING, op=0, begun=now.at))
+    return put(state, host, replace(now, phase=move(host, now.phase, "interrupt"), op=0))
 
 
 def _reasserted(state: State, _: PoolReasserted) -> State:

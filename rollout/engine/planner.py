@@ -58,9 +58,7 @@ def plan(question: Question) -> Plan:
         pools=pools,
         width=width(pools, len(hosts)),
         forks=play.forks,
-        max_failures=0
-        if question.purpose in ("drain", "register", "adopt")
-        else play.max_failures.floor_of(len(play.hosts)),
+        max_failures=_allowed(question),
         max_fail_percentage_ppm=play.max_fail_percentage_ppm,
         hooks=beside(question.asks, batches) if question.purpose in DEPLOYS else (),
         off_target=tuple(h for h in play.hosts if h not in hosts),
@@ -138,6 +136,13 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         on_failure=() if settled else back_at(ask, "on_failure", question.release.id, always=True),
         note=_note(question.asks[host], there, chosen, members, question.drained.get(host, "")),
     )
+
+
+def _allowed(question: Question) -> int:
+    """Return how many hosts may fail: what is done by hand goes well or stops."""
+    play = question.play
+    by_hand = question.purpose in ("drain", "register", "adopt")
+    return 0 if by_hand else play.max_failures.floor_of(len(play.hosts))
 
 
 def _on_target(question: Question, host: HostName) -> bool:

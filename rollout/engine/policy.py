@@ -107,7 +107,13 @@ def heals(state: State) -> bool:
 
 def ordered_back(state: State) -> bool:
     """Whether all of the play goes back by somebody's word, whatever its own rule: a person's, or another play's."""
-    return state.halt is not None and state.halt.revert and state.halt.cause in (Cause.PERSON, Cause.PLAY)
+    return state.ordered
+
+
+def all_goes_back(state: State) -> bool:
+    """Whether no host of the play stays on what it was given: by its own rule or by somebody's word."""
+    going_back = state.halt is not None and state.halt.revert
+    return going_back and (ordered_back(state) or state.play.on_failure.revert == "fleet")
 
 
 def turn_back_failed(state: State) -> Event | None:
@@ -226,6 +232,14 @@ def return_next(state: State) -> Event | None:
     return HostRevertStarted(host=state.returning[state.return_up])
 
 
+def return_the_rest(state: State) -> Event | None:
+    """Who was to stay by the play's own rule goes back where that was ordered since."""
+    if state.phase is not Phase.REVERTING or state.return_up < len(state.returning) or not ordered_back(state):
+        return None
+    rest = in_scope(state)
+    return RevertStarted(hosts=rest, condemned=state.condemned) if rest else None
+
+
 def revert_over(state: State) -> Event | None:
     """Every host in scope is back, or stranded."""
     if state.phase is not Phase.REVERTING or not quiet(state) or state.return_up < len(state.returning):
@@ -276,6 +290,7 @@ RULES: tuple[Rule, ...] = (
     closing_over,
     halt_settled,
     return_next,
+    return_the_rest,
     revert_over,
 )
 

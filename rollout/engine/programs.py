@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Batch, Hook, Run, Step
 from rollout.model.play import Ask
-from rollout.model.task import ON_NEW, Position, Task
+from rollout.model.task import ON_NEW, Position
 
 
 def steps_at(ask: Ask, position: Position, release: str) -> Iterable[Step]:
@@ -54,9 +54,6 @@ def _beside(
         where = one if task.where == "one_host" else HostName("")
         yield Hook(run=Run(task=task, position=position), before=before, host=where, batch=batch)
     for host in hosts:
-        for task in _on_each(asks[host], position):
-            yield Hook(run=Run(task=task, position=position), before=before, host=host, batch=batch, each=True)
-
-
-def _on_each(ask: Ask, position: Position) -> Iterable[Task]:
-    return (task for task in ask.tasks.get(position, ()) if task.where == "host")
+        for task in asks[host].tasks.get(position, ()):
+            if task.where == "host":
+                yield Hook(run=Run(task=task, position=position), before=before, host=host, batch=batch, each=True)

@@ -149,7 +149,7 @@ def halted_by_another(rollout: Rollout) -> Event | None:
             continue
         others = ((o, halt) for o, halt in origins if o is not state and halt.revert)
         back = next(((o, halt) for o, halt in others if takes_along(o, state)), None)
-        if state.halt is None or (back is not None and not state.halt.revert):
+        if state.halt is None or (back is not None and not policy.all_goes_back(state)):
             origin, halt = back or origins[0]
             reason = f"{origin.play.app} was halted: {halt.reason}"
             return HaltOrdered(play=state.index, cause=Cause.PLAY, reason=reason, revert=back is not None)
@@ -166,7 +166,7 @@ def takes_along(origin: State, other: State) -> bool:
         return False
     if other.index < origin.index:
         return other.play.app in origin.play.on_failure.also
-    return policy.ordered_back(origin) or origin.play.on_failure.revert == "fleet"
+    return policy.all_goes_back(origin)
 
 
 # -- the end

@@ -22,8 +22,9 @@ def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: boo
         return ()
     room = state.play.forks - state.in_flight - elsewhere
     found = _between_steps(state) if state.phase is Phase.CLOSING and not keep else _DUE[state.phase](state, room)
-    steps = tuple(_numbered(state, found, state.ops if after is None else after))
-    return steps + _hook(state, (steps[-1].op if steps else after or state.ops) + 1)
+    first = state.ops if after is None else after
+    steps = tuple(_numbered(state, found, first))
+    return steps + _hook(state, first + len(steps) + 1)
 
 
 def _hook(state: State, op: int) -> tuple[HookStarted, ...]:

@@ -73,6 +73,7 @@ ROLLOUT: Mapping[tuple[Phase, type[Any]], Phase | None] = {
     **{(p, HaltOrdered): Phase.HALTING for p in (*_GOING, Phase.HALTING)},
     (Phase.REVERTING, HaltOrdered): Phase.REVERTING,  # a revert is never reverted
     (Phase.HALTING, RevertStarted): Phase.REVERTING,
+    (Phase.REVERTING, RevertStarted): Phase.REVERTING,  # it was ordered that the rest goes back too
     **{(p, HookFinished): p for p in _LIVE},
     **{(p, k): p for p in _LIVE for k in (StepStarted, StepFinished, HostRevertStarted, Recovered, PoolReasserted)},
     **{(p, HostSickened): p for p in _GOING},

@@ -62,7 +62,6 @@ class _Task:
     name: str
     work: Coroutine[Effect, Any, Any]
     done: Answer
-    play: int
     turn: int = 0
 
 
@@ -78,9 +77,9 @@ class VirtualWorkers:
     dead: bool = False
     tasks: list[_Task] = field(default_factory=list)
 
-    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Answer, play: int = 0) -> None:
+    def start(self, name: str, work: Coroutine[Effect, Any, Any], done: Answer, play: int = 0) -> None:  # noqa: ARG002
         """Begin a coroutine at the present moment: all plays have the same outside here."""
-        task = _Task(name, work, done, play)
+        task = _Task(name, work, done)
         self.tasks.append(task)
         self.time.after(0.0, lambda: self._resume(task, 0, None))
 

@@ -93,6 +93,7 @@ PINS = {
     policy.stranded_in_rotation: pins.a_stranded_host_in_rotation_halts,
     policy.release_at_fault: pins.a_halt_learns_that_the_release_is_bad,
     policy.barren_batch: pins.a_batch_without_success_halts,
+    policy.return_the_rest: pins.who_was_to_stay_goes_back_when_that_is_ordered,
 }
 
 MUTANTS: tuple[Mutant, ...] = (

@@ -10,8 +10,8 @@ import pytest
 
 from rollout.engine.machine import fold, initial
 from rollout.engine.policy import RULES, Rule, consequence
-from rollout.engine.state import Phase, State
-from rollout.model.event import HaltOrdered, RolloutStarted, StepStarted
+from rollout.engine.state import At, Phase, State
+from rollout.model.event import HaltOrdered, RevertStarted, RolloutStarted, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Switch
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
@@ -54,6 +54,17 @@ def a_batch_without_success_halts(rules: tuple[Rule, ...] = RULES) -> None:
     plan = replace(state.plan, plays=(replace(state.play, max_failures=3),))
     state = replace(state, plan=plan, phase=Phase.ROLLING, batch=0, batch_open=True, unsettled=settled, failures=1)
     assert isinstance(consequence(state, rules), HaltOrdered), "a batch in which nobody succeeded opens the next"
+
+
+def who_was_to_stay_goes_back_when_that_is_ordered(rules: tuple[Rule, ...] = RULES) -> None:
+    halt = HaltOrdered(cause=Cause.RELEASE, reason="bad", revert=True)
+    state = _begun()
+    first = state.order[0]
+    hosts = state.hosts.set(first, replace(state.hosts[first], phase=At.DONE))
+    state = replace(state, phase=Phase.REVERTING, halt=halt, ordered=True, hosts=hosts, done=1)
+    event = consequence(state, rules)
+    assert isinstance(event, RevertStarted), "a person said that all goes back, and one stays"
+    assert event.hosts == (first,)
 
 
 def a_member_is_out_only_when_it_is_seen_in_maint(rules: tuple[Rule, ...] = RULES) -> None:

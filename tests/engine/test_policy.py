@@ -447,3 +447,25 @@ def test_who_is_found_where_nobody_put_it_is_stranded_and_the_rest_goes_back(at:
     assert story.state.done == 0
     counted = [s.phase for s in story.state.hosts.values()]
     assert story.state.reverted == counted.count(At.REVERTED)
+
+
+@pytest.mark.parametrize("scope", ["host", "batch", "fleet"])
+def test_who_orders_all_back_while_it_halts_gets_all_back(scope: str) -> None:
+    story = told(answers={(H[2], "verify"): RELEASE}, revert=scope, serial=(Share(count=1),))
+    story.finish(story.until("verify", H[2]))
+    story.fact(ordered_revert())
+    story.to_the_end()
+    assert story.phases() == ["reverted", "reverted", "reverted", "ready"]
+    assert story.ended == ("reverted", 4)
+    assert story.seen(RevertStarted)[-1].condemned, "it is bad all the same"
+
+
+def test_who_orders_all_back_while_a_batch_goes_back_gets_all_back() -> None:
+    story = told(answers={(H[3], "verify"): RELEASE}, revert="batch", min_in_service=Share(count=3))
+    story.until("undo deregister", H[2])
+    assert story.state.phase is Phase.REVERTING
+    story.fact(ordered_revert())
+    story.to_the_end()
+    assert story.phases() == ["reverted"] * 4
+    assert [e.hosts for e in story.seen(RevertStarted)] == [(H[2], H[1]), (H[0],)]
+    assert story.ended == ("reverted", 4)

@@ -45,6 +45,8 @@ class Oracle:
         self.verified_at: dict[HostName, float] = {}
         self.turned: list[str] = []
         self.halted_at = 1e9
+        self.ordered = False  # a person said that all goes back
+        self.along: set[int] = set()  # plays that go back for another one's sake
         self.floors_back: dict[PoolName, int] = {}
         self.fenced = False
         world.fleet.watchers.append(self.saw)
@@ -78,7 +80,9 @@ class Oracle:
                 self.turned.append(host)
             case HostSickened(host=host):
                 self.truth.reported.add(host)
-            case HaltOrdered():
+            case HaltOrdered(cause=cause, revert=back):
+                self.ordered = self.ordered or (back and cause is Cause.PERSON)
+                self.along |= {state.index} if back and cause is Cause.PLAY else set()
                 self.halted_at = min(self.halted_at, self.world.time.at)
             case Recovered():
                 self.floors_back.clear()  # it is fixed again, by what serves now
@@ -129,9 +133,9 @@ class Oracle:
         later = [s for s in self.rollout.plays if s.index > state.index]
         moving = [h for s in later for h, now in s.hosts.items() if now.op or now.phase is At.REVERTING]
         assert not moving, f"{state.play.app} goes back while {moving} of a later play are on their way"
-        if halt.cause is Cause.PERSON:
+        if self.ordered:
             return
-        if halt.cause is Cause.PLAY:
+        if state.index in self.along:
             self._taken_along(event, state)
             return
         assert halt.cause is Cause.RELEASE or rule.before_switch == "revert", f"a {halt.cause} reverts done hosts"
@@ -142,7 +146,8 @@ class Oracle:
     def _taken_along(self, event: RevertStarted, state: State) -> None:
         """A play goes back for another one's sake: an earlier one that is named, or a later one."""
         assert self.rollout is not None
-        assert not event.condemned, f"{state.play.app} is condemned, and another play was at fault"
+        own_fault = state.halt is not None and state.halt.cause is Cause.RELEASE
+        assert own_fault or not event.condemned, f"{state.play.app} is condemned, and another play was at fault"
         own = [s for s in self.rollout.plays if s.halt and s.halt.cause is not Cause.PLAY and s.halt.revert]
         named = [s for s in own if s.index < state.index or state.play.app in s.play.on_failure.also]
         assert named, f"{state.play.app} goes back, and no play says so"
@@ -267,7 +272,7 @@ class Oracle:
         hosts = [(h, s) for play in plays for h, s in play.hosts.items() if play.program(h).staging]
         staged = [h for h, s in hosts if s.at == 0 and s.phase in (At.WAITING, At.RUNNING)]
         assert not staged, f"{host} leaves while {staged} are not staged"
-        before = [p.play.app for p in plays[: state.index] if p.phase is not Phase.CLOSING]
+        before = [p.play.app for p in plays[: state.index] if p.phase in (Phase.STAGING, Phase.ROLLING)]
         assert not before, f"{host} leaves before {before} have rolled"
 
     def _floor(self, plan: PoolPlan, took: list[HostName], left: int) -> int:

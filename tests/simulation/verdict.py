@@ -34,7 +34,15 @@ def ended(oracle: Oracle, rollout: Rollout) -> None:
     else:
         _coded_together(rollout, oracle)
         _taken_along(rollout, oracle)
+    _all_back(rollout, oracle)
     _untouched(oracle)
+
+
+def _all_back(rollout: Rollout, oracle: Oracle) -> None:
+    """Where a person said that all goes back, nobody stays on what this rollout brought: a restart brings nothing."""
+    bringing = [s for s in rollout.plays if s.play.purpose != "restart"]
+    on_it = [h for s in bringing for h, now in s.hosts.items() if now.phase is At.DONE]
+    assert oracle.fenced or not oracle.ordered or not on_it, f"a person said all, and {on_it} stayed"
 
 
 def _tallied(state: State) -> None:
