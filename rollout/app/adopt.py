@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, carried_out, holder, new_id, something
+from rollout.app.apply import Run, Showing, carried_out, new_id, something
 from rollout.app.operate import UNRECORDED, recorded
-from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import Look, Part, looked_at
+from rollout.app.outside import each
+from rollout.app.parts import Look, Part, glancing, held, looked_at
 from rollout.app.request import Request, plays_of, store_of, warned
-from rollout.balancers.via import Fence
 from rollout.engine import adoption
 from rollout.errors import Refused
 from rollout.model.release import Release
 from rollout.model.tree import Tree
-from rollout.perform.observe import Glance
 from rollout.perform.survey import survey
 
 if TYPE_CHECKING:
@@ -38,30 +36,22 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
     plays = plays_of(request, released=False)
     warned(plays, showing.say)
     store = store_of(request, writing=not taking.check)
-    rollout = new_id()
-    try:
-        apps = [p.app for p in plays]
-        epoch = 0 if taking.check else store.take(plays[0].environment, apps, rollout, holder())
-        look = Look(
-            store=store,
-            rollout=rollout,
-            epoch=epoch,
-            purpose="adopt",
-            leave_out=taking.leave_out,
-            say=showing.say,
-        )
+    first = Look(store=store, rollout=new_id(), purpose="adopt", leave_out=taking.leave_out, say=showing.say)
+    with held(first, plays, leased=not taking.check) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
-        with looked_at(parts, look) as (made, outsides):
-            showing.plan(made)
-            if taking.check:
-                return 0
-            if not something(made):
-                showing.say("nothing to do: what these hosts are on is on record already")
-                return 0
-            return carried_out(Run(store=store, rollout=rollout, outsides=outsides, showing=showing), request, made)
-    finally:
-        store.release(rollout)
-        store.close()
+        return _adopted(request, showing, taking, parts, look)
+
+
+def _adopted(request: Request, showing: Showing, taking: Taking, parts: Sequence[Part], look: Look) -> int:
+    with looked_at(parts, look) as (made, outsides):
+        showing.plan(made)
+        if taking.check:
+            return 0
+        if not something(made):
+            showing.say("nothing to do: what these hosts are on is on record already")
+            return 0
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        return carried_out(run, request, made)
 
 
 def _release(request: Request, play: Play, look: Look) -> Release:
@@ -93,16 +83,11 @@ def _as_recorded(store: Store, play: Play, release: Release) -> Release:
 
 def surveyed(play: Play, look: Look) -> list[Tree]:
     """Read every host in one round trip; where they differ under one id, ask one of each for its whole listing."""
-    asks = play.resolve(dict.fromkeys(play.hosts, UNRECORDED.id))
-    connections = {h: asks[h].connection for h in play.hosts}
-    fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout)
-    with opened([Acting(connections=connections, pools=(), fence=fence)]) as (outside,):
-        glances = {
-            h: Glance(rollout=look.rollout, ask=asks[h], app=play.app, environment=play.environment) for h in play.hosts
-        }
-        trees = each(outside, (survey(g, look.leave_out) for g in glances.values()), play.forks)
-        asked = _to_list(trees)
-        full = each(outside, (survey(glances[t.host], look.leave_out, listing=True) for t in asked), play.forks)
+    with glancing(play, look.rollout, UNRECORDED.id) as (outside, glances):
+        trees = each(outside, (survey(g, look.leave_out) for g in glances), play.forks)
+        to_list = {t.host for t in _to_list(trees)}
+        asked = (g for g in glances if g.ask.host in to_list)
+        full = each(outside, (survey(g, look.leave_out, listing=True) for g in asked), play.forks)
     listed = {t.host: t.listing for t in full}
     return [replace(t, listing=listed.get(t.host, ())) for t in trees]
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rollout.app.parts import Look, Part, looked_at, packages_of
+from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.preflight import release_of
-from rollout.app.provenance import provenance, user
+from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
 from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Event, RolloutStarted
-from rollout.model.plan import Plan
+from rollout.model.plan import Plan, PlayPlan
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
 from rollout.runner import Aborted, Runner
@@ -63,11 +63,6 @@ def new_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def holder() -> str:
-    """Return who holds a lease, for whoever finds it held."""
-    return user()
-
-
 def apply(request: Request, showing: Showing) -> int:
     """Roll out; return the exit code of playbook.md."""
     plays = plays_of(request)
@@ -76,15 +71,10 @@ def apply(request: Request, showing: Showing) -> int:
     store = store_of(request, writing=True)
     used = filed is not None and store.knows(filed.plan.id)
     rollout = filed.plan.id if filed and not used else new_id()
-    epoch = store.take(plays[0].environment, [p.app for p in plays], rollout, holder())
-    look = Look(store=store, rollout=rollout, epoch=epoch, allow_bad=request.allow_bad, say=showing.say)
-    try:
-        with packages_of(plays) as packages:
-            parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
-            return _applied(request, showing, parts, look, filed)
-    finally:
-        store.release(rollout)
-        store.close()
+    first = Look(store=store, rollout=rollout, allow_bad=request.allow_bad, say=showing.say)
+    with held(first, plays) as look, packages_of(plays) as packages:
+        parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
+        return _applied(request, showing, parts, look, filed)
 
 
 def _part(play: Play, package: Package, store: Store, filed: Filed | None) -> Part:
@@ -180,9 +170,14 @@ def _let_go(run: Run) -> None:
 
 
 def _bound_s(facts: Sequence[Event], state: Rollout) -> float:
-    """Return how long healing may take: one step in flight, and the way back of one host."""
+    """Return how long healing may take: one step or hook in flight, and the way back of one host."""
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), state.plan)
-    return max(2 * p.health.deadline_s + p.drain.deadline_s + 2 * p.step_timeout_s for p in plan.plays)
+    return max(map(_healing_s, plan.plays))
+
+
+def _healing_s(play: PlayPlan) -> float:
+    hook_s = max((hook.run.task.timeout_s for hook in play.hooks), default=0.0)
+    return 2 * play.health.deadline_s + play.drain.deadline_s + 2 * play.step_timeout_s + hook_s
 
 
 def _name_unknown(run: Run, state: Rollout) -> None:

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, carried_out, holder, new_id, releases_in, something
-from rollout.app.parts import Look, Part, looked_at
+from rollout.app.apply import Run, Showing, carried_out, new_id, releases_in, something
+from rollout.app.parts import Look, Part, held, looked_at
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.errors import InputError, Problem, Reason, Refused
 from rollout.model.event import RolloutStarted
@@ -41,24 +41,10 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
         plays = plays[::-1]
     warned(plays, showing.say)
     store = store_of(request, writing=not work.check)
-    rollout = new_id()
-    try:
-        apps = [p.app for p in plays]
-        epoch = 0 if work.check else store.take(plays[0].environment, apps, rollout, holder())
-        look = Look(
-            store=store,
-            rollout=rollout,
-            epoch=epoch,
-            purpose=work.purpose,
-            allow_bad=request.allow_bad,
-            say=showing.say,
-        )
-        with ExitStack() as open_files:
-            parts = [_part(play, store, work, open_files) for play in plays]
-            return _operated(request, showing, work, parts, look)
-    finally:
-        store.release(rollout)
-        store.close()
+    first = Look(store=store, rollout=new_id(), purpose=work.purpose, allow_bad=request.allow_bad, say=showing.say)
+    with held(first, plays, leased=not work.check) as look, ExitStack() as open_files:
+        parts = [_part(play, store, work, open_files) for play in plays]
+        return _operated(request, showing, work, parts, look)
 
 
 def _part(play: Play, store: Store, work: Work, open_files: ExitStack) -> Part:

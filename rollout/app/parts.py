@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
+from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan, Purpose
+from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
     from rollout.model.play import Play
-    from rollout.model.release import Release
+    from rollout.model.release import Release, ReleaseId
     from rollout.store.store import Store
 
 
@@ -42,6 +44,29 @@ class Look:
     allow_bad: bool = False
     leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
     say: Callable[[str], None] = lambda _: None
+
+
+@contextmanager
+def held(look: Look, plays: Sequence[Play], *, leased: bool = True) -> Iterator[Look]:
+    """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
+    try:
+        apps = [p.app for p in plays]
+        epoch = look.store.take(plays[0].environment, apps, look.rollout, user()) if leased else 0
+        yield replace(look, epoch=epoch)
+    finally:
+        look.store.release(look.rollout)
+        look.store.close()
+
+
+@contextmanager
+def glancing(play: Play, rollout: str, release: ReleaseId) -> Iterator[tuple[Outside, tuple[Glance, ...]]]:
+    """Give what the hosts of a play are asked through and what they are asked: they alone, and nothing is written."""
+    asks = play.resolve(dict.fromkeys(play.hosts, release))
+    connections = {h: asks[h].connection for h in play.hosts}
+    fence = Fence(environment=play.environment, app=play.app, rollout=rollout)
+    glances = (Glance(rollout=rollout, ask=asks[h], app=play.app, environment=play.environment) for h in play.hosts)
+    with opened([Acting(connections=connections, pools=(), fence=fence)]) as (outside,):
+        yield outside, tuple(glances)
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rollout.app.aftermath import left_out
 from rollout.app.asking import asked
@@ -76,34 +75,27 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
 
 def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
     """Look at everything, and return the plan of all plays; raise Refused with every reason of each."""
-    _all_or_refused([p for p in preflights if p.purpose == "apply"], _needed)
-    each = _all_or_refused(preflights, partial(_planned, epoch=epoch))
-    sources = {file: digest for one in each for file, digest in one.sources.items()}
+    needs = [r for p in preflights if p.purpose == "apply" for r in unmet(p.play, p.earlier, p.store)]
+    if needs:
+        raise Refused(*needs)
+    each = _all_planned(preflights, epoch)
+    sources = {file: sum_ for one in each for file, sum_ in one.sources.items()}
     made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources)
     return replace(made, digest=digest(made))
 
 
-T = TypeVar("T")
-
-
-def _all_or_refused(preflights: Sequence[Preflight], ask: Callable[[Preflight], T]) -> list[T]:
-    """Ask of each play; raise Refused with the reasons of all, where there are any."""
+def _all_planned(preflights: Sequence[Preflight], epoch: int) -> list[Plan]:
+    """Plan each play; raise Refused with the reasons of all, where there are any."""
     found, reasons = [], list[Reason]()
     for one in preflights:
         try:
-            found.append(ask(one))
+            found.append(_planned(one, epoch))
         except Refused as refused:
-            whose = f"{one.play.app}: " if len(preflights) > 1 else ""
+            whose = f"{one.play.app}: " if one.several else ""
             reasons += [replace(r, what=f"{whose}{r.what}") for r in refused.reasons]
     if reasons:
         raise Refused(*reasons)
     return found
-
-
-def _needed(preflight: Preflight) -> None:
-    reasons = unmet(preflight.play, preflight.earlier, preflight.store)
-    if reasons:
-        raise Refused(*reasons)
 
 
 def _planned(preflight: Preflight, epoch: int) -> Plan:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id
 from rollout.app.operate import UNRECORDED, brought, earlier
-from rollout.app.outside import Acting, each, opened
+from rollout.app.outside import each
+from rollout.app.parts import glancing
 from rollout.app.request import Request, plays_of, store_of, warned
-from rollout.balancers.via import Fence
 from rollout.engine.planner import previous_of
 from rollout.errors import Refused
 from rollout.model.observation import Observation
-from rollout.perform.observe import Glance, observe
+from rollout.perform.observe import observe
 from rollout.report.releases import Shelf, entries
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ def on_record(store: Store, app: str, environment: str) -> Shelf:
 
 
 def _asked(play: Play, store: Store) -> Shelf:
-    asks = play.resolve(dict.fromkeys(play.hosts, UNRECORDED.id))
-    connections = {h: asks[h].connection for h in play.hosts}
-    rollout = new_id()
-    fence = Fence(environment=play.environment, app=play.app, rollout=rollout)
-    glances = [Glance(rollout=rollout, ask=asks[h], app=play.app, environment=play.environment) for h in play.hosts]
-    with opened([Acting(connections=connections, pools=(), fence=fence)]) as (outside,):
+    with glancing(play, new_id(), UNRECORDED.id) as (outside, glances):
         seen = each(outside, (observe(g) for g in glances), play.forks)
     return _shelf(store, play.app, play.environment, seen)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rollout.app.apply import Run, Showing, holder, perform
+from rollout.app.apply import Run, Showing, perform
 from rollout.app.outside import Acting, each, opened
+from rollout.app.provenance import user
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import stranger, touched
 from rollout.engine.rollout import fold, initial
@@ -31,7 +32,7 @@ def revert(rollout: str, state: str, showing: Showing) -> int:
                 f"E_FINISHED: rollout {found.id} has ended ({found.end}). "
                 "To go back from a finished rollout, apply the earlier release."
             )
-        epoch = store.retake(found.id, holder())
+        epoch = store.retake(found.id, user())
         records = store.journal(found.id).read()
         before = fold(initial(), (r.event for r in records))
         try:

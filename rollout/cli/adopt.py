@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from rollout.cli.operation import operation_options
+from rollout.cli.operation import asked, operation_options
 from rollout.cli.options import command, output_option, state_option
-from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing
+from rollout.cli.request import playbook_options
 from rollout.errors import InputError, Problem
 
 
@@ -27,11 +27,8 @@ def adopt(leave_out: tuple[str, ...], **options: Any) -> int:
     """
     from rollout.app.adopt import Taking, adopt
 
-    output, check = options.pop("output"), options.pop("check")
-    more = {name: options.pop(name) for name in ("message", "yes")}
-    ask = confirm if on_terminal() and output in ("auto", "plain") else None
-    request = request_of(options, output=output, confirm=ask, **more)
-    return adopt(request, showing(output), Taking(leave_out=_paths(leave_out), check=check))
+    request, shown, check = asked(options)
+    return adopt(request, shown, Taking(leave_out=_paths(leave_out), check=check))
 
 
 def _paths(said: tuple[str, ...]) -> tuple[str, ...]:

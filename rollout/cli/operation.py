@@ -1,4 +1,4 @@
-"""What the commands beside apply share: rollback, converge, restart, drain and register."""
+"""What the commands beside apply share: rollback, converge, restart, drain, register and adopt."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import click
 from rollout.cli.request import confirm, narrowing_options, on_terminal, request_of, showing
 
 if TYPE_CHECKING:
+    from rollout.app.apply import Showing
+    from rollout.app.request import Request
     from rollout.model.plan import Purpose
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,12 +44,17 @@ def host_options(function: F) -> F:
     return click.argument("hosts", nargs=-1, required=True, metavar="HOST...")(function)
 
 
+def asked(options: dict[str, Any]) -> tuple[Request, Showing, bool]:
+    """Return what is asked for, how it is shown, and whether the plan is only to be shown."""
+    output, check = options.pop("output"), options.pop("check")
+    more = {name: options.pop(name) for name in ("message", "yes", "allow_bad") if name in options}
+    ask = confirm if on_terminal() and output in ("auto", "plain") else None
+    return request_of({"limit": "", **options}, output=output, confirm=ask, **more), showing(output), check
+
+
 def operated(purpose: Purpose, options: dict[str, Any], *, to: str = "", hosts: tuple[str, ...] = ()) -> int:
     """Run one of them, as its options say."""
     from rollout.app.operate import Work, operate
 
-    output, check = options.pop("output"), options.pop("check")
-    more = {name: options.pop(name) for name in ("message", "yes", "allow_bad") if name in options}
-    ask = confirm if on_terminal() and output in ("auto", "plain") else None
-    request = request_of({"limit": "", **options}, output=output, confirm=ask, **more)
-    return operate(request, showing(output), Work(purpose=purpose, to=to, hosts=hosts, check=check))
+    request, shown, check = asked(options)
+    return operate(request, shown, Work(purpose=purpose, to=to, hosts=hosts, check=check))

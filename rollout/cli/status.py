@@ -45,39 +45,48 @@ def _nothing(id: str | None, output: str) -> int:
 
 
 def _all(store: Store, output: str) -> int:
-    """Show the newest rollout of each app of each environment."""
+    """Show the newest rollout of each app of each environment: one of several apps once."""
     newest: dict[tuple[str, str], StoredRollout] = {}
     for rollout in store.rollouts(limit=1_000_000):
         if rollout.purpose in BRINGS or rollout.unfinished:  # what was done by hand since is said below
-            newest.setdefault((rollout.environment, rollout.app), rollout)
+            for app in rollout.app.split(","):
+                newest.setdefault((rollout.environment, app), rollout)
+    shown = {r.id: r for r in newest.values()}
     if output == "json":
-        say_json([{**as_object(r), "holder": _holder_object(store, r)} for r in newest.values()])
-    else:
-        say(table(HEAD, map(cells, newest.values())) if newest else ["No rollout is recorded yet."])
-        say(_holder(store, r) for r in newest.values() if r.unfinished)
-        say(line for r in newest.values() if r.end not in ("", "succeeded") for line in _stands(store, r))
-        say(
-            f"{inert(d.host, 80)} of {inert(d.app, 60)} in {inert(d.environment, 60)}: {inert(str(d), 300)}"
-            for d in store.drained()
-        )
+        say_json([{**as_object(r), "holder": _holder_object(store, r)} for r in shown.values()])
+        return 0
+    say(table(HEAD, map(cells, shown.values())) if shown else ["No rollout is recorded yet."])
+    say(_holder(store, r) for r in shown.values() if r.unfinished)
+    say(
+        f"{inert(app, 60)} in {inert(environment, 60)} {_stands(store, r, app)}"
+        for (environment, app), r in newest.items()
+        if r.end not in ("", "succeeded")
+    )
+    say(
+        f"{inert(d.host, 80)} of {inert(d.app, 60)} in {inert(d.environment, 60)}: {inert(str(d), 300)}"
+        for d in store.drained()
+    )
     return 0
 
 
-def _stands(store: Store, rollout: StoredRollout) -> list[str]:
-    """Say what the fleet is on, where the newest rollout did not bring it to its release."""
-    found = []
-    boards = seen_all(store.journal(rollout.id).read())
-    for number, app in enumerate(rollout.app.split(",")):
-        whose = f"{inert(app, 60)} in {inert(rollout.environment, 60)}"
-        before = store.standing(rollout.environment, app)
-        on = {row.release for _, row in boards.plays[number].ordered()} if number < len(boards.plays) else set()
-        if store.mixed(rollout.environment, app) and len(on) == 1:
-            found.append(f"{whose} is on {inert(on.pop(), 128) or 'nothing'}; its rollout was halted: {rollout.id}")
-        elif store.mixed(rollout.environment, app):
-            found.append(f"{whose} is on more than one release, host by host: rollout status {rollout.id}")
-        elif before:
-            found.append(f"{whose} is on {inert(before[-1], 128)}, as before.")
-    return found
+def _stands(store: Store, rollout: StoredRollout, app: str) -> str:
+    """Say what an app is on, where the newest rollout did not bring it to its release."""
+    before = store.standing(rollout.environment, app)
+    if store.mixed(rollout.environment, app):
+        on = set() if rollout.limited else _on(store, rollout, app)
+        if len(on) == 1:
+            return f"is on {inert(on.pop(), 128) or 'nothing'}; its rollout was halted: {rollout.id}"
+        return f"is on more than one release, host by host: rollout status {rollout.id}"
+    return f"is on {inert(before[-1], 128)}, as before." if before else "is on no release that is on record."
+
+
+def _on(store: Store, rollout: StoredRollout, app: str) -> set[str]:
+    """Return the releases that the hosts of an app were left on, as far as each of them is known."""
+    board = next((b for b in seen_all(store.journal(rollout.id).read()).plays if b.app == app), Board())
+    if board.play is None or board.play.off_target:
+        return set()
+    idle = {board.release for plan in board.play.hosts.values() if not plan.steps}  # there already
+    return idle | {row.release for _, row in board.ordered()}
 
 
 def _one(store: Store, id: str, output: str) -> int:

@@ -145,6 +145,8 @@ def disks(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> 
     for host, seen in _reachable(question).items():
         if not hosts[host].steps or seen.releases.get(release.id) == release.manifest:
             continue
+        if seen.root == "missing":
+            continue  # there is nothing to measure: ``roots`` says so
         if seen.free_bytes < bytes_needed:
             what = f"host {host}: {seen.free_bytes} bytes free, {bytes_needed} needed under {question.asks[host].root}."
             yield Reason(code="E_DISK", what=what, instead="Free some space.", hosts=(host,))
