@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from rollout.engine import batching, operations
@@ -26,6 +26,7 @@ from rollout.model.plan import (
     PlayPlan,
     PoolPlan,
     Register,
+    Restart,
     Stage,
     Step,
     Switch,
@@ -170,9 +171,8 @@ def _steps(question: Question, host: HostName, previous: str, in_pools: bool) ->
         leave = Step(do=Deregister(), undo=(Register(), *healed), timeout_s=timeout_s)
         quiet = operations.quieted(ask, release.id) if seen.current else ()  # where nothing runs nothing is in hand
         forward += [*at("before_drain"), leave, *quiet]
-    switch = Switch(release=release.id, manifest=release.manifest, expect=seen.current)
     undo = _switch_back(question, ask, previous) + (() if in_pools else healed)
-    forward += [*at("before_switch"), Step(do=switch, undo=undo, timeout_s=timeout_s)]
+    forward += [*at("before_switch"), *_switched(question, host, undo)]
     forward.append(Step(do=Verify(release=release.id), timeout_s=question.play.health.deadline_s))
     forward += [*at("after_service"), *at("before_register")]
     if in_pools:
@@ -180,6 +180,22 @@ def _steps(question: Question, host: HostName, previous: str, in_pools: bool) ->
         forward += at("after_register")
     forward.append(Step(do=Keep(release=release.id), timeout_s=timeout_s))
     return tuple(forward)
+
+
+def _switched(question: Question, host: HostName, undo: tuple[Action, ...]) -> Iterable[Step]:
+    """Return how the release becomes the current one: in one step, or in several where tasks stand in between.
+
+    All of the way back hangs on the first: it restarts, whether the restart forward was reached or not.
+    """
+    release, timeout_s, ask = question.release, question.play.step_timeout_s, question.asks[host]
+    between = tuple(steps_at(ask, "after_switch", release.id))
+    switch = Switch(
+        release=release.id, manifest=release.manifest, expect=question.seen[host].current, restart=not between
+    )
+    yield Step(do=switch, undo=undo, timeout_s=timeout_s)
+    yield from between
+    if between:
+        yield Step(do=Restart(release=release.id, manifest=release.manifest), timeout_s=timeout_s)
 
 
 def _leave_again(ask: Ask) -> tuple[Action, ...]:
@@ -197,10 +213,13 @@ def _switch_back(question: Question, ask: Ask, previous: str) -> tuple[Action, .
     release = question.release.id
     if not previous:
         return (Withdraw(release=release),)
-    back = ReleaseId(previous)
+    back, manifest = ReleaseId(previous), question.recorded[previous]
+    between = back_at(ask, "after_switch", previous)
     return (
         *back_at(ask, "before_switch"),
-        Switch(release=back, manifest=question.recorded[previous], expect=release),
+        Switch(release=back, manifest=manifest, expect=release, restart=not between),
+        *between,
+        *((Restart(release=back, manifest=manifest),) if between else ()),
         Verify(release=back, way_back=True),
         *back_at(ask, "after_service", previous),
         *back_at(ask, "before_register", previous),

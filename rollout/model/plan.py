@@ -49,12 +49,16 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """Swap the link and restart. ``expect`` is what ``current`` names before."""
+    """Swap the link and restart. ``expect`` is what ``current`` names before.
+
+    ``restart``: false where tasks stand between the link and the restart, which is then a step of its own.
+    """
 
     kind: Literal["switch"] = "switch"
     release: ReleaseId
     manifest: str
     expect: str
+    restart: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

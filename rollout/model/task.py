@@ -12,6 +12,7 @@ Position = Literal[
     "drain.start",
     "drain.until",
     "before_switch",
+    "after_switch",
     "after_service",
     "before_register",
     "after_register",
@@ -28,6 +29,7 @@ POSITIONS: tuple[Position, ...] = (
     "drain.start",
     "drain.until",
     "before_switch",
+    "after_switch",
     "after_service",
     "before_register",
     "after_register",
@@ -38,7 +40,9 @@ OF_PLAY: tuple[Position, ...] = ("before_rollout", "before_batch", "after_batch"
 HOOKS = (*(p for p in POSITIONS if p != "prepare" and not p.startswith("drain.")), *OF_PLAY)
 
 # Where the new release is what a task works on; at the other positions it is what ``current`` names.
-ON_NEW: frozenset[Position] = frozenset({"prepare", "after_service", "before_register", "after_register", "on_failure"})
+ON_NEW: frozenset[Position] = frozenset(
+    {"prepare", "after_switch", "after_service", "before_register", "after_register", "on_failure"}
+)
 
 # Positions that say nothing decisive on the way back: what fails there is shown, and healing goes on.
 LENIENT_BACK: frozenset[Position] = frozenset(

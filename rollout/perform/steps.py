@@ -21,7 +21,7 @@ from rollout.model.plan import (
     Verify,
     Withdraw,
 )
-from rollout.model.release import ReleaseId
+from rollout.model.release import NoService, ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ensure
@@ -113,13 +113,19 @@ async def _switch(job: Job) -> Outcome:
     assert isinstance(action, Switch)  # noqa: S101
     if (still_in := await job.mover.seen_out()) is not None:
         return still_in
-    plan = job.desk.host(job.step.host)
+    service = job.desk.host(job.step.host).service if action.restart else NoService()
     deed = op.Activate(
-        release=action.release, manifest=action.manifest, expect=ReleaseId(action.expect), service=plan.service
+        release=action.release, manifest=action.manifest, expect=ReleaseId(action.expect), service=service
     )
+    return await _activated(job, deed)
+
+
+async def _activated(job: Job, deed: op.Activate) -> Outcome:
+    """Say it to the host; what does not start is the release's doing where a release is being brought."""
     reply = await ensure(job.wording, deed, job.desk.play.step_timeout_s)
     outcome = _outcome(reply)
-    if isinstance(reply, Reply) and reply.code == "E_SERVICE" and not job.step.undo:
+    bringing = job.desk.play.purpose in DEPLOYS and not job.step.undo
+    if isinstance(reply, Reply) and reply.code == "E_SERVICE" and bringing:
         # The same fault as one that Verify would find a moment later: what was begun does not run.
         outcome = replace(outcome, cause=Cause.RELEASE)
     return outcome if outcome.passed else await _with_evidence(job, outcome)
@@ -135,8 +141,7 @@ async def _restart(job: Job) -> Outcome:
     deed = op.Activate(
         release=action.release, manifest=action.manifest, expect=action.release, service=service, again=True
     )
-    outcome = _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
-    return outcome if outcome.passed else await _with_evidence(job, outcome)
+    return await _activated(job, deed)
 
 
 async def _verify(job: Job) -> Outcome:

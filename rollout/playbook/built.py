@@ -116,9 +116,8 @@ PLAY: Keys = {
     "gates": LATER,
     "hooks": {
         **dict.fromkeys(("before_rollout", "before_batch", "after_batch", "after_rollout"), _TASKS),
-        "after_switch": LATER,
-        **dict.fromkeys(("before_drain", "before_switch", "after_service", "before_register"), _TASKS),
-        **dict.fromkeys(("after_register", "on_failure", "after_revert"), _TASKS),
+        **dict.fromkeys(("before_drain", "before_switch", "after_switch", "after_service"), _TASKS),
+        **dict.fromkeys(("before_register", "after_register", "on_failure", "after_revert"), _TASKS),
     },
     "migrations": LATER,
     "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": BUILT, "collect": BUILT},

@@ -12,8 +12,16 @@ from rollout.playbook.models import Strict
 from rollout.playbook.said import quoted
 from rollout.playbook.words import as_list, refuse
 
-REVERTIBLE = ("before_switch", "after_service", "before_register")  # `on_revert` means something there
-UNDOABLE = ("before_drain", "drain.start", "before_switch", "after_service", "before_register", "after_register")
+REVERTIBLE = ("before_switch", "after_switch", "after_service", "before_register")  # `on_revert` means something there
+UNDOABLE = (
+    "before_drain",
+    "drain.start",
+    "before_switch",
+    "after_switch",
+    "after_service",
+    "before_register",
+    "after_register",
+)
 MAX_TEXT = 65_536
 
 
@@ -148,6 +156,7 @@ class HooksModel(Strict):
 
     before_drain: Listed = Field(default_factory=list)
     before_switch: Listed = Field(default_factory=list)
+    after_switch: Listed = Field(default_factory=list)
     after_service: Listed = Field(default_factory=list)
     before_register: Listed = Field(default_factory=list)
     after_register: Listed = Field(default_factory=list)

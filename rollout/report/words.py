@@ -63,8 +63,9 @@ def doing(action: Action) -> str:
             return task(action)
         case Stage(present=True):
             return "checking the staged release"
-        case Switch(release=release, expect=expect):
-            return f"switching to {inert(release)}" + (f" from {inert(expect)}" if expect else "")
+        case Switch(release=release, expect=expect, restart=restart):
+            what = "switching" if restart else "moving the link"
+            return f"{what} to {inert(release)}" + (f" from {inert(expect)}" if expect else "")
         case Adopt(release=release):
             return f"recording {inert(release)} as what runs here"
         case Restart(release=release):
@@ -87,8 +88,8 @@ def did(action: Action) -> str:
     match action:
         case Run():
             return task(action)
-        case Switch(release=release):
-            return f"on {inert(release)}"
+        case Switch(release=release, restart=restart):
+            return f"on {inert(release)}" if restart else f"the link is on {inert(release)}"
         case Adopt(release=release):
             return f"{inert(release)} is on record"
         case Restart(release=release):

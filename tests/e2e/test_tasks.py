@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from pathlib import Path
+
 from tests.e2e.lab import Lab
 
 # `busy` stands for the work in hand: quiesce says that no new work begins, the second look finds none left.
@@ -143,3 +148,38 @@ def test_a_task_after_a_batch_that_fails_halts_before_the_next(served: Lab) -> N
     back = served.apply("v3", play={"extra": hooks(line), "on_failure": "{ before_switch: revert }"})
     assert back.returncode == 4, back.stdout + back.stderr
     assert "orders have stopped" in back.stdout
+
+
+def test_what_a_task_leaves_running_does_not_hold_the_host(served: Lab) -> None:
+    """Somebody starts a daemon and forgets its output: the steps after it go on, and what it said is kept."""
+    left = "before_switch: { shell: 'sleep 600 & echo $! >../../shared/left; echo begun' }"
+    try:
+        done = served.apply("v2", play={"extra": hooks(left, 'after_service: { run: ["true"] }')})
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert served.all_on("v2")
+        pids = {said(served, h, "left").strip() for h in served.hosts}
+        assert all(Path(f"/proc/{pid}").exists() for pid in pids), "it is not ours to end"
+    finally:
+        for host in served.hosts:
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(said(served, host, "left")), signal.SIGTERM)
+
+
+def test_between_the_link_and_the_restart_stand_the_tasks_of_after_switch(served: Lab) -> None:
+    ask = 'import urllib.request as u; print(u.urlopen(\\"http://127.0.0.1:$PORT/healthz\\").read().decode())'
+    look = f'PORT=$(cat config/port); readlink ../../current; python3 -c "{ask}" || echo none'
+    line = f"after_switch: {{ shell: '{{ {look}; }} >>../../shared/between', on_revert: true }}"
+    done = served.apply("v2", play={"extra": hooks(line)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.all_on("v2")
+    for host in served.hosts:
+        link, answer = said(served, host, "between").splitlines()[:2]
+        assert link == "releases/v2"
+        assert '"v1"' in answer, "the service was not touched yet"
+    first = served.hosts[0]
+    done = served.apply("v3", broken="unhealthy", play={"extra": hooks(line)})
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert served.all_on("v2")
+    told = said(served, first, "between").splitlines()
+    assert [told[n] for n in (2, 4)] == ["releases/v3", "releases/v2"]
+    assert "moving the link to v2 from v3" in served.plan("v3", "--allow-bad").stdout.replace("\n", " ")

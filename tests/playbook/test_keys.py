@@ -18,7 +18,15 @@ from rollout.playbook.built import PLAY, Keys, below, homes
 from rollout.playbook.load import Options, validate
 from tests.playbook.fleet import fleet
 
-HOOKS = ("before_drain", "before_switch", "after_service", "before_register", "after_register", "on_failure")
+HOOKS = (
+    "before_drain",
+    "before_switch",
+    "after_switch",
+    "after_service",
+    "before_register",
+    "after_register",
+    "on_failure",
+)
 TASKS = ("release.prepare", "drain.start", *(f"hooks.{name}" for name in (*HOOKS, "after_revert", *OF_PLAY)))
 MODELS: Mapping[str, type[BaseModel]] = {
     **{f"{path}.*": tasks.TaskModel for path in TASKS},

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from rollout.engine.state import At, State
+from rollout.model.event import StepFinished
 from rollout.model.plan import Run
 from rollout.model.task import POSITIONS, Position, Task, Tasks
 from rollout.model.verdict import Cause
@@ -23,7 +24,7 @@ from tests.simulation import soup
 from tests.simulation.shapes import SERIALS, Shape
 from tests.simulation.world import World
 
-UNDOABLE: tuple[Position, ...] = ("before_drain", "drain.start", "before_switch", "after_service")
+UNDOABLE: tuple[Position, ...] = ("before_drain", "drain.start", "before_switch", "after_switch", "after_service")
 
 
 def task(position: Position, **more: object) -> Task:
@@ -113,7 +114,9 @@ def test_tasks_stand_where_the_language_says_on_the_way_there_and_back() -> None
         "drain.start",
         "drain.until",
         "before_switch",
+        "after_switch",
         "on_failure",
+        "undo after_switch",
         "undo before_switch",
         "undo drain.start",
         "after_revert",
@@ -123,14 +126,15 @@ def test_tasks_stand_where_the_language_says_on_the_way_there_and_back() -> None
 
 
 def test_a_done_host_leaves_again_with_its_tasks_and_the_marked_ones_run_on_the_way_back() -> None:
-    marked = EVERYWHERE | {"before_switch": (task("before_switch", on_revert=True),)}
+    marked = EVERYWHERE | {p: (task(p, on_revert=True),) for p in ("before_switch", "after_switch")}
     world = World(replace(FLEETS["workers"], tasks=marked))
     state = world.apply()
     assert state.end is not None
     ran = labels(world)
     assert ran.index("after_register") < ran.index("on_failure"), "it sickened after it was done"
     back = ran[ran.index("on_failure") :]
-    expected = ["on_failure", "before_drain", "drain.start", "drain.until", "undo after_service", "before_switch"]
+    expected = ["on_failure", "before_drain", "drain.start", "drain.until", "undo after_service"]
+    expected += ["undo after_switch", "before_switch", "after_switch"]
     assert back[: len(expected)] == expected
 
 
@@ -140,6 +144,7 @@ FAILING = [
     ("before_drain", 1, Cause.HOST, 3),
     ("drain.start", 124, Cause.HOST, 3),
     ("before_switch", 1, Cause.HOST, 3),
+    ("after_switch", 1, Cause.HOST, 3),
     ("after_service", 1, Cause.RELEASE, 4),
     ("after_service", 124, Cause.HOST, 3),
     ("before_register", 1, Cause.RELEASE, 4),
@@ -165,6 +170,32 @@ def test_what_fails_beside_the_way_back_stops_no_healing(position: str) -> None:
     state = world.apply()
     assert state.end is not None
     assert state.end.exit_code == 4
+
+
+def test_between_the_link_and_the_restart_the_old_release_still_runs() -> None:
+    running: list[tuple[str, str]] = []
+    world = World(replace(TWO, tasks={"after_switch": (task("after_switch", on_revert=True),)}))
+
+    def look(event: object, _: object) -> None:
+        if isinstance(event, StepFinished) and event.host == world.names[0]:
+            host = world.fleet.hosts[event.host]
+            running.append((host.current, host.running))
+
+    world.observers.append(look)
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code == 0
+    assert running.count(("v2", "v1")) == 2, "after the link, and after the task"
+    assert running[-1] == ("v2", "v2")
+
+
+def test_a_service_that_does_not_start_after_the_tasks_is_the_releases_fault() -> None:
+    world = World(replace(TWO, tasks={"after_switch": (task("after_switch"),)}, build=Build(starts=False)))
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code == 4
+    assert state.hosts[world.names[0]].cause is Cause.RELEASE
+    assert world.fleet.hosts[world.names[0]].running == "v1"
 
 
 def test_an_undo_that_fails_strands_its_host() -> None:
