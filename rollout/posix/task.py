@@ -18,7 +18,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _WORK = lean(r"""
     # recent NAME: keep the end of what is read in NAME.a and NAME.b, at most 2 MiB
+    # recent: keeps the end of what is said; it is on record, for what a task leaves running may never fall silent,
+    # and whoever listens to it holds the lock
     recent() {
+        read -r me x </proc/self/stat
+        echo "$me" >"$log.ear"
         while dd bs=4096 count=256 of="$1.b" 2>/dev/null && [ -s "$1.b" ]; do mv -f "$1.b" "$1.a"; done
     }
     window() { cat "$1.a" "$1.b" 2>/dev/null | tr -d '\000' | tail -c 16384; }
@@ -72,13 +76,21 @@ _WORK = lean(r"""
             i=$((i + 1))
         done
         kill -KILL "$reader" 2>/dev/null
+        ear=
+        [ ! -s "$log.ear" ] || read -r ear <"$log.ear"
+        [ -z "$ear" ] || kill -KILL "$ear" 2>/dev/null
     }
     killed() {
-        g=
+        g= end="its process group was killed"
         [ ! -s "$log.group" ] || read -r g <"$log.group"
         case $g in '' | *[!0-9]*) return;; esac
         kill -KILL "-$g" 2>/dev/null
         [ -z "$user" ] || sudo -n -u "$user" kill -KILL -- "-$g" 2>/dev/null </dev/null
+        rest 0.05
+        for p in /proc/[0-9]*; do
+            stat "${p#/proc/}" && [ "$group" = "$g" ] && [ "$state" != Z ] || continue
+            end="we may not kill it as ${user:-this user}: process ${p#/proc/} still runs"
+        done
     }
     work() {
         command -v setsid >/dev/null 2>&1 || refuse E_TOOL "setsid is not on this host"
@@ -109,7 +121,7 @@ _WORK = lean(r"""
         tails "$out"
         rm -f "$log".*
         [ "$status" != 124 ] || [ "$ticks" -lt "$until_" ] ||
-            fail E_TASK_TIMEOUT "it did not end within $within s, and its process group was killed"
+            fail E_TASK_TIMEOUT "it did not end within $within s, and $end"
         [ "$status" = 0 ] || fail E_TASK "it ended with status $status"
         [ -z "$prints" ] || printed
         finish done
