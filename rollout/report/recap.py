@@ -6,6 +6,7 @@ Written for somebody who was woken up: the first line says it all, each next one
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -224,7 +225,8 @@ def _next(board: Board) -> list[str]:
         ]
     if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
         book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
-        return [f"when the work is done: rollout register {' '.join(map(str, board.play.hosts))}{book}"]
+        fleet = _inventories(board.by.argv)
+        return [f"when the work is done: rollout register {' '.join(map(str, board.play.hosts))}{book}{fleet}"]
     if board.end.end == "succeeded" and board.play and board.play.purpose == "adopt" and board.end.exit_code == 0:
         return [f"apply as usual: a release that fails comes back to {board.release}"]
     if board.end.end == "succeeded":
@@ -235,6 +237,17 @@ def _next(board: Board) -> list[str]:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
     again = "apply again" if board.play and board.play.purpose == "apply" else "type the same again"
     return [f"{show} has the evidence; mend the cause and {again}: what is right already is left alone"]
+
+
+def _inventories(argv: Sequence[str]) -> str:
+    """Return the inventories that a command line named, as they are named again."""
+    found = []
+    for word, value in zip(argv, (*argv[1:], ""), strict=True):
+        if word in ("-i", "--inventory"):
+            found.append(value)
+        elif word.startswith("--inventory="):
+            found.append(word.partition("=")[2])
+    return "".join(f" -i {inert(shlex.quote(one), 200)}" for one in found)
 
 
 def _balancers_fault(stuck: Outcome | None) -> bool:

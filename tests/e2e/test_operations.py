@@ -101,7 +101,8 @@ def test_a_restart_starts_every_process_anew_and_moves_no_link(served: Lab) -> N
 def test_a_drained_host_is_updated_and_stays_out_until_it_is_registered(served: Lab) -> None:
     drained = by_hand(served, "drain", "lab3", "-m", "new kernel")
     assert drained.returncode == 0, drained.stdout + drained.stderr
-    assert "rollout register lab3" in drained.stdout
+    book = served.folder / "shop.yml"
+    assert f"rollout register lab3 -p {book} -i {served.fleet.inventory}\n" in drained.stdout, "as it is to be typed"
     assert served.member("lab3").admin is Rotation.MAINT
     assert "new kernel" in served.type("status", "--state", str(served.state)).stdout
     again = by_hand(served, "drain", "lab3")
