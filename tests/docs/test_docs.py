@@ -54,11 +54,18 @@ def test_a_playbook_in_the_docs_is_what_it_says(page: str, how: str, text: str, 
     assert report.plays or report.left_out or report.problems
 
 
+TYPED = sorted({name for name, kind, *_ in BLOCKS if kind == "run"})
+MACHINES = "machines.md"  # which has machines of its own, as the tests of systemd have
+
+
 @pytest.mark.lab
-def test_the_tutorial_is_typed_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[pytest.mark.xdist_group("systemd")] if p == MACHINES else []) for p in TYPED]
+)
+def test_a_page_is_typed_from_its_first_line_to_its_last(page: str, tmp_path: Path) -> None:
     for folder in ("playbooks", "inventories"):
         shutil.copytree(CHECKOUT / folder, tmp_path / folder)
-    commands = [(text.strip(), int(code)) for name, kind, code, _, text in BLOCKS if kind == "run"]
+    commands = [(text.strip(), int(code)) for name, kind, code, _, text in BLOCKS if (kind, name) == ("run", page)]
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "CI": ""}
     env |= {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "NO_COLOR": "1"}
     env.pop("ROLLOUT_STATE", None)
