@@ -183,3 +183,17 @@ def test_between_the_link_and_the_restart_stand_the_tasks_of_after_switch(served
     told = said(served, first, "between").splitlines()
     assert [told[n] for n in (2, 4)] == ["releases/v3", "releases/v2"]
     assert "moving the link to v2 from v3" in served.plan("v3", "--allow-bad").stdout.replace("\n", " ")
+
+
+def test_a_controller_killed_between_the_link_and_the_restart_is_taken_over_by_revert(served: Lab) -> None:
+    first = served.hosts[0]
+    served.release("v2")
+    process = served.begin("v2", "-y", extra=hooks("after_switch: { shell: 'echo x >>../../shared/began; sleep 2' }"))
+    served.wait(lambda: said(served, first, "began"), "the task after the link")
+    process.kill()
+    process.wait(timeout=20)
+    assert (served.current(first), served.serves(first)) == ("v2", "v1"), "the link has moved, the service has not"
+    back = served.type("revert", served.last()["id"], "--state", str(served.state), "--output", "plain")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert served.all_on("v1")
+    assert said(served, first, "began") == "x\n", "what was begun is not begun again"

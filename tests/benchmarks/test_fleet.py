@@ -1,0 +1,24 @@
+"""rollout against the minimum and Ansible on machines with systemd: ratios of one run, never absolute times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.fleet import HELD, compete, contest, missed, table
+
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(900)]
+
+
+def test_no_figure_is_worse_than_it_was_and_no_request_fails(tmp_path: Path) -> None:
+    """By the medians of three; of six, where a busy machine blurs them. How far the bars are is printed."""
+    with contest(tmp_path) as contenders:
+        for _ in range(2):
+            compete(contenders, 3)
+            if not missed(contenders, HELD):
+                break
+        said = table(contenders)
+        print(said)
+        assert min(run["least in"] for run in contenders["rollout"].measured) >= 3, said
+        assert missed(contenders, HELD) == [], said
