@@ -54,34 +54,37 @@ def test_a_playbook_in_the_docs_is_what_it_says(page: str, how: str, text: str, 
     assert report.plays or report.left_out or report.problems
 
 
-TYPED = sorted({name for name, kind, *_ in BLOCKS if kind == "run"})
-MACHINES = "machines.md"  # which has machines of its own, as the tests of systemd have
+MACHINES = "machines.md"  # which takes what tests/systemd takes, and is typed there
+TYPED = sorted({name for name, kind, *_ in BLOCKS if kind == "run"} - {MACHINES})
 
 
-@pytest.mark.lab
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, marks=[pytest.mark.xdist_group("systemd")] if p == MACHINES else []) for p in TYPED]
-)
-def test_a_page_is_typed_from_its_first_line_to_its_last(page: str, tmp_path: Path) -> None:
-    for folder in ("playbooks", "inventories"):
-        shutil.copytree(CHECKOUT / folder, tmp_path / folder)
+def typed(page: str, folder: Path) -> None:
+    """Type every command of a page, from its first line to its last, and hold it to its exit code."""
+    for name in ("playbooks", "inventories"):
+        shutil.copytree(CHECKOUT / name, folder / name)
     commands = [(text.strip(), int(code)) for name, kind, code, _, text in BLOCKS if (kind, name) == ("run", page)]
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "CI": ""}
-    env |= {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "NO_COLOR": "1"}
+    env |= {"XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache"), "NO_COLOR": "1"}
     env.pop("ROLLOUT_STATE", None)
     assert commands[-1][0] == "rollout lab down"
     wrong = []
     try:
         for command, code in commands:
             done = subprocess.run(
-                shlex.split(command), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=150, check=False
+                shlex.split(command), cwd=folder, env=env, capture_output=True, text=True, timeout=150, check=False
             )
             if done.returncode != code:
                 wrong.append((command, done.returncode, (done.stdout + done.stderr)[-2000:]))
     finally:
         down = ["rollout", "lab", "down"]
-        subprocess.run(down, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False)
+        subprocess.run(down, cwd=folder, env=env, capture_output=True, timeout=60, check=False)
     assert wrong == []
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("page", TYPED)
+def test_a_page_is_typed_from_its_first_line_to_its_last(page: str, tmp_path: Path) -> None:
+    typed(page, tmp_path)
 
 
 @pytest.mark.parametrize("page", [*PAGES, CHECKOUT / "README.md"], ids=lambda p: p.name)

@@ -16,6 +16,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
+from rollout.model.plan import OnFailure
 from rollout.model.verdict import PASSED, Cause, Outcome
 from tests.engine.stories import failed, plan_of, signal
 
@@ -32,9 +33,10 @@ class Tale:
     events: list[Event] = field(default_factory=list)
     pending: list[StepStarted] = field(default_factory=list)
 
-    def begin(self, **words: Any) -> Tale:
+    def begin(self, rule: OnFailure | None = None, **words: Any) -> Tale:
+        """Begin; ``rule``: what a failure of the web starts, where that differs."""
         api = plan_of(2, **words)
-        web = replace(api.plays[0], name="web", app="web")
+        web = replace(api.plays[0], name="web", app="web", on_failure=rule or api.plays[0].on_failure)
         self.fact(RolloutStarted(plan=replace(api, plays=(replace(api.plays[0], name="api", app="api"), web))))
         return self
 
@@ -125,6 +127,18 @@ def test_the_last_one_goes_back_before_an_earlier_one_that_fell_ill() -> None:
     told.to_the_end()
     assert told.halts() == [(API, Cause.RELEASE), (WEB, Cause.PLAY)]
     assert max(told.begun(WEB, "undo switch")) < min(told.begun(API, "undo switch"))
+    assert told.ended == ("reverted", 4, ("reverted", "reverted"))
+
+
+def test_one_that_halted_itself_is_taken_along_whole_where_a_later_one_says_so() -> None:
+    """The api keeps its done hosts by its own rule; the web, which fails after that, names it in `also`."""
+    told = Tale(answers={(WEB, "verify"): failed(Cause.RELEASE)})
+    told.begin(OnFailure(revert="fleet", also=("api",)), revert="host")
+    step = told.until(WEB, "verify")
+    told.fact(HostSickened(play=API, host=FIRST, outcome=failed(Cause.RELEASE)))
+    told.finish(step)
+    told.to_the_end()
+    assert (API, Cause.PLAY) in told.halts()
     assert told.ended == ("reverted", 4, ("reverted", "reverted"))
 
 
