@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 
 from rollout.report.jsonlines import json_line
-from rollout.report.text import ascii_only
+from rollout.report.text import ascii_only, folded
 from rollout.store.place import path_of, state_url
 from rollout.store.store import Store, open_store
 
@@ -31,10 +32,12 @@ def reading(option: str | None) -> Iterator[Store | None]:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Write lines to stdout, in ASCII where it can do no more."""
+    """Write lines to stdout, in ASCII where it can do no more, and broken at words on a terminal."""
     unicode = "utf" in (sys.stdout.encoding or "").lower()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines:
-        click.echo(line if unicode else ascii_only(line))
+        for part in folded(line, width):
+            click.echo(part if unicode else ascii_only(part))
 
 
 def say_json(value: object) -> None:

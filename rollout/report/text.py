@@ -7,12 +7,14 @@ hide in it is replaced visibly (S7).
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rollout.posix import sanitise
 
 _PLAINER = str.maketrans({"…": "...", "─": "-", "│": "|", "→": "->", "✓": "+", "✗": "x", "·": "-", "—": "-"})
+NARROWEST = 40  # columns; below that a line is left to the terminal
 _HARMLESS = re.compile(r"[\x20-\x7e]*\Z")
 
 
@@ -78,6 +80,18 @@ def size(amount: float) -> str:
             break
         amount /= 1000
     return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+
+
+def folded(line: str, width: int) -> list[str]:
+    """Return a line as a terminal of so many columns shows it well: broken at words, under the column it is in."""
+    if len(line) <= width or width < NARROWEST:
+        return [line]
+    indented = len(line) - len(line.lstrip(" "))
+    columns = [m.end() for m in re.finditer(r"(?<=\S)  +(?=\S)", line) if m.end() <= width * 0.6]
+    under = " " * max(columns, default=indented + 2)
+    return textwrap.wrap(
+        line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False, tabsize=1
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

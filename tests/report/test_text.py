@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.report.text import ascii_only, between, count, duration, inert, names, size, table
+from rollout.cli.reading import say
+from rollout.report.text import ascii_only, between, count, duration, folded, inert, names, size, table
 
 HOSTILE = {
     "title": "\x1b]0;owned\x07",
@@ -65,3 +66,33 @@ def test_words() -> None:
     assert between("2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.500Z") == 60.5
     assert between("", "2026-01-01T00:01:00.500Z") == 0
     assert table(("A", "LONG"), [("x", ""), ("yyy", "z")]) == ["A    LONG", "x", "yyy  z"]
+
+
+LINE = "  1.  staging (while it serves)  noting the staged release as unverified, then a task of the operator's own"
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80])
+def test_a_long_line_is_broken_at_words_and_under_its_column(width: int) -> None:
+    first, *more = folded(LINE, width)
+    assert all(len(part) <= width for part in (first, *more))
+    assert " ".join((first, *(part.strip() for part in more))) == LINE, "no word is lost or cut"
+    column = 33 if width * 0.6 >= 33 else 6
+    assert {len(part) - len(part.lstrip()) for part in more} == {column}
+
+
+def test_what_fits_and_what_has_no_words_is_left_as_it_is() -> None:
+    assert folded(LINE, 200) == [LINE]
+    assert folded(LINE, 0) == [LINE], "no terminal"
+    assert folded(LINE, 20) == [LINE], "nothing can be shown well there"
+    assert folded("digest " + "a" * 64, 50) == ["digest", "  " + "a" * 64], "to be copied whole"
+    assert folded("  a task beside the batches, with a name of its own", 40)[1].startswith("    ")
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 3), (False, 1)])
+def test_only_a_terminal_is_folded_for(
+    terminal: bool, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    say([LINE])
+    assert len(capsys.readouterr().out.splitlines()) == lines
