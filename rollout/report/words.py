@@ -76,7 +76,7 @@ def doing(action: Action) -> str:
             return f"stopping {inert(release)}: nothing ran here before"
     return {
         "stage": "staging",
-        "discard": "noting the staged release as unverified",
+        "discard": "noting the release as unverified",
         "deregister": "leaving rotation",
         "register": "going back into rotation",
         "keep": "noting the release as kept",

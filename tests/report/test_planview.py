@@ -32,7 +32,7 @@ Capacity of pool shop: 6 of 6 in service now, 4 at the lowest, floor 4 (by defau
 
 6 hosts: web1, web2, web3, web4, web5, web6
       DOES                           WAY BACK (from the last step begun, upwards)
-  1.  staging (while it serves)      noting the staged release as unverified
+  1.  staging (while it serves)      noting the release as unverified
   2.  leaving rotation               going back into rotation
   3.  switching to 2.0.0 from 1.0.0  switching to 1.0.0 from 2.0.0, then checking the health of 1.0.0
   4.  checking the health of 2.0.0   -
