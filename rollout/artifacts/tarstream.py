@@ -93,6 +93,8 @@ def _checked(block: bytes, at: int) -> bytes:
     if block[257:265] not in MAGICS or not said or not said[1] or int(said[1], 8) != real:
         hint = "Make it with `tar -cf` or `tar -czf`."
         raise ArtifactFault("E_ARCHIVE", f"there is no tar header at byte {at}.", hint)
+    if not block[0] and not block[345]:  # BusyBox passes such a header over, whatever comes with it
+        raise ArtifactFault("E_MEMBER_PATH", f"the header at byte {at} has no name.", "Build it again.")
     _look_at_ignored(block, at)
     return block[156:157]
 

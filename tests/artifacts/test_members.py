@@ -81,6 +81,11 @@ REFUSED = {
     "two names": (pax(("path", b"a")) + pax(("path", b"b")) + member("x"), "E_ARCHIVE"),
     "a long name for nobody": (member("a") + member("L", b"x\0", b"L"), "E_ARCHIVE"),
     "a zero byte in a long name": (member("L", b"a\0../b\0", b"L") + member("x"), "E_ARCHIVE"),
+    "an extended header without a name": (
+        header("", b"x", 11) + b"11 path=ab\n".ljust(512, b"\0") + member("x"),
+        "E_MEMBER_PATH",
+    ),
+    "a member that only its extension names": (pax(("path", b"ab")) + member(""), "E_MEMBER_PATH"),
     "bad pax record": (member("p", b"99 path=a\n", b"x") + member("x"), "E_ARCHIVE"),
     "1 TB": (header("a", size=b"\x80" + (2**40).to_bytes(11, "big")), "E_ARCHIVE_LIMIT"),
     "huge header": (header("p", b"x", 2**20) + bytes(2**20) + member("x"), "E_ARCHIVE_LIMIT"),
