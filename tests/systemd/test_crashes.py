@@ -21,7 +21,9 @@ def in_the_middle(lab: SystemdLab, version: str, **play: str) -> tuple[subproces
     """Begin to roll out, and come back when the first host's link has moved."""
     lab.release(version, start_s=2.0)
     process = lab.begin(version, "-y", "--output", "plain", **play)
-    host: str = lab.wait(lambda: out_of_rotation(lab), "a host that leaves")[0]
+    lab.wait(lambda: out_of_rotation(lab) or process.poll() is not None, "a host that leaves")
+    assert process.poll() is None, process.communicate()[0]
+    host = out_of_rotation(lab)[0]
     lab.wait(lambda: lab.current(host) == version, "the switch")
     return process, host
 
