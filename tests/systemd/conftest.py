@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,18 +19,22 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     fleet.close()
 
 
-@pytest.fixture
-def lab(machines: Fleet, tmp_path: Path) -> SystemdLab:
-    """Machines with nothing installed, every member ready, the unit and the rights as they should be."""
-    lab = SystemdLab(fleet=machines, folder=tmp_path)
-    lab.clean()
-    return lab
-
-
 @pytest.fixture(scope="session")
 def kept(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> SystemdLab:
     """One folder and one state for all tests that begin on v1 and go back to it."""
     return SystemdLab(fleet=machines, folder=tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture
+def lab(machines: Fleet, kept: SystemdLab, tmp_path: Path) -> SystemdLab:
+    """Machines with nothing installed, every member ready, the unit and the rights as they should be.
+
+    What was kept is gone with it: a v1 that somebody else's state brought is not ours to go back to.
+    """
+    shutil.rmtree(kept.state.parent, ignore_errors=True)
+    lab = SystemdLab(fleet=machines, folder=tmp_path)
+    lab.clean()
+    return lab
 
 
 @pytest.fixture
