@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, carried_out, new_id, something
+from rollout.app.apply import Showing, new_id, shown_and_done, something
 from rollout.app.operate import UNRECORDED, recorded
 from rollout.app.outside import each
-from rollout.app.parts import Look, Part, glancing, held, looked_at
+from rollout.app.parts import Look, Part, glancing, held
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.engine import adoption
 from rollout.errors import Refused
@@ -19,6 +19,7 @@ from rollout.model.tree import Tree
 from rollout.perform.survey import survey
 
 if TYPE_CHECKING:
+    from rollout.model.plan import Plan
     from rollout.model.play import Play
     from rollout.store.store import Store
 
@@ -36,22 +37,21 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
     plays = plays_of(request, released=False)
     warned(plays, showing.say)
     store = store_of(request, writing=not taking.check)
-    first = Look(store=store, rollout=new_id(), purpose="adopt", leave_out=taking.leave_out, say=showing.say)
-    with held(first, plays, leased=not taking.check) as look:
+    first = Look(
+        store=store,
+        rollout=new_id(),
+        purpose="adopt",
+        check=taking.check,
+        leave_out=taking.leave_out,
+        say=showing.say,
+    )
+    with held(first, plays) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
-        return _adopted(request, showing, taking, parts, look)
+        return shown_and_done(request, showing, parts, look, _idle)
 
 
-def _adopted(request: Request, showing: Showing, taking: Taking, parts: Sequence[Part], look: Look) -> int:
-    with looked_at(parts, look) as (made, outsides):
-        showing.plan(made)
-        if taking.check:
-            return 0
-        if not something(made):
-            showing.say("nothing to do: what these hosts are on is on record already")
-            return 0
-        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
-        return carried_out(run, request, made)
+def _idle(made: Plan) -> str:
+    return "" if something(made) else "what these hosts are on is on record already"
 
 
 def _release(request: Request, play: Play, look: Look) -> Release:

@@ -115,6 +115,21 @@ def releases_in(made: Plan) -> str:
     return " and ".join(f"{play.app} {play.release.id}" for play in made.plays)
 
 
+def shown_and_done(
+    request: Request, showing: Showing, parts: Sequence[Part], look: Look, idle: Callable[[Plan], str]
+) -> int:
+    """Show the plan of a command beside apply, and carry it out. ``idle`` says why there is nothing to do, or ""."""
+    with looked_at(parts, look) as (made, outsides):
+        showing.plan(made)
+        if look.check:
+            return 0
+        if why := idle(made):
+            showing.say(f"nothing to do: {why}")
+            return 0
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        return carried_out(run, request, made)
+
+
 def carried_out(run: Run, request: Request, made: Plan) -> int:
     """Ask once where there is somebody to ask, then carry a plan out; return the exit code."""
     if request.confirm is not None and not request.yes and not request.confirm("Go on?"):

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout.app.apply import Run, Showing, carried_out, new_id, releases_in, something
-from rollout.app.parts import Look, Part, held, looked_at
+from rollout.app.apply import Showing, new_id, releases_in, shown_and_done, something
+from rollout.app.parts import Look, Part, held
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.errors import InputError, Problem, Reason, Refused
 from rollout.model.event import RolloutStarted
@@ -41,10 +41,17 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
         plays = plays[::-1]
     warned(plays, showing.say)
     store = store_of(request, writing=not work.check)
-    first = Look(store=store, rollout=new_id(), purpose=work.purpose, allow_bad=request.allow_bad, say=showing.say)
-    with held(first, plays, leased=not work.check) as look, ExitStack() as open_files:
+    first = Look(
+        store=store,
+        rollout=new_id(),
+        purpose=work.purpose,
+        check=work.check,
+        allow_bad=request.allow_bad,
+        say=showing.say,
+    )
+    with held(first, plays) as look, ExitStack() as open_files:
         parts = [_part(play, store, work, open_files) for play in plays]
-        return _operated(request, showing, work, parts, look)
+        return shown_and_done(request, showing, parts, look, lambda made: _idle(made, store, work))
 
 
 def _part(play: Play, store: Store, work: Work, open_files: ExitStack) -> Part:
@@ -52,16 +59,11 @@ def _part(play: Play, store: Store, work: Work, open_files: ExitStack) -> Part:
     return Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work)))
 
 
-def _operated(request: Request, showing: Showing, work: Work, parts: Sequence[Part], look: Look) -> int:
-    with looked_at(parts, look) as (made, outsides):
-        showing.plan(made)
-        if work.check:
-            return 0
-        if not _something(made, look.store):
-            showing.say(f"nothing to do: {NONE[work.purpose].format(release=releases_in(made))}")
-            return 0
-        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
-        return carried_out(run, request, made)
+def _idle(made: Plan, store: Store, work: Work) -> str:
+    """Return why there is nothing to be done, or "": who was put out by other means is remembered as drained."""
+    if something(made) or any(_to_remember(made, play, store) for play in made.plays):
+        return ""
+    return NONE[work.purpose].format(release=releases_in(made))
 
 
 NONE = {
@@ -86,11 +88,6 @@ def _narrowed(plays: tuple[Play, ...], names: Sequence[str]) -> tuple[Play, ...]
         raise InputError(Problem(file="HOST", code="E_HOST", what=what, instead=f"Its hosts are: {hosts}"))
     each = (replace(p, hosts=tuple(h for h in p.matched if h in set(names))) for p in plays)
     return tuple(p for p in each if p.hosts)
-
-
-def _something(made: Plan, store: Store) -> bool:
-    """Whether there is anything to do, or to remember: who was put out by other means is remembered as drained."""
-    return something(made) or any(_to_remember(made, play, store) for play in made.plays)
 
 
 def _to_remember(made: Plan, play: PlayPlan, store: Store) -> bool:

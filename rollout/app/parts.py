@@ -41,17 +41,18 @@ class Look:
     rollout: str
     epoch: int = 0
     purpose: Purpose = "apply"
+    check: bool = False  # the plan is only shown: nothing is written, and no lease is taken
     allow_bad: bool = False
     leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
     say: Callable[[str], None] = lambda _: None
 
 
 @contextmanager
-def held(look: Look, plays: Sequence[Play], *, leased: bool = True) -> Iterator[Look]:
+def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
     """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
     try:
         apps = [p.app for p in plays]
-        epoch = look.store.take(plays[0].environment, apps, look.rollout, user()) if leased else 0
+        epoch = 0 if look.check else look.store.take(plays[0].environment, apps, look.rollout, user())
         yield replace(look, epoch=epoch)
     finally:
         look.store.release(look.rollout)

@@ -79,7 +79,7 @@ def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
     if needs:
         raise Refused(*needs)
     each = _all_planned(preflights, epoch)
-    sources = {file: sum_ for one in each for file, sum_ in one.sources.items()}
+    sources = {file: read for one in each for file, read in one.sources.items()}
     made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources)
     return replace(made, digest=digest(made))
 

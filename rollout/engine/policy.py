@@ -102,18 +102,13 @@ def release_at_fault(state: State) -> Event | None:
 
 def heals(state: State) -> bool:
     """Whether failed hosts go back: always, but where the play says none and nobody says otherwise."""
-    return ordered_back(state) or state.play.on_failure.revert != "none"
-
-
-def ordered_back(state: State) -> bool:
-    """Whether all of the play goes back by somebody's word, whatever its own rule: a person's, or another play's."""
-    return state.ordered
+    return state.ordered or state.play.on_failure.revert != "none"
 
 
 def all_goes_back(state: State) -> bool:
     """Whether no host of the play stays on what it was given: by its own rule or by somebody's word."""
     going_back = state.halt is not None and state.halt.revert
-    return going_back and (ordered_back(state) or state.play.on_failure.revert == "fleet")
+    return going_back and (state.ordered or state.play.on_failure.revert == "fleet")
 
 
 def turn_back_failed(state: State) -> Event | None:
@@ -214,7 +209,7 @@ def _midway(state: State) -> bool:
 
 def in_scope(state: State) -> tuple[HostName, ...]:
     """Done hosts to bring back, last batch first."""
-    scope = "fleet" if ordered_back(state) else state.play.on_failure.revert
+    scope = "fleet" if state.ordered else state.play.on_failure.revert
     if scope == "host" or state.play.purpose == "restart":  # no link was moved: who is done is as it was
         return ()
     done = [h for h in state.order if state.hosts[h].phase is At.DONE]
@@ -234,7 +229,7 @@ def return_next(state: State) -> Event | None:
 
 def return_the_rest(state: State) -> Event | None:
     """Who was to stay by the play's own rule goes back where that was ordered since."""
-    if state.phase is not Phase.REVERTING or state.return_up < len(state.returning) or not ordered_back(state):
+    if state.phase is not Phase.REVERTING or state.return_up < len(state.returning) or not state.ordered:
         return None
     rest = in_scope(state)
     return RevertStarted(hosts=rest, condemned=state.condemned) if rest else None

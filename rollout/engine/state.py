@@ -108,7 +108,7 @@ class State:
     last_cause: Cause = Cause.NONE
     last_reason: str = ""
     halt: HaltOrdered | None = None
-    ordered: bool = False  # somebody's word that all of it goes back was laid over the halt
+    ordered: bool = False  # all of it goes back by somebody's word, a person's or another play's, whatever its rule
     blocked: HaltOrdered | None = None  # an outcome that halts without counting, not yet ordered
     returning: tuple[HostName, ...] = ()  # done hosts to bring back, in order
     return_up: int = 0

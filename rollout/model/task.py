@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-Position = Literal[
+OfHost = Literal[
     "prepare",
     "before_drain",
     "drain.start",
@@ -18,25 +18,11 @@ Position = Literal[
     "after_register",
     "on_failure",
     "after_revert",
-    "before_rollout",
-    "before_batch",
-    "after_batch",
-    "after_rollout",
 ]
-POSITIONS: tuple[Position, ...] = (
-    "prepare",
-    "before_drain",
-    "drain.start",
-    "drain.until",
-    "before_switch",
-    "after_switch",
-    "after_service",
-    "before_register",
-    "after_register",
-    "on_failure",
-    "after_revert",
-)  # of a host's program
-OF_PLAY: tuple[Position, ...] = ("before_rollout", "before_batch", "after_batch", "after_rollout")  # beside them
+OfPlay = Literal["before_rollout", "before_batch", "after_batch", "after_rollout"]
+Position = Literal[OfHost, OfPlay]
+POSITIONS: tuple[Position, ...] = get_args(OfHost)  # of a host's program
+OF_PLAY: tuple[Position, ...] = get_args(OfPlay)  # beside them
 HOOKS = (*(p for p in POSITIONS if p != "prepare" and not p.startswith("drain.")), *OF_PLAY)
 
 # Where the new release is what a task works on; at the other positions it is what ``current`` names.

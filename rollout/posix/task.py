@@ -17,9 +17,8 @@ from rollout.posix.quote import assign, function, lean, quote
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _WORK = lean(r"""
-    # recent NAME: keep the end of what is read in NAME.a and NAME.b, at most 2 MiB
-    # recent: keeps the end of what is said; it is on record, for what a task leaves running may never fall silent,
-    # and whoever listens to it holds the lock
+    # recent NAME: keep the end of what is read in NAME.a and NAME.b, at most 2 MiB. It is on record, to be ended:
+    # what a task leaves running may never fall silent, and whoever listens to it holds the lock
     recent() {
         read -r me x </proc/self/stat
         echo "$me" >"$log.ear"
@@ -86,11 +85,19 @@ _WORK = lean(r"""
         case $g in '' | *[!0-9]*) return;; esac
         kill -KILL "-$g" 2>/dev/null
         [ -z "$user" ] || sudo -n -u "$user" kill -KILL -- "-$g" 2>/dev/null </dev/null
-        rest 0.05
-        for p in /proc/[0-9]*; do
-            stat "${p#/proc/}" && [ "$group" = "$g" ] && [ "$state" != Z ] || continue
-            end="we may not kill it as ${user:-this user}: process ${p#/proc/} still runs"
+        i=0
+        while still && [ "$i" -lt 40 ]; do
+            rest 0.05
+            i=$((i + 1))
         done
+        ! still || end="we may not kill it as ${user:-this user}: process $left still runs"
+    }
+    still() {
+        for p in /proc/[0-9]*; do
+            left=${p#/proc/}
+            stat "$left" && [ "$group" = "$g" ] && [ "$state" != Z ] && return
+        done
+        return 1
     }
     work() {
         command -v setsid >/dev/null 2>&1 || refuse E_TOOL "setsid is not on this host"

@@ -247,6 +247,8 @@ def _inventories(argv: Sequence[str]) -> str:
             found.append(value)
         elif word.startswith("--inventory="):
             found.append(word.partition("=")[2])
+        elif word.startswith("-i"):
+            found.append(word[2:])
     return "".join(f" -i {inert(shlex.quote(one), 200)}" for one in found)
 
 

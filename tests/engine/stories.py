@@ -41,24 +41,30 @@ class Story:
     state: State = field(default_factory=initial)
     pending: list[StepStarted] = field(default_factory=list)
 
+    evolve, decide, due, fold, initial = map(staticmethod, (evolve, decide, due, fold, initial))
+
+    def key(self, step: StepStarted) -> tuple[Any, str]:
+        """What ``answers`` know a step by."""
+        return step.host, word(step)
+
     def begin(self) -> Story:
         self.fact(RolloutStarted(plan=self.plan))
         return self
 
     def fact(self, fact: Event) -> tuple[Event, ...]:
         """Take a fact in; return what it led to."""
-        found = decide(self.state, fact)
+        found = self.decide(self.state, fact)
         self.record(found)
         return found
 
     def record(self, events: Sequence[Event]) -> None:
         for event in events:
-            self.state = evolve(self.state, event)
+            self.state = self.evolve(self.state, event)
             self.events.append(event)
 
     def start(self) -> list[StepStarted]:
         """Begin everything that is due."""
-        steps = due(self.state)
+        steps = self.due(self.state)
         self.record(steps)
         self.pending.extend(steps)
         return list(steps)
@@ -66,26 +72,27 @@ class Story:
     def finish(self, step: StepStarted, outcome: Outcome | None = None) -> tuple[Event, ...]:
         """End a step that is in flight, as it was said or as it is said now."""
         self.pending.remove(step)
-        said = outcome or self.answers.get((step.host, _word(step)), PASSED)
-        return self.fact(StepFinished(host=step.host, op=step.op, outcome=said))
+        said = outcome or self.answers.get(self.key(step), PASSED)
+        return self.fact(StepFinished(play=step.play, host=step.host, op=step.op, outcome=said))
 
-    def until(self, word: str, host: str = "") -> StepStarted:
-        """Go on until a step of this kind (of this host) is in flight; return it, still in flight."""
+    def until(self, kind: str, whose: Any = "") -> StepStarted:
+        """Go on until a step of this kind (of this host, or play) is in flight; return it, still in flight."""
         for _ in range(1_000):
             self.start()
             for step in self.pending:
-                if _word(step) == word and host in ("", step.host):
+                owner, what = self.key(step)
+                if what == kind and whose in ("", owner):
                     return step
             self.finish(self.pending[0])
-        raise AssertionError(f"there is no {word} of {host or 'any host'}")
+        raise AssertionError(f"there is no {kind} of {whose or 'anybody'}")
 
     def to_the_end(self) -> Story:
         """Go on until it is finished; a story that cannot go on is a bug."""
         while not self.state.finished:
             self.start()
-            assert self.pending, f"stuck while {self.state.phase}"
+            assert self.pending, f"stuck in {self.state}"
             self.finish(self.pending[0])
-        assert self.state == fold(initial(), self.events), "the journal folds to the state"
+        assert self.state == self.fold(self.initial(), self.events), "the journal folds to the state"
         return self
 
     @property
@@ -105,7 +112,7 @@ class Story:
         return [e for e in self.events if isinstance(e, kind)]
 
 
-def _word(step: StepStarted) -> str:
+def word(step: StepStarted) -> str:
     return f"undo {step.action.kind}" if step.undo else step.action.kind
 
 

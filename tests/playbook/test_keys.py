@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from rollout.model.task import OF_PLAY
+from rollout.model.task import HOOKS
 from rollout.playbook import hostmodels as host
 from rollout.playbook import models as play
 from rollout.playbook import taskmodels as tasks
@@ -18,16 +18,7 @@ from rollout.playbook.built import PLAY, Keys, below, homes
 from rollout.playbook.load import Options, validate
 from tests.playbook.fleet import fleet
 
-HOOKS = (
-    "before_drain",
-    "before_switch",
-    "after_switch",
-    "after_service",
-    "before_register",
-    "after_register",
-    "on_failure",
-)
-TASKS = ("release.prepare", "drain.start", *(f"hooks.{name}" for name in (*HOOKS, "after_revert", *OF_PLAY)))
+TASKS = ("release.prepare", "drain.start", *(f"hooks.{name}" for name in HOOKS))
 MODELS: Mapping[str, type[BaseModel]] = {
     **{f"{path}.*": tasks.TaskModel for path in TASKS},
     **{f"{path}.*.undo": tasks.PlainTaskModel for path in TASKS},

@@ -7,7 +7,7 @@ import pytest
 from rollout.model.event import BatchStarted
 from rollout.model.host import HostName
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.report.recap import recap_text, telling_line
+from rollout.report.recap import _inventories, recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
 from tests.report import journals
@@ -158,3 +158,15 @@ def test_of_long_evidence_the_end_is_shown() -> None:
     lines = story(script.records)
     assert lines[-1] == "  | line 999"
     assert "  (600 lines before these are left out)" in lines
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["drain", "web1"], ""),
+        (["drain", "-i", "a b.ini", "--inventory=c.ini"], " -i 'a b.ini' -i c.ini"),
+        (["-iweb1,", "--inventory", "d"], " -i web1, -i d"),
+    ],
+)
+def test_inventories_are_named_again_as_they_were(argv: list[str], said: str) -> None:
+    assert _inventories(argv) == said
