@@ -54,10 +54,10 @@ class Haproxy:
         return cls(backend=pool.backend, socket=pool.socket, tcp=pool.tcp, over=over)
 
     def read(self) -> PoolState:
-        """Read every member; both tables must come from one process that is not on its way out."""
+        """Read every member; over one connection, so that all of it is one process's, and not one on its way out."""
         _named("backend", self.backend)
         for _ in range(TRIES):
-            seen = self._state(self._socket.ask_all(self._shows))
+            seen = self._state(self._socket.ask(self._shows))
             if seen is not None:
                 return seen
         raise BalancerError(
@@ -66,18 +66,18 @@ class Haproxy:
         )
 
     @property
-    def _shows(self) -> list[str]:
-        """The lines that a reading is made of, each with the process ahead of it."""
-        return [f"show info;show servers state {self.backend}", f"show info;show stat {self.backend} 4 -1"]
+    def _shows(self) -> str:
+        """The line that a reading is made of: only the last reply may hold what applications said."""
+        return f"show info;show servers state {self.backend};show stat {self.backend} 4 -1"
 
-    def _state(self, replies: Sequence[str]) -> PoolState | None:
-        """Read the replies to these lines; None when HAProxy changed in between."""
-        first, state = self._shown("show servers state", replies[0], tables.servers)
-        second, stat = self._shown("show stat", replies[1], self._stats)
+    def _state(self, reply: str) -> PoolState | None:
+        """Read the reply to that line; None when HAProxy is on its way out, or its servers changed meanwhile."""
+        process, state, rest = self._shown("show servers state", reply, tables.servers)
+        stat = self._table("show stat", rest, lambda table: tables.stats(table, self.backend))
         self._remember(state)
-        if first != second or first.stopping or state.keys() != stat.keys():
+        if process.stopping or state.keys() != stat.keys():
             return None
-        return PoolState(generation=first.generation, members=self._parsed(lambda: _members(state, stat)))
+        return PoolState(generation=process.generation, members=self._parsed(lambda: _members(state, stat)))
 
     def set(self, wanted: Mapping[Member, Rotation]) -> PoolState | None:
         """Write the members' rotation, as few lines as possible; name each that was refused.
@@ -92,7 +92,7 @@ class Haproxy:
             _named("backend" if name == self.backend else "server", name)
         unchecked = self._unchecked(wanted) if Rotation.CHECKING in wanted.values() else frozenset()
         refusals: dict[str, dict[Member, None]] = {}
-        said, shown = self._say(_commands(self.backend, wanted, unchecked), self._shows if self.over else ())
+        said, shown = self._say(_commands(self.backend, wanted, unchecked), self._shows if self.over else "")
         for member, reply in said:
             refusals.setdefault(reply, {})[member] = None
         if refusals:
@@ -119,20 +119,22 @@ class Haproxy:
             raise BalancerError(f"Backend {self.backend}: name either `socket` or `tcp`, one of the two.")
         return RuntimeSocket(path=self.socket, tcp=self.tcp, deadline_s=self.deadline_s)
 
-    def _show(self, command: str, parse: Callable[[str], T]) -> tuple[tables.Process, T]:
-        """Ask for a table, the process ahead of it: only the last reply may hold what applications said."""
-        return self._shown(command, self._socket.ask(f"show info;{command}"), parse)
+    def _shown(self, command: str, reply: str, parse: Callable[[str], T]) -> tuple[tables.Process, T, str]:
+        """Read the reply to ``show info`` and a table; return them, and what follows."""
+        info, _, rest = reply.partition("\n\n")
+        table, _, rest = rest.partition("\n\n")
+        found = self._table(command, table, parse)
+        return self._parsed(lambda: tables.process(info)), found, rest
 
-    def _shown(self, command: str, reply: str, parse: Callable[[str], T]) -> tuple[tables.Process, T]:
-        """Read the reply to ``show info`` and a table."""
-        info, blank, table = reply.partition("\n\n")
-        if not blank or not table.strip():
+    def _table(self, command: str, table: str, parse: Callable[[str], T]) -> T:
+        """Read one table."""
+        if not table.strip():
             raise BalancerError(
                 f"HAProxy at {self._socket.place} closed before `{command}` was answered. Is it being restarted?"
             )
         if table.startswith(("Can't find backend", "No such proxy", "No such backend")):
             raise BalancerError(self._refusal("No such backend."))
-        return self._parsed(lambda: (tables.process(info), parse(table)))
+        return self._parsed(lambda: parse(table))
 
     def _parsed(self, parse: Callable[[], T]) -> T:
         """Parse, and say in our words when it is not what HAProxy prints."""
@@ -143,9 +145,6 @@ class Haproxy:
                 f"What listens at {self._socket.place} does not answer as HAProxy 2.4 or newer does"
                 f" ({_printable(repr(error))}). Check `socket` or `tcp` in the playbook, and the version."
             ) from error
-
-    def _stats(self, table: str) -> dict[Member, tables.Row]:
-        return tables.stats(table, self.backend)
 
     def _unchecked(self, wanted: Mapping[Member, Rotation]) -> frozenset[Member]:
         """Find the members without a check of their own; refuse unknown ones before anything is written."""
@@ -162,7 +161,8 @@ class Haproxy:
         return self.seen if self.over is not None and self.seen else self._rows()
 
     def _rows(self) -> dict[Member, tables.Row]:
-        return self._show(f"show servers state {self.backend}", tables.servers)[1]
+        command = f"show servers state {self.backend}"
+        return self._shown(command, self._socket.ask(f"show info;{command}"), tables.servers)[1]
 
     def _row(self, member: Member, rows: Mapping[Member, tables.Row] | None = None) -> tables.Row:
         """Return a member's row of `show servers state`, or raise as HAProxy would."""
@@ -171,31 +171,34 @@ class Haproxy:
             raise BalancerError(self._refusal("No such server.", member))
         return row
 
-    def _say(
-        self, commands: Sequence[tuple[Member, str]], then: Sequence[str] = ()
-    ) -> tuple[list[tuple[Member, str]], list[str]]:
-        """Say the commands, many on a line, and then these lines in the same round trip.
+    def _say(self, commands: Sequence[tuple[Member, str]], then: str = "") -> tuple[list[tuple[Member, str]], str]:
+        """Say the commands, many on a line, and ``then`` behind the last of them.
 
-        Return the members whose reply was not the empty one, and the replies to what was said then.
+        Return the members whose reply was not the empty one, and the reply to what was said then.
         """
         lines = list(_lines(commands))
         told = [";".join(command for _, command in line) for line in lines]
-        replies = self._socket.ask_all([*told, *then], changes=True)
-        return list(self._refused(lines, replies[: len(lines)])), replies[len(lines) :]
+        told[-1:] = [f"{line};{then}" if then else line for line in told[-1:]]
+        refused: list[tuple[Member, str]] = []
+        rest = ""
+        for line, reply in zip(lines, self._socket.ask_all(told, changes=True), strict=True):
+            said, rest = self._refused(line, reply, then if line is lines[-1] else "")
+            refused += said
+        return refused, rest
 
     def _refused(
-        self, lines: Sequence[Sequence[tuple[Member, str]]], told: Sequence[str]
-    ) -> Iterator[tuple[Member, str]]:
-        """Yield the members whose reply was not the empty one."""
-        for line, reply in zip(lines, told, strict=True):
-            replies = _split_replies(reply)
-            if len(replies) != len(line):
-                raise BalancerError(
-                    f"HAProxy at {self._socket.place} answered {len(replies)} of {len(line)} commands for"
-                    f" {self.backend}/{line[0][0]} to {self.backend}/{line[-1][0]}: what took effect is unknown"
-                    f" until it is read. It said: {_printable(reply.strip()) or 'nothing'}"
-                )
-            yield from ((member, said) for (member, _), said in zip(line, replies, strict=True) if said)
+        self, line: Sequence[tuple[Member, str]], reply: str, then: str
+    ) -> tuple[list[tuple[Member, str]], str]:
+        """Return the members whose reply was not the empty one, and the reply to what was said behind it."""
+        replies, rest = _split_replies(reply, len(line))
+        if len(replies) != len(line) or (rest and not then):
+            more = _split_replies(rest, rest.count("\n"))[0] if not then else []
+            raise BalancerError(
+                f"HAProxy at {self._socket.place} answered {len(replies) + len(more)} of {len(line)} commands for"
+                f" {self.backend}/{line[0][0]} to {self.backend}/{line[-1][0]}: what took effect is unknown"
+                f" until it is read. It said: {_printable(reply.strip()) or 'nothing'}"
+            )
+        return [(member, said) for (member, _), said in zip(line, replies, strict=True) if said], rest
 
     def _refusal(self, reply: str, *members: Member) -> str:
         """Say what was refused and what to do next."""
@@ -261,17 +264,16 @@ def _lines(commands: Iterable[tuple[Member, str]]) -> Iterator[list[tuple[Member
         yield line
 
 
-def _split_replies(reply: str) -> list[str]:
-    """Split at the empty lines that end each reply; success is an empty text."""
+def _split_replies(reply: str, count: int) -> tuple[list[str], str]:
+    """Split at the empty lines that end the first so many replies; success is an empty text."""
     replies: list[str] = []
-    said: list[str] = []
-    for line in reply.split("\n")[:-1]:
-        if line:
-            said.append(line)
-        else:
-            replies.append(" ".join(said).strip())
-            said = []
-    return replies
+    while len(replies) < count:
+        said, ended, rest = reply.partition("\n") if reply.startswith("\n") else reply.partition("\n\n")
+        if not ended:
+            break
+        replies.append(" ".join(said.split("\n")).strip())
+        reply = rest
+    return replies, reply
 
 
 def _session_ids(lines: Iterable[str], backend: str, member: Member) -> Iterator[str]:

@@ -64,6 +64,8 @@ _TALK = lean(r"""
         esac
     }
     choose() {
+        tool=$proven
+        [ -z "$tool" ] || ! command -v "$tool" >/dev/null 2>&1 || return 0
         for tool in $liked; do if can "$tool"; then return; fi; done
         refuse E_LB_TOOL "none of socat, nc -U, perl and python3 is here; install one: apt-get install socat"
     }
@@ -96,7 +98,7 @@ def script(deed: AskBalancer | TellBalancer) -> str:
     said = assign("path", deed.socket) + assign("tcp", deed.tcp)
     said += assign("host", host.strip("[]")) + assign("port", port)
     said += assign("patience", max(1, int(deed.patience_s))) + assign("most", MOST_BYTES)
-    said += assign("liked", " ".join(dict.fromkeys((*((deed.tool,) if deed.tool in TOOLS else ()), *TOOLS))))
+    said += assign("proven", deed.tool if deed.tool in TOOLS else "") + assign("liked", " ".join(TOOLS))
     said += assign("inperl", _PERL) + assign("inpython", _PYTHON)
     talks = "".join(f"talk {quote(line)}\n" for line in deed.lines)
     return said + HOME + _TALK + f'work() {{\nchoose\nf tool "$tool"\n{talks}finish done\n}}\n'

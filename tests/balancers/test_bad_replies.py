@@ -155,18 +155,24 @@ def test_good_ones_are_read() -> None:
 
 
 @pytest.mark.parametrize("differing", [{"Pid: 77": "Pid: 78"}, {"1700000000": "1700000009"}])
-def test_one_generation_is_read(differing: dict[str, str]) -> None:
-    """A reload between the two tables is seen and they are read again; the same pid is not the same process."""
+def test_a_reading_is_of_one_process(differing: dict[str, str]) -> None:
+    """All of it comes over one connection; after a reload the same pid is not the same process."""
     ((old, new),) = differing.items()
-    infos = itertools.chain([INFO], itertools.repeat(INFO.replace(old, new)))
+    with stub(saying({**GOOD, "show info": INFO.replace(old, new)})) as server:
+        state = Haproxy(backend="shop", socket=server.path).read()
+        assert len(server.lines) == 1
+    assert new.removeprefix("Pid: ") in state.generation
+
+
+def test_a_server_that_comes_between_the_tables_is_read_again() -> None:
+    states = itertools.chain([STATE.replace("3 shop 2 b 127.0.0.1 2 0 1 1 6 8082\n", "")], itertools.repeat(STATE))
 
     def behave(line: str, connection: socket.socket) -> None:
-        saying({**GOOD, "show info": next(infos)})(line, connection)
+        saying({**GOOD, "show servers state": next(states)})(line, connection)
 
     with stub(behave) as server:
-        state = Haproxy(backend="shop", socket=server.path).read()
-        assert len(server.lines) == 4
-    assert new.removeprefix("Pid: ") in state.generation
+        assert set(Haproxy(backend="shop", socket=server.path).read().members) == {A, B}
+        assert len(server.lines) == 2
 
 
 def test_an_application_cannot_forge_a_row() -> None:
