@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,14 @@ def cli() -> None:
     Host by host: out of the load balancer, switched, proven healthy, back in; and when something
     is wrong, everything touched is brought back.
     """
+
+
+def program() -> int:
+    """Run this process's command. What is left at its end is not searched for garbage: the process is over."""
+    try:
+        return main()
+    finally:
+        gc.freeze()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from rollout.errors import Reason, Refused
 from rollout.lab.engine import Engine, cache, found, install
 
 NAME = "localhost/rollout-lab"
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "haproxy")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "openssl", "python3", "haproxy")
 RELEASE = "bookworm"
 HOOK = """\
 set -eu

@@ -93,7 +93,10 @@ _RECEIVE = lean(r"""
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
         [ "$got" -le "$size" ] || dd if=/dev/null of="$stage/payload" bs=1 seek="$size" count=0 2>/dev/null
-        hashed "$(sha256sum <"$stage/payload")" "$artifact" || short E_DIGEST artifact "$artifact"
+        # openssl takes a third of the time where the processor has instructions for it; what it says no to,
+        # or cannot say, is looked at again.
+        hashed "$(openssl dgst -sha256 -r <"$stage/payload" 2>/dev/null)" "$artifact" ||
+            hashed "$(sha256sum <"$stage/payload")" "$artifact" || short E_DIGEST artifact "$artifact"
         hashed "$(sha256sum <"$stage/manifest")" "$manifest" || short E_DIGEST manifest "$manifest"
     }
     short() {

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+import rollout
 from rollout.lab.app import build_release
 from rollout.lab.load import Load
 from rollout.lab.machine import EYE, SOCKET
@@ -188,9 +190,15 @@ def of_ansible(fleet: MachineFleet, folder: Path) -> Contender:
 MAKERS = {"rollout": of_rollout, "minimum": of_minimum, "ansible": of_ansible}
 
 
+def as_installed() -> None:
+    """Compile the package, as an installer does: a working copy may never have been, and is then at each start."""
+    compileall.compile_dir(Path(rollout.__file__).parent, quiet=1)
+
+
 @contextmanager
 def contest(folder: Path) -> Iterator[dict[str, Contender]]:
     """Bring a fleet up for each, on a first release."""
+    as_installed()
     with ExitStack() as stack:
         found = {}
         for name, make in MAKERS.items():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from rollout.model.release import Process, ReleaseId, Shared, SharedFile
 from rollout.posix.op import Activate, Collect, Identify, Install, Mark, Observe, RunCheck, Settle, Withdraw
 from rollout.testing.packing import Packed, packed
-from tests.posix.shells import ShellHost
+from tests.posix.shells import ShellHost, shell
 
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 V1 = packed("v1", {"bin/serve": SERVE, "a b/it's": b"x"}, links={"link": "a b/it's"})
@@ -50,6 +53,23 @@ def test_two_releases_and_a_way_back(host: ShellHost) -> None:
     assert host.do(Withdraw(release=V1.release.id, service=SERVICE)).status == "done"
     seen = host.do(Observe(service=SERVICE)).fields
     assert (seen["current"], seen["running"]) == ("", "")
+
+
+@pytest.mark.parametrize("said", ["exit 1", "exit 0", "echo 0123 stdin", "cat; exit 3"])
+def test_an_openssl_that_cannot_hash_is_not_believed(tmp_path: Path, said: str) -> None:
+    """What it says no to is hashed again: a host's odd tool is no damaged artifact."""
+    odd = tmp_path / "bin/openssl"
+    odd.parent.mkdir()
+    odd.write_text(f"#!/bin/sh\n{said}\n")
+    odd.chmod(0o755)
+    usual = shell("dash", tmp_path)
+    (tmp_path / "shop").mkdir()
+    host = ShellHost(replace(usual, env={**usual.env, "PATH": f"{odd.parent}:{usual.env['PATH']}"}), tmp_path / "shop")
+    host.provide(V1)
+    assert host.do(Install(release=V1.release)).status == "done"
+    other = replace(V2.release, artifact="0" * 64)
+    host.provide(V2)
+    assert host.do(Install(release=other)).code == "E_DIGEST"
 
 
 def test_shared_things_are_linked_and_written(host: ShellHost) -> None:
