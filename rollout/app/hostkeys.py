@@ -89,11 +89,12 @@ def swap(request: Request, name: str, say: Callable[[str], None], ask: Ask) -> i
 
 
 def _connections(request: Request) -> Mapping[HostName, Connection]:
-    """Return how the plays' hosts are reached, and those that their balancers are on."""
+    """Return how the plays' hosts are reached, those that their balancers are on, and those that only run tasks."""
     reached: dict[HostName, Connection] = {}
     for play in plays_of(request, released=False):
         asks = play.resolve(dict.fromkeys(play.hosts, "0"))
         reached |= {h: a.connection for h, a in asks.items()} | connections_to(play.pools)
+        reached |= {h: c for a in asks.values() for h, c in a.delegates.items()}
     return {h: c for h, c in reached.items() if c.transport != "local"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -62,6 +62,7 @@ class Acting:
     """What one play acts through. ``fence``: on whose behalf its balancers are written."""
 
     connections: Mapping[HostName, Connection]
+    delegates: Mapping[HostName, Connection] = field(default_factory=dict)  # hosts that only run tasks
     pools: tuple[PoolSpec, ...]
     fence: Fence
     package: Package | None = None
@@ -84,6 +85,7 @@ def opened(plays: Sequence[Acting]) -> Iterator[tuple[Outside, ...]]:
 def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoolExecutor) -> Outside:
     return Outside(
         sessions=sessions.of(one.connections),
+        delegates=vias.of(one.delegates),
         balancers=balancers_of(one.pools, vias.of(connections_to(one.pools)), one.fence),
         probe=open_probe,
         payload=_payload(one.package),

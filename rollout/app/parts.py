@@ -12,7 +12,6 @@ from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
-from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan, Purpose
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
@@ -91,13 +90,14 @@ def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[O
 def _acting(part: Part, look: Look) -> Acting:
     play = part.play
     fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout, number=look.epoch)
-    return Acting(connections=_connections(part), pools=play.pools, fence=fence, package=part.package)
-
-
-def _connections(part: Part) -> dict[HostName, Connection]:
-    """Return how each host of the play is reached."""
-    asks = part.play.resolve(dict.fromkeys(part.play.matched, part.release.id))
-    return {h: a.connection for h, a in asks.items()}
+    asks = play.resolve(dict.fromkeys(play.matched, part.release.id))
+    return Acting(
+        connections={h: a.connection for h, a in asks.items()},
+        delegates={h: c for a in asks.values() for h, c in a.delegates.items()},
+        pools=play.pools,
+        fence=fence,
+        package=part.package,
+    )
 
 
 def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) -> list[Preflight]:

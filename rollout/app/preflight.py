@@ -24,7 +24,7 @@ from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play
 from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.release import Release, ReleaseId
-from rollout.perform.observe import Glance, observe, try_checks, with_members
+from rollout.perform.observe import Glance, greet, observe, try_checks, with_members
 from rollout.perform.outside import Outside
 from rollout.ports import Balancer
 from rollout.store.codec import canonical, plain
@@ -104,6 +104,7 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     of = f" of {play.app}" if preflight.several else ""
     preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}{of}")
     seen = _observed(preflight, asks)
+    _greeted(preflight, asks)
     _remembered(preflight, seen)
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
@@ -152,6 +153,20 @@ def _remembered(preflight: Preflight, seen: Mapping[HostName, Observation]) -> N
         f"{seen[hosts[0]].epoch_rollout}, and the state at {store.database.path} knows of none. "
         "Name the state that they were recorded in: --state PATH or ROLLOUT_STATE."
     )
+
+
+def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> None:
+    """See that the hosts can be reached that only run tasks: a rollout must not find that out half way."""
+    hosts = list(dict.fromkeys(h for a in asks.values() for h in a.delegates)) if preflight.purpose in DEPLOYS else []
+    said = each(preflight.outside, (greet(h, preflight.rollout) for h in hosts), preflight.play.forks)
+    tasks = "Tasks of the play are to run there (`where`); mend it, or name another host."
+    reasons = [
+        Reason(code="E_UNREACHABLE", what=f"{host}: {why}.", instead=tasks, hosts=(host,))
+        for host, why in zip(hosts, said, strict=True)
+        if why
+    ]
+    if reasons:
+        raise Refused(*reasons)
 
 
 def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:

@@ -49,7 +49,8 @@ def _acting(state: State, rollout: str, epoch: int) -> Acting:
     play = state.play
     fence = Fence(environment=state.plan.environment, app=play.app, rollout=rollout, number=epoch)
     connections = {h: p.connection for h, p in play.hosts.items()}
-    return Acting(connections=connections, pools=tuple(p.spec for p in play.pools), fence=fence)
+    pools = tuple(p.spec for p in play.pools)
+    return Acting(connections=connections, delegates=play.delegates, pools=pools, fence=fence)
 
 
 def _reverted(run: Run, epoch: int) -> int:

@@ -19,11 +19,11 @@ from rollout.model.release import Site
 from rollout.ports import Raw, Session
 from rollout.posix import frame
 from rollout.posix.converse import MOST_BYTES
+from rollout.posix.layout import HOME
 from rollout.posix.op import AskBalancer, Epoch, Op, Reply, TellBalancer
 from rollout.posix.sanitise import line as inert
 
 GRACE_S = 5.0  # over the time that the conversation itself may take
-NOWHERE = "/-"  # the script finds its own place below HOME
 
 
 class Connecting(Protocol):
@@ -70,7 +70,7 @@ class ViaHost:
         op = Op(
             id=f"{fence.rollout}.{deed.kind}.{sequence}",
             epoch=Epoch(number=fence.number, rollout=fence.rollout, sequence=sequence),
-            site=Site(root=NOWHERE, app=fence.app, environment=fence.environment),
+            site=Site(root=HOME, app=fence.app, environment=fence.environment),
             do=replace(deed, tool=self.tool),
             become=become,
             timeout_s=timeout_s,

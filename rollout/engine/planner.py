@@ -7,7 +7,7 @@ from functools import partial
 
 from rollout.engine import batching, operations
 from rollout.engine.operations import demanded, left_as_found
-from rollout.engine.programs import back_at, steps_at
+from rollout.engine.programs import back_at, delegates, steps_at
 from rollout.engine.programs import hooks as beside
 from rollout.engine.question import Question, moved, serves
 from rollout.engine.refusals import refusals
@@ -49,6 +49,7 @@ def plan(question: Question) -> Plan:
     if reasons:
         raise Refused(*reasons)
     batches = _batches(question, hosts, pools)
+    hooks = beside(question.asks, batches) if question.purpose in DEPLOYS else ()
     made = PlayPlan(
         name=play.name,
         app=play.app,
@@ -61,7 +62,8 @@ def plan(question: Question) -> Plan:
         forks=play.forks,
         max_failures=_allowed(question),
         max_fail_percentage_ppm=play.max_fail_percentage_ppm,
-        hooks=beside(question.asks, batches) if question.purpose in DEPLOYS else (),
+        hooks=hooks,
+        delegates=delegates(question.asks, hooks),
         off_target=tuple(h for h in play.hosts if h not in hosts),
         failures_at_start=sum(1 for h in play.hosts if h not in hosts),
         drain=play.drain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rollout.model.host import HostName
+from rollout.model.host import Connection, HostName
 from rollout.model.plan import Action, Batch, Hook, Run, Step
 from rollout.model.play import Ask
 from rollout.model.task import ON_NEW, Position
@@ -33,7 +33,7 @@ def hooks(asks: Mapping[HostName, Ask], batches: Sequence[Batch]) -> tuple[Hook,
     """Return the tasks beside the programs, in the order in which they run; none where nobody has anything to do.
 
     What runs once is read as it was rendered for the first host that it is about, and runs there (``one_host``: the
-    first host of the first batch, for all of them) or on the controller.
+    first host of the first batch, for all of them), on the controller, or on each of its delegates.
     """
     if not batches:
         return ()
@@ -45,14 +45,23 @@ def hooks(asks: Mapping[HostName, Ask], batches: Sequence[Batch]) -> tuple[Hook,
     return (*found, *_beside(asks, "after_rollout", every, end, -1, every[0]))
 
 
+_HERE = HostName("")
+
+
+def delegates(asks: Mapping[HostName, Ask], found: Sequence[Hook]) -> dict[HostName, Connection]:
+    """Return how the hosts are reached that only run hooks."""
+    known = {h: c for ask in asks.values() for h, c in ask.delegates.items()}
+    return {hook.host: known[hook.host] for hook in found if hook.run.task.where == "delegates"}
+
+
 def _beside(
     asks: Mapping[HostName, Ask], position: Position, hosts: Sequence[HostName], before: int, batch: int, one: HostName
 ) -> Iterable[Hook]:
     for task in asks[hosts[0]].tasks.get(position, ()):
         if task.where == "host":
             continue
-        where = one if task.where == "one_host" else HostName("")
-        yield Hook(run=Run(task=task, position=position), before=before, host=where, batch=batch)
+        for where in task.delegates if task.where == "delegates" else (one if task.where == "one_host" else _HERE,):
+            yield Hook(run=Run(task=task, position=position), before=before, host=where, batch=batch)
     for host in hosts:
         for task in asks[host].tasks.get(position, ()):
             if task.where == "host":

@@ -102,6 +102,7 @@ done
 systemctl stop shop.service
 systemctl reset-failed shop.service
 find {ROOT} -mindepth 1 -delete
+rm -rf /home/deploy/.rollout
 """
 ACCOUNT = f"""\
 set -e

@@ -176,8 +176,8 @@ class Hook:
     """A task that stands beside the hosts' programs: before or after a batch, or all of them.
 
     ``before``: the batch that waits for it (their number: the end of the rollout). ``host``: where it runs, "" for
-    the controller. ``batch``: which one it is about, -1 for all. ``each``: it runs on every host of them, and is
-    passed over where a host is not done.
+    the controller, one of the play's ``delegates`` where the task says so. ``batch``: which one it is about, -1 for
+    all. ``each``: it runs on every host of them, and is passed over where a host is not done.
     """
 
     run: Run
@@ -224,6 +224,7 @@ class PlayPlan:
     max_failures: int = 0
     max_fail_percentage_ppm: int | None = None  # per batch, strictly greater
     hooks: tuple[Hook, ...] = ()  # in the order in which they run
+    delegates: Mapping[HostName, Connection] = field(default_factory=dict)  # hosts that only run hooks
     off_target: tuple[HostName, ...] = ()  # unreachable and skipped
     failures_at_start: int = 0
     drain: Drain = field(default_factory=Drain)

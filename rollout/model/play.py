@@ -28,6 +28,7 @@ class Ask:
     members: Mapping[PoolName, Member] = field(default_factory=dict)  # empty: in no pool
     checks: tuple[CheckSpec, ...] = ()
     tasks: Tasks = field(default_factory=dict)
+    delegates: Mapping[HostName, Connection] = field(default_factory=dict)  # how its tasks' are reached
 
 
 class Resolve(Protocol):

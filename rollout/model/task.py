@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from rollout.model.host import HostName
+
 OfHost = Literal[
     "prepare",
     "before_drain",
@@ -40,17 +42,20 @@ LENIENT_BACK: frozenset[Position] = frozenset(
 class Task:
     """One command. ``argv`` or ``shell`` says what; the other is empty.
 
-    ``where``: on the host that is being worked on, on the controller, or (beside batches) on one host for all.
-    ``cwd``: "" is the release of the
-    position on hosts (below it when relative), the playbook's folder on the controller. ``user``: "" is the SSH
-    user. ``timeout_s`` bounds it, its process group is killed then. ``creates``: a path that tells that it was
-    done. ``idempotent``: doing it twice is doing it once. ``prints``: a name for the last line of its output.
+    ``where``: on the host that is being worked on, on the controller, or (beside batches) on one host for all, or
+    on ``delegates``: the hosts of the inventory that a pattern names. ``cwd``: "" is the release of the position on
+    hosts (below it when relative), the home directory on delegates, the playbook's folder on the controller.
+    ``user``: "" is the SSH user. ``timeout_s`` bounds it, its process group is killed then. ``creates``: a path that
+    tells that it was done. ``idempotent``: doing it twice is doing it once. ``prints``: a name for the last line of
+    its output.
     """
 
     name: str = ""
     argv: tuple[str, ...] = ()
     shell: str = ""
-    where: Literal["host", "controller", "one_host"] = "host"
+    where: Literal["host", "controller", "one_host", "delegates"] = "host"
+    pattern: str = ""  # of delegates, as it is written
+    delegates: tuple[HostName, ...] = ()
     cwd: str = ""
     user: str = ""
     env: Mapping[str, str] = field(default_factory=dict)

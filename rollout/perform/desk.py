@@ -14,6 +14,9 @@ from rollout.model.plan import HostPlan, Plan, PlayPlan
 from rollout.model.pool import PoolName
 from rollout.model.release import Site
 from rollout.perform.effects import Mailbox
+from rollout.posix.layout import HOME
+
+TASKS = f"{HOME}/tasks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +58,7 @@ class Desk:
     def site(self, host: HostName) -> Site:
         """Return where the app lives on a host."""
         return Site(root=self.host(host).root, app=self.play.app, environment=self.plan.environment)
+
+    def site_of_tasks(self) -> Site:
+        """Return where a host that only runs tasks keeps what became of them."""
+        return Site(root=TASKS, app=self.play.app, environment=self.plan.environment)

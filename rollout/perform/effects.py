@@ -29,10 +29,14 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tell(Effect):
-    """Say an Op to a host; answers a Reply. Raises Unreachable (not sent) or OutcomeUnknown (sent)."""
+    """Say an Op to a host; answers a Reply. Raises Unreachable (not sent) or OutcomeUnknown (sent).
+
+    ``delegate``: to a host as one that only runs tasks, reached in a way of its own.
+    """
 
     host: HostName
     op: Op
+    delegate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,17 +38,18 @@ class Wording:
     step: int
     said: int = 0
     task: str = ""  # what its task is known by on the host, whichever attempt or controller says it
+    delegate: bool = False  # the host only runs tasks
 
     def op(self, deed: Deed, timeout_s: float) -> Op:
         """Return the next Op of the step; questions change nothing, and so take no number of their own."""
         if not isinstance(deed, READ_ONLY):
             self.said += 1
         plan = self.desk.plan
-        become = self.desk.host(self.host).connection.become
+        become = None if self.delegate else self.desk.host(self.host).connection.become
         return Op(
             id=f"{plan.id}.{self.task}" if isinstance(deed, RunTask) else f"{plan.id}.{self.step}.{self.said}",
             epoch=Epoch(number=plan.epoch, rollout=plan.id, sequence=self.step * ATTEMPTS + self.said),
-            site=self.desk.site(self.host),
+            site=self.desk.site_of_tasks() if self.delegate else self.desk.site(self.host),
             do=deed,
             become=become.user if become else "",
             timeout_s=timeout_s,
@@ -86,7 +87,8 @@ async def _tell(wording: Wording, op: Op, deadline: float) -> Reply:
     async for attempt in reconnecting(desk.now, deadline, desk.pace.retry_s):
         with attempt:
             left_s = max(1.0, deadline - desk.now())  # what connecting took is gone
-            return await Tell(host=wording.host, op=replace(op, timeout_s=left_s))  # type: ignore[no-any-return]
+            said = replace(op, timeout_s=left_s)
+            return await Tell(host=wording.host, op=said, delegate=wording.delegate)  # type: ignore[no-any-return]
     raise AssertionError("tenacity reraises")
 
 

@@ -62,6 +62,22 @@ async def observe(glance: Glance) -> Observation:
     return observation_from(host, reply.fields, glance.ask)
 
 
+async def greet(host: HostName, rollout: str) -> str:
+    """Look at a host that only runs tasks; return why it could not run one, "" where it could."""
+    op = Op(
+        id=f"{rollout}.0.greet",
+        epoch=Epoch(number=0, rollout=rollout, sequence=0),
+        site=Site(root="/-", app="-", environment="-"),
+        do=Observe(service=NoService()),
+        timeout_s=OBSERVE_S,
+    )
+    try:
+        reply: Reply = await Tell(host=host, op=op, delegate=True)
+    except (Unreachable, OutcomeUnknown) as error:
+        return inert(str(error))
+    return inert(f"these tools are not there:{missing}") if (missing := reply.fields.get("tools", "")) else ""
+
+
 def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Observation:
     """Read the fields of an Observe; what does not have the form it must have is absent."""
     number, _, rollout = fields.get("epoch", "").partition(" ")

@@ -100,6 +100,7 @@ class Outside:
     """Performs one effect at a time for whichever thread calls; knows sessions, balancers and probes."""
 
     sessions: Sessions
+    delegates: Sessions  # to hosts that only run tasks
     balancers: Mapping[PoolName, Balancer]
     probe: Callable[[CheckSpec, Session | None, Connection], Check]
     payload: Callable[[Op], tuple[BinaryIO, int] | None]
@@ -110,8 +111,8 @@ class Outside:
         if self.sessions.closed:
             raise Closed("sessions are closed")
         match effect:
-            case Tell(host=host, op=op):
-                return self.tell(host, op)
+            case Tell(host=host, op=op, delegate=delegate):
+                return self.tell(self.delegates if delegate else self.sessions, host, op)
             case Probe(host=host, check=check):
                 return self.ask(host, check)
             case ReadPool(pool=pool):
@@ -130,9 +131,9 @@ class Outside:
                 return self.together(effects)
         raise TypeError(f"no such effect: {effect}")
 
-    def tell(self, host: HostName, op: Op) -> Reply:
+    def tell(self, sessions: Sessions, host: HostName, op: Op) -> Reply:
         """Say an Op over the host's session; what did not reach it is Unreachable, what may have is unknown."""
-        session = self.sessions.get(host)
+        session = sessions.get(host)
         nonce = secrets.token_hex(16)
         payload = self.payload(op)
         stream, size = payload if payload is not None else (None, 0)
@@ -140,7 +141,7 @@ class Outside:
         try:
             raw = session.run(script, stream, deadline_s=op.timeout_s + GRACE_S, until=f"{nonce} end ".encode())
         except (Unreachable, OutcomeUnknown):
-            self.sessions.drop(host, session)
+            sessions.drop(host, session)
             raise
         finally:
             if stream is not None:

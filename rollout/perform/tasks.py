@@ -50,7 +50,7 @@ async def _once(job: Job, action: Run, attempt: int) -> Outcome:
             doubt = "it was begun by a controller that is gone: it is not run again"
             return _outcome(action, Reply(status="failed", code="E_TASK_DOUBT", summary=doubt))
         return _outcome(action, await Command(task=task, facts=facts))
-    wording = replace(job.wording, task=_name(job, action, attempt))
+    wording = replace(job.wording, task=_name(job, action, attempt), delegate=task.where == "delegates")
     deed = RunTask(task=task, release=action.release, facts=facts)
     return _outcome(action, await ensure(wording, deed, task.timeout_s + LOCK_S))
 
@@ -87,7 +87,7 @@ async def _until(job: Job, action: Run) -> Outcome:
 def _facts(job: Job, action: Run) -> Mapping[str, str]:
     """Return what every task may know."""
     play, host = job.desk.play, job.step.host
-    plan = play.hosts.get(host)
+    plan = None if action.task.where == "delegates" else play.hosts.get(host)
     return {
         **(_of_hook(play.hooks[job.step.at], play) if action.position in OF_PLAY else {}),
         "ROLLOUT_ID": job.desk.plan.id,

@@ -111,6 +111,16 @@ def descend(node: Node, path: Path) -> tuple[Node, Place, bool]:
     return node, place, True
 
 
+def written_at(node: Node, path: Path, key: str, value: str) -> Place:
+    """Return where a key has a value, in one of the mappings at a path; the path's own place where none is found."""
+    node, place, _ = descend(node, path)
+    for item in node.items if isinstance(node, Listing) else (node,):
+        found = item.get(key) if isinstance(item, Table) else None
+        if isinstance(found, Scalar) and found.value == value:
+            return found.place
+    return place
+
+
 def _child(node: Node, step: str | int) -> Node | None:
     """Return what stands one step below, or None."""
     if isinstance(node, Table) and isinstance(step, str):

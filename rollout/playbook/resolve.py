@@ -14,6 +14,7 @@ from rollout.model.host import Connection, HostName
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, WorkersPool
 from rollout.model.release import NoService
+from rollout.model.task import Position
 from rollout.playbook.hostmodels import ConnectionModel, SharedModel
 from rollout.playbook.hostparts import (
     PATHS,
@@ -25,7 +26,7 @@ from rollout.playbook.hostparts import (
     service_of,
     shared_of,
 )
-from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template
+from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template, written_at
 from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.tasks import tasks_of
@@ -161,11 +162,46 @@ class Resolver:
             found |= dict.fromkeys(problems)
             if ask is not None:
                 asks[host] = ask
+        asks, problems = self._delegated(asks)
+        found |= dict.fromkeys(problems)
         found |= dict.fromkeys(p for one in parts for p in one.problems)
         return asks, list(found)
 
+    def _delegated(self, asks: dict[HostName, Ask]) -> tuple[dict[HostName, Ask], list[Problem]]:
+        """Return the Asks with the hosts that their tasks' patterns name, and how those are reached."""
+        known: dict[tuple[Position, str], tuple[HostName, ...]] = {}
+        for position, task in ((p, t) for ask in asks.values() for p, ts in ask.tasks.items() for t in ts if t.pattern):
+            if (position, task.pattern) not in known:
+                known[position, task.pattern] = self._delegates(position, task.pattern)
+        if not known:
+            return asks, []
+        connections, problems = self.reached(list(dict.fromkeys(h for hosts in known.values() for h in hosts)))
+
+        def told(ask: Ask) -> Ask:
+            tasks = {
+                p: tuple(replace(t, delegates=known[p, t.pattern]) if t.pattern else t for t in ts)
+                for p, ts in ask.tasks.items()
+            }
+            named = dict.fromkeys(h for ts in tasks.values() for t in ts for h in t.delegates)
+            return replace(ask, tasks=tasks, delegates={h: connections[h] for h in named})
+
+        return {h: told(ask) for h, ask in asks.items()}, problems
+
+    def _delegates(self, position: Position, pattern: str) -> tuple[HostName, ...]:
+        """Return the hosts of a task's pattern; one that names none is kept as a problem of the hooks."""
+        place = written_at(self.parts.play, ("hooks", position), "where", pattern)
+        try:
+            found = self.words.inventory.match(pattern)
+            wrong = [] if found else [problem(place, "E_GROUP", f"The pattern {quoted(pattern)} leaves no host.")]
+        except InputError as error:
+            found, wrong = (), [at_place(p, place) for p in error.problems]
+        hooks = self.parts.by_path["hooks",]
+        told = [replace(p, instead=f"{p.instead} {_WHERE}".strip()) for p in wrong]
+        hooks.problems += [p for p in told if p not in hooks.problems]
+        return found
+
     def reached(self, hosts: Sequence[HostName]) -> tuple[dict[HostName, Connection], list[Problem]]:
-        """Return how hosts of the inventory are reached that balancers are on, by the same rules as the play's.
+        """Return how hosts are reached that only balance, or run tasks, by the same rules as the play's.
 
         Whom service control becomes on the play's hosts says nothing about them: only their own variables do.
         """
@@ -277,6 +313,9 @@ class Resolver:
         if any(("", n) in rendered and rendered["", n].broken(number) for n in ANSIBLE):
             return connection, []
         return connection, list(problems)
+
+
+_WHERE = "Write a pattern of the inventory, `host`, `one_host` or `controller`."
 
 
 def no_host_twice(asks: Mapping[HostName, Ask], play: Node) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
@@ -50,22 +50,19 @@ def _script(value: object) -> str:
     return said
 
 
+PLACES = ("host", "controller", "one_host")  # where a task may run; any other text is a pattern of hosts
+
+
 def _where(value: object) -> str:
-    """Accept one of the words; any other text is a pattern of hosts."""
-    if isinstance(value, str) and value not in ("host", "controller", "one_host"):
-        instead = "Use `host`, `controller` or `one_host`."
-        refuse("E_NOT_BUILT", f"{quoted(value)} as a pattern of hosts is not built yet.", instead=instead)
-    return w.choice("host", "controller", "one_host")(value)
+    """Accept one of the words, or a pattern of hosts."""
+    return value if isinstance(value, str) and value.strip() else w.choice(*PLACES)(value)
 
 
 Run = Annotated[tuple[Annotated[str, w.Accepts(w.word)], ...], Field(strict=False), BeforeValidator(_run)]
 EnvName = Annotated[str, w.Accepts(w.shaped("E_ENV", r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and `_`"))]
 EnvValue = Annotated[str, w.Accepts(w.expected)]
 Printed = Annotated[str, w.Accepts(w.shaped("E_NAME", r"[a-z][a-z0-9_]{0,39}", "a-z, 0-9 and `_`, 40 at most"))]
-Where = Annotated[
-    Literal["host", "controller", "one_host"],
-    w.Accepts(_where),
-]
+Where = Annotated[str, w.Accepts(_where)]
 
 
 class PlainTaskModel(Strict):
@@ -119,10 +116,11 @@ Listed = Annotated[list[TaskModel], BeforeValidator(as_list)]
 
 def _fits(task: TaskModel, position: str, place: str) -> None:
     """Refuse what would never be run at this position."""
-    if task.where == "one_host" and position not in OF_PLAY:
+    if task.where not in ("host", "controller") and position not in OF_PLAY:
         why = "Each host has a program of its own here, and runs its tasks itself."
         instead = f"Use it at {', '.join(OF_PLAY)}; here write `host` or `controller`."
-        refuse("E_TASK", f"`where: one_host` says nothing at `{position}`.", why, instead, at=f"{place}.where")
+        what = f"`where: {quoted(task.where).strip(chr(96))}` says nothing at `{position}`."
+        refuse("E_TASK", what, why, instead, at=f"{place}.where")
     if task.on_revert and position not in REVERTIBLE:
         why = "The position is run on the way back always, or never."
         refuse("E_TASK", f"`on_revert` says nothing at `{position}`.", why, "Leave it out.", at=f"{place}.on_revert")

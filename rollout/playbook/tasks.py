@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from rollout.model.task import HOOKS, Position, Task, Tasks
 from rollout.playbook.nodes import Path
 from rollout.playbook.taskmodels import (
+    PLACES,
     HooksModel,
     PlainTaskModel,
     PrepareModel,
@@ -36,7 +37,10 @@ TASKS: Mapping[Path, type[BaseModel]] = {
 
 
 def tasks_of(values: Mapping[Path, Any], folder: str) -> Tasks:
-    """Return the tasks of each position; ``folder`` is the playbook's, where the controller's tasks work."""
+    """Return the tasks of each position; ``folder`` is the playbook's, where the controller's tasks work.
+
+    The hosts of a pattern are not known yet.
+    """
     found: dict[Position, tuple[Task, ...]] = {}
     if prepare := values.get(PREPARE):
         found["prepare"] = _all(prepare.root, folder)
@@ -69,7 +73,8 @@ def _task(model: PlainTaskModel, folder: str) -> Task:
         name=model.name,
         argv=model.run,
         shell=model.shell,
-        where=model.where,
+        where=model.where if model.where in PLACES else "delegates",  # type: ignore[arg-type] # one of these
+        pattern="" if model.where in PLACES else model.where,
         cwd=here if model.where == "controller" else model.cwd,
         user=model.user,
         env=dict(model.env),

@@ -42,18 +42,6 @@ except OSError as e:
     sys.exit(str(e))
 """
 
-# home: where lock and epoch of a host that is only a balancer lie
-HOME = lean(r"""
-    home() {
-        case ${HOME-} in
-            /*) ;;
-            *) refuse E_ROOT "$(id -un) has no HOME here; the lock of this balancer has no place";;
-        esac
-        root=$HOME/.rollout/$identity
-        (umask 077; mkdir -p "$root") 2>/dev/null || refuse E_ROOT "cannot make $root"
-    }
-""")
-
 # Each tool ends by itself after so many seconds of silence: what runs as another user could not be killed.
 _TALK = lean(r"""
     can() {
@@ -101,4 +89,4 @@ def script(deed: AskBalancer | TellBalancer) -> str:
     said += assign("proven", deed.tool if deed.tool in TOOLS else "") + assign("liked", " ".join(TOOLS))
     said += assign("inperl", _PERL) + assign("inpython", _PYTHON)
     talks = "".join(f"talk {quote(line)}\n" for line in deed.lines)
-    return said + HOME + _TALK + f'work() {{\nchoose\nf tool "$tool"\n{talks}finish done\n}}\n'
+    return said + _TALK + f'work() {{\nchoose\nf tool "$tool"\n{talks}finish done\n}}\n'

@@ -69,15 +69,11 @@ _STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "ref
 _RUN = 'O=$(main </dev/null); printf "\\n%s\\n" "$O"\n'
 _RUN_FED = 'O=$(main 8<&0 </dev/null); printf "\\n%s\\n" "$O"\n'  # 8: the payload
 _CHANGE = lean("""
-    main() { enter; own; lock; guarded 9>&-; }
+    main() { found; own; lock; guarded 9>&-; }
     guarded() { belongs; epoch; replay; work; }
 """)
-_SETTLE = lean("""
-    main() { enter; own; lock; guarded 9>&-; }
-    guarded() { belongs; epoch; work; }
-""")
-_TELL = lean("""
-    main() { home; enter; own; lock; guarded 9>&-; }
+_UNRECORDED = lean("""
+    main() { found; own; lock; guarded 9>&-; }
     guarded() { belongs; epoch; work; }
 """)
 _READ = lean("main() { enter; work; }")
@@ -95,7 +91,8 @@ def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
     if payload_size and payload_size != _announced(op.do):
         raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
     run = _RUN_FED if isinstance(op.do, Install) else _RUN
-    script = (_head(op, nonce) + _main(op.do) + run).encode()
+    found = "found() { home; enter; }\n" if layout.at_home(op.site) else "found() { enter; }\n"
+    script = (_head(op, nonce) + found + _main(op.do) + run).encode()
     return b"%d\n" % len(script) + script
 
 
@@ -119,9 +116,7 @@ def _main(deed: Deed) -> str:
         return _LOOK_IN
     if isinstance(deed, READ_ONLY):
         return _READ
-    if isinstance(deed, TellBalancer):
-        return _TELL
-    return _SETTLE if isinstance(deed, Settle) else _CHANGE
+    return _UNRECORDED if isinstance(deed, Settle | TellBalancer) else _CHANGE
 
 
 def _body(op: Op) -> str:

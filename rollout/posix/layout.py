@@ -13,14 +13,36 @@ from __future__ import annotations
 from rollout.model.release import Site
 from rollout.posix.quote import assign, lean
 
+HOME = "~"  # the root of what is done on a host that is not of the fleet; below it a name apart: "~/tasks"
+
+
+def at_home(site: Site) -> bool:
+    """Whether a site is below the home directory of whoever logs in: ``~/.rollout/<environment>/<app>``."""
+    return site.root.split("/")[0] == HOME
+
 
 def arguments(site: Site) -> str:
     """Return the assignments that name the root and whose it is; ValueError for a root that no script may enter."""
     root = site.root.rstrip("/")
+    if at_home(site):
+        below = root.removeprefix(HOME)
+        return assign("identity", f"{site.environment}/{site.app}") + assign("below", below) + FIND_HOME
     if not root.startswith("/") or any(ord(c) < 32 or ord(c) == 127 for c in root):
         raise ValueError(f"a root must be an absolute path below / without control characters: {site.root!r}")
     return assign("root", root) + assign("identity", f"{site.environment}/{site.app}")
 
+
+# home: where it lies on a host that has no root of the app's
+FIND_HOME = lean(r"""
+    home() {
+        case ${HOME-} in
+            /*) ;;
+            *) refuse E_ROOT "$(id -un) has no HOME here; what is to be kept has no place";;
+        esac
+        begin_at=$HOME root=$HOME/.rollout/$identity$below
+        (umask 077; mkdir -p "$root") 2>/dev/null || refuse E_ROOT "cannot make $root"
+    }
+""")
 
 # look: what current names. cur: a release id or ""; kind; raw: the link's text
 LOOK = lean(r"""

@@ -164,7 +164,8 @@ class Identify:
 class RunTask:
     """Run a command of the operator's, once: what was begun and has no record is in doubt, and not run again.
 
-    ``release``: whose directory it works in; "" is what ``current`` names, and the root where it names nothing.
+    ``release``: whose directory it works in; "" is what ``current`` names, and the root where it names nothing. On
+    a site below HOME it works in the home directory.
     ``facts``: ROLLOUT_* variables, for tasks of the SSH user itself. The Op's ``id`` must be the same each time
     that the same task is meant: that is how the host knows it. A task that is ``repeatable`` is run again.
     Reply fields: ``exit`` (its status; 124: out of time), ``skipped`` (1: what it ``creates`` is there),

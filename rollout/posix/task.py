@@ -27,7 +27,7 @@ _WORK = lean(r"""
     window() { cat "$1.a" "$1.b" 2>/dev/null | tr -d '\000' | tail -c 16384; }
     place() {
         look
-        dir=$P
+        dir=${begin_at:-$P}
         if [ -n "$id" ]; then
             [ -d "releases/$id" ] || refuse E_NO_RELEASE "$root/releases/$id is not there"
             dir=$P/releases/$id

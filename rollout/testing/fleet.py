@@ -15,6 +15,7 @@ from rollout.model.check import Probed
 from rollout.model.host import HostName
 from rollout.model.pool import Member, PoolName, Rotation
 from rollout.perform.effects import Command, Effect, Probe, ReadPool, SetPool, ShutSessions, Tell
+from rollout.posix.layout import at_home
 from rollout.posix.op import READ_ONLY, Activate, Op, Reply, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
 from rollout.testing.faults import Fault, Happened, Incident, Script
@@ -48,6 +49,7 @@ class SimulatedFleet:
     deaf: set[PoolName] = field(default_factory=set)  # balancers that refuse to be written
     watchers: list[Callable[[str, str, Any], None]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
+    delegates: dict[HostName, SimulatedHost] = field(default_factory=dict)  # hosts that only run tasks
     commands: list[str] = field(default_factory=list)  # labels of the tasks that ran on the controller
     command_ends: dict[str, Reply] = field(default_factory=dict)  # how they end, by label; the rest ends well
     slow_s: float = 0.2  # how long a restart takes
@@ -241,7 +243,7 @@ class SimulatedFleet:
             reply = self._execute(host, op)
         if fault == "reboot":
             self.settle()
-            self.hosts[host].reboot()
+            self._told(host, op).reboot()
             self.went_wrong("reboot", host)
         if fault in ("lose reply", "reboot") or reply.code == VANISHED:
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
@@ -259,9 +261,15 @@ class SimulatedFleet:
     def _execute(self, host: HostName, op: Op) -> Any:
         """Let the host do it; the balancers' past checks must see the past."""
         self.settle()
-        reply = self.hosts[host].execute(op)
+        reply = self._told(host, op).execute(op)
         self.saw(type(op.do).__name__, host, (op, reply))
         return reply
+
+    def _told(self, host: HostName, op: Op) -> SimulatedHost:
+        """Return the host that an Op is for; one that only runs tasks comes up when it is first told one."""
+        if not at_home(op.site):
+            return self.hosts[host]
+        return self.delegates.setdefault(host, SimulatedHost(clock=lambda: self.time.at))
 
     def _read(self, pool: PoolName, answer: Answer) -> None:
         number, self.script.read = self.script.read, self.script.read + 1

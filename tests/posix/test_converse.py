@@ -16,6 +16,7 @@ import pytest
 from rollout.model.release import Site
 from rollout.posix import frame
 from rollout.posix.converse import TOOLS
+from rollout.posix.layout import HOME
 from rollout.posix.op import AskBalancer, Epoch, Op, Reply, TellBalancer
 from rollout.testing.host import SimulatedHost
 
@@ -99,7 +100,7 @@ def _op(
     return Op(
         id=f"{rollout}.{sequence}",
         epoch=Epoch(number=number, rollout=rollout, sequence=sequence),
-        site=Site(root="/-", app="shop", environment="default"),
+        site=Site(root=HOME, app="shop", environment="default"),
         do=deed,
         become=become,
         timeout_s=10,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rollout.model.release import Process, ReleaseId, Shared, SharedFile
-from rollout.posix.op import Activate, Collect, Identify, Install, Mark, Observe, RunCheck, Settle, Withdraw
+from rollout.model.release import Process, ReleaseId, Shared, SharedFile, Site
+from rollout.model.task import Task
+from rollout.posix.op import Activate, Collect, Identify, Install, Mark, Observe, RunCheck, RunTask, Settle, Withdraw
 from rollout.testing.packing import Packed, packed
 from tests.posix.shells import ShellHost, shell
 
@@ -115,3 +116,19 @@ def test_a_service_is_left_alone_with_nothing_of_ours(host: ShellHost) -> None:
     environment = Path(f"/proc/{pid}/environ").read_bytes()
     assert b"LC_ALL" not in environment
     assert b"n0nce" not in environment + Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_task_on_a_host_of_no_fleet_works_at_home_and_is_known_there(tmp_path: Path) -> None:
+    """Begun once, answered from the record, and apart from what the same host does as a balancer."""
+    usual = shell("dash", tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    host = ShellHost(replace(usual, env={**usual.env, "HOME": str(home)}), tmp_path / "nowhere")
+    said = RunTask(task=Task(shell="echo $PWD $WORD >>told", env={"WORD": "w"}))
+    op = replace(host.op(said), site=Site(root="~/tasks", app="shop", environment="default"))
+    assert [host.execute(op).status for _ in range(2)] == ["done", "done"]
+    assert (home / "told").read_text() == f"{home} w\n"
+    settled = replace(op, id="other", do=Settle(op=op.id), epoch=replace(op.epoch, sequence=op.epoch.sequence + 1))
+    assert host.execute(settled).fields["recorded"] == "1"
+    assert sorted(str(p.relative_to(home)) for p in home.glob(".rollout/*/*/*")) == [".rollout/default/shop/tasks"]
+    assert host.execute(replace(op, epoch=replace(op.epoch, number=0))).code == "E_FENCED"

@@ -13,6 +13,7 @@ import pytest
 
 from rollout.engine.state import At, State
 from rollout.model.event import StepFinished
+from rollout.model.host import HostName
 from rollout.model.plan import Run
 from rollout.model.task import POSITIONS, Position, Task, Tasks
 from rollout.model.verdict import Cause
@@ -34,8 +35,14 @@ def task(position: Position, **more: object) -> Task:
 
 EVERYWHERE: Tasks = {p: (task(p),) for p in POSITIONS}
 TWO = Shape(hosts=2, serial=SERIALS[2], tasks=EVERYWHERE)
+ELSEWHERE = (HostName("monitor"), HostName("database"))
+BESIDE: Tasks = {
+    p: (Task(argv=(p,), where="delegates", pattern="beside", delegates=ELSEWHERE),)
+    for p in ("before_rollout", "before_batch", "after_batch", "after_rollout")
+}
 FLEETS = {
     "good": TWO,
+    "delegates": replace(TWO, tasks=BESIDE),
     "bad": replace(TWO, build=Build(healthy=False)),
     "workers": replace(TWO, hosts=3, pools=0, build=Build(sick_after_s=3.0)),
 }
@@ -62,7 +69,7 @@ def labels(world: World, number: int = 0) -> list[str]:
 def once(world: World) -> None:
     """No run of a task that cannot be repeated began twice on a host."""
     asked = ("drain.until",)
-    for name, host in world.fleet.hosts.items():
+    for name, host in (world.fleet.hosts | world.fleet.delegates).items():
         runs = Counter((op, label) for op, label in host.ran if label not in asked)
         twice = [run for run, count in runs.items() if count > 1]
         assert not twice, f"{name} ran {twice} twice"
@@ -101,6 +108,17 @@ def test_no_cut_runs_a_task_twice_or_leaves_one_begun(fleet: str, cut: str, worl
         once(worlds[-1])
         taken_back(worlds[-1], worlds[-1].folded().plays[0])
     assert len(worlds) > 30
+
+
+def test_tasks_of_delegates_run_on_each_of_them_and_nowhere_else() -> None:
+    world = World(FLEETS["delegates"])
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.end == "succeeded"
+    for name in ELSEWHERE:
+        ran = [label for _, label in world.fleet.delegates[name].ran]
+        assert ran == ["before_rollout", *["before_batch", "after_batch"] * 2, "after_rollout"]
+    assert not any(host.ran for host in world.fleet.hosts.values())
 
 
 def test_tasks_stand_where_the_language_says_on_the_way_there_and_back() -> None:

@@ -197,6 +197,7 @@ class World:
             members={p: Member(host) for p in self.tier_of(host).pools if host in self.in_pool(p)},
             checks=(HttpCheck(port=80),),
             tasks=self.shape.tasks,
+            delegates={h: Connection(address=h) for ts in self.shape.tasks.values() for t in ts for h in t.delegates},
         )
 
     def observe(self, rollout: str, tier: Tier | None = None) -> dict[HostName, Observation]:

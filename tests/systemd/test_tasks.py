@@ -77,3 +77,36 @@ def test_a_user_that_we_may_not_become_is_said(served: SystemdLab) -> None:
     assert done.returncode in (3, 6), said(done)
     assert "sudo" in said(done)
     assert served.all_on("v1")
+
+
+def test_a_task_beside_the_batches_runs_on_hosts_that_are_not_touched(served: SystemdLab) -> None:
+    """`--limit` does not narrow `where`; such a host is worked on below the home of who logs in, and nowhere else."""
+    first, second = served.hosts
+    what = "shell: 'echo $ROLLOUT_HOST $ROLLOUT_HOSTS $PWD $ROLLOUT_ROOT >>told; echo muted', name: mute"
+    play = hook("before_batch", f"{what}, where: '{second}:!nobody*'")
+    served.release("v2")
+    served.playbook(**play)
+    planned = served.plan("v2", "--limit", first)
+    assert f"before_batch: mute on {second}, of batch 1" in planned.stdout, said(planned)
+    assert not served.machine(second).try_("find /home/deploy -name .rollout"), "a plan writes nothing"
+    done = served.apply("v2", "--limit", first, play=play)
+    assert done.returncode == 0, said(done)
+    assert (served.current(first), served.current(second)) == ("v2", "v1")
+    assert served.machine(second).run("cat", "/home/deploy/told") == f"{second} {first} /home/deploy"
+    served.machine(second).run("rm", "/home/deploy/told")
+    failing = served.apply("v3", "--limit", first, play=hook("after_batch", f"run: [./never], where: '{second}'"))
+    assert failing.returncode == 3, said(failing)
+    assert "after_batch task `./never`: it ended with status 127" in said(failing)
+
+
+def test_a_host_that_only_runs_tasks_is_tried_before_anything_is_touched(served: SystemdLab) -> None:
+    first, second = served.hosts
+    served.machine(second).run("systemctl", "stop", "ssh")
+    try:
+        done = served.apply("v2", "--limit", first, play=hook("after_rollout", f"run: [./report], where: '{second}'"))
+    finally:
+        served.machine(second).run("systemctl", "start", "ssh")
+    assert done.returncode == 6, said(done)
+    assert f"E_UNREACHABLE: {second}: " in said(done)
+    assert "Tasks of the play are to run there" in said(done)
+    assert served.all_on("v1")
