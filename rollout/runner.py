@@ -30,7 +30,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import JUDGES, Deregister, Restart, Switch, Withdraw
+from rollout.model.plan import JUDGES, Deregister, HostPlan, Register, Restart, Switch, Withdraw
 from rollout.model.pool import Member
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk, Pace
@@ -246,9 +246,16 @@ def outside(state: State) -> tuple[HostName, ...]:
             continue
         left = now.way[now.way_at :] or way_back(state.program(host), now.begun)
         kinds = {type(action) for action in left}
-        if kinds & {Switch, Restart, Withdraw} and Deregister not in kinds:
+        changed = kinds & {Switch, Restart, Withdraw} and Deregister not in kinds
+        if changed or (now.phase is At.READY and _has_left(state.program(host), now)):
             found.append(host)
     return tuple(found)
+
+
+def _has_left(plan: HostPlan, now: HostState) -> bool:
+    """Whether it is out and was not asked to come back: what goes on there is the change itself."""
+    done = {type(step.do) for step in plan.steps[: now.at]}
+    return Deregister in done and Register not in {type(step.do) for step in plan.steps[: now.begun]}
 
 
 def _members(books: Books, state: State, such: Callable[[HostState], bool]) -> set[Member]:

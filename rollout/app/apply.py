@@ -22,6 +22,7 @@ from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan, PlayPlan
+from rollout.model.play import ArtifactAsk
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
 from rollout.runner import Aborted, Runner
@@ -92,7 +93,7 @@ def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Lo
         if filed:
             _hold_to(filed, made)
         run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
-        return carried_out(run, request, made)
+        return carried_out(run, request, made, parts)
 
 
 def something(made: Plan) -> bool:
@@ -127,15 +128,16 @@ def shown_and_done(
             showing.say(f"nothing to do: {why}")
             return 0
         run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
-        return carried_out(run, request, made)
+        return carried_out(run, request, made, parts)
 
 
-def carried_out(run: Run, request: Request, made: Plan) -> int:
+def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -> int:
     """Ask once where there is somebody to ask, then carry a plan out; return the exit code."""
     if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
         run.showing.say("nothing was changed")
         return 3
-    who = provenance(request.playbook, request.argv, request.message)
+    artifacts = [part.play.artifact if part.package else ArtifactAsk(path="") for part in parts]
+    who = provenance(request.playbook, request.argv, request.message, artifacts)
     return perform(run, RolloutStarted(plan=made, provenance=who))
 
 
@@ -200,6 +202,9 @@ def _name_unknown(run: Run, state: Rollout) -> None:
     busy = sorted({h for play in state.plays for h in unsettled(play)})
     names = ", ".join(busy) or "no host"
     run.showing.say(f"stopped without waiting: not known to be in order: {names}")
+    run.showing.say(
+        f"to put back what is in flight: rollout heal {run.rollout}; to go on: rollout resume {run.rollout}"
+    )
     run.showing.say(f"to bring the fleet back: rollout revert {run.rollout}")
 
 

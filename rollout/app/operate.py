@@ -152,7 +152,7 @@ def at_hand(play: Play, release: Release, work: Work) -> Iterator[Package | None
     if work.purpose not in DEPLOYS or not play.artifact.path:
         yield None
         return
-    package = package_of(play)
+    package = package_of(play.artifact)
     try:
         same = (package.sha256, package.manifest_sha256) == (release.artifact, release.manifest)
         yield package if same else None

@@ -75,7 +75,7 @@ def packages_of(plays: Sequence[Play]) -> Iterator[tuple[Package, ...]]:
     with ExitStack() as open_files:
         found = []
         for play in plays:
-            found.append(package_of(play))
+            found.append(package_of(play.artifact))
             open_files.callback(found[-1].close)
         yield tuple(found)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rollout import __version__
 from rollout.model.event import Provenance
+from rollout.model.play import ArtifactAsk
 
 CLAIMS = (
     "CI",
@@ -33,7 +34,7 @@ GIT_S = 5.0
 HIDDEN = "***"
 
 
-def provenance(playbook: Path, argv: Sequence[str], message: str) -> Provenance:
+def provenance(playbook: Path, argv: Sequence[str], message: str, artifacts: Sequence[ArtifactAsk] = ()) -> Provenance:
     """Return what is known of how this rollout came to be."""
     commit, dirty = _commit(playbook.parent)
     return Provenance(
@@ -42,6 +43,8 @@ def provenance(playbook: Path, argv: Sequence[str], message: str) -> Provenance:
         controller=socket.gethostname(),
         message=message,
         playbook=str(playbook),
+        folder=os.getcwd(),
+        artifacts=tuple(artifacts),
         argv=tuple(without_values(argv)),
         commit=commit,
         dirty=dirty,

@@ -11,7 +11,7 @@ from rollout.errors import NothingToDo, Reason, Refused
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
-    from rollout.model.play import Play
+    from rollout.model.play import ArtifactAsk, Play
     from rollout.store.store import Store
 
 
@@ -84,10 +84,10 @@ def store_of(request: Request, *, writing: bool) -> Store:
     return open_store(place)
 
 
-def package_of(play: Play) -> Package:
-    """Read, hash and check the artifact of a play."""
+def package_of(artifact: ArtifactAsk) -> Package:
+    """Read, hash and check an artifact."""
     from platformdirs import user_cache_path
 
     from rollout.artifacts.package import prepare
 
-    return prepare(play.artifact, user_cache_path("rollout", appauthor=False))
+    return prepare(artifact, user_cache_path("rollout", appauthor=False))

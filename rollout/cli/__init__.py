@@ -21,6 +21,8 @@ COMMANDS = {
     "history": ("rollout.cli.history:history", "Past rollouts, the newest first."),
     "show": ("rollout.cli.show:show", "One rollout's story, with the evidence."),
     "events": ("rollout.cli.events:events", "One rollout's journal, record by record."),
+    "resume": ("rollout.cli.resume:resume", "Go on with a rollout whose process is gone."),
+    "heal": ("rollout.cli.heal:heal", "Put back what such a rollout has in flight, and end it."),
     "revert": ("rollout.cli.revert:revert", "Bring back what a rollout changed."),
     "rollback": ("rollout.cli.rollback:rollback", "Go back to an earlier release, batch by batch."),
     "converge": ("rollout.cli.converge:converge", "New, rebuilt and missed hosts to the fleet's release."),

@@ -17,6 +17,6 @@ def revert(id: str, state: str | None, output: str) -> int:
 
     ID may be cut short. Hosts that are out come first, then done ones, never below the floor.
     """
-    from rollout.app.revert import revert as bring_back
+    from rollout.app.takeover import revert as bring_back
 
     return bring_back(id, state or "", showing(output))

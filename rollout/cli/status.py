@@ -153,7 +153,8 @@ def _holder(store: Store, rollout: StoredRollout) -> str:
     lease = _lease(store, rollout)
     lives = _lives(lease, rollout)
     if lives is False:
-        return f"Rollout {rollout.id} is unfinished and its process is gone. Type: rollout revert {rollout.id}"
+        ways = f"rollout resume, heal or revert {rollout.id}"
+        return f"Rollout {rollout.id} is unfinished and its process is gone. Type: {ways}"
     where = f"pid {lease.pid} on {inert(lease.host, 80)}, by {inert(lease.holder, 80) or 'somebody'}"
     if lives:
         return f"Rollout {rollout.id} is at work: {where}."

@@ -334,8 +334,8 @@ def _recovered(state: State, event: Recovered) -> State:
         )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
         state = settle(put(state, host, after, stranded=state.stranded + 1), host)
-    if state.phase is Phase.CLOSING:
-        state = replace(state, next_up=0)
+    if state.phase in (Phase.STAGING, Phase.CLOSING):
+        state = replace(state, next_up=0)  # who was staged, or written to, is looked through again
     left = tuple(h for h in state.returning[state.return_up :] if state.hosts[h].phase is At.DONE)
     halt = state.halt and replace(state.halt, signal="")  # it stopped the controller that is gone, not this one
     return replace(state, plan=replace(state.plan, epoch=event.epoch), returning=left, return_up=0, halt=halt)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from rollout.engine.state import State
+from collections.abc import Mapping
+from typing import Literal
+
+from rollout.engine.state import At, Phase, State
+from rollout.model.event import HaltOrdered
 from rollout.model.host import HostName
-from rollout.model.plan import Switch
+from rollout.model.plan import Stage, Switch
+from rollout.model.verdict import Cause
+
+Aim = Literal["revert", "heal", "resume"]
+# What is ordered once the hosts were looked at: to resume is to go on, with nothing said.
+ORDERS: Mapping[Aim, tuple[HaltOrdered, ...]] = {
+    "revert": (HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True),),
+    "heal": (HaltOrdered(cause=Cause.PERSON, reason="heal was ordered", revert=False),),
+    "resume": (),
+}
 
 
 def touched(state: State) -> tuple[HostName, ...]:
@@ -21,6 +34,14 @@ def stranger(state: State, host: HostName, current: str, kind: str) -> str:
     if current not in {state.play.release.id, plan.previous, *expected}:
         return f"it is on {current or 'no release'}, which this rollout never put there"
     return ""
+
+
+def to_be_staged(state: State) -> tuple[HostName, ...]:
+    """Return the hosts that do not have the release yet, as far as is known: its artifact is needed for them."""
+    if state.phase is not Phase.STAGING:
+        return ()
+    hosts = (h for h in state.order if state.hosts[h].phase in (At.WAITING, At.RUNNING))
+    return tuple(h for h in hosts if any(isinstance(s.do, Stage) and not s.do.present for s in state.program(h).steps))
 
 
 def unsettled(state: State) -> tuple[HostName, ...]:

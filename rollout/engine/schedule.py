@@ -50,8 +50,13 @@ def _staging(state: State, room: int) -> Iterator[tuple[HostName, bool]]:
     for host in sorted(state.preparing, key=state.place.__getitem__)[: max(0, room)]:
         room -= 1
         yield host, False
-    for place in range(state.next_up, min(state.next_up + room, len(state.order))):
-        yield state.order[place], False
+    for place in range(state.next_up, len(state.order)):
+        if room <= 0:
+            return
+        host = state.order[place]
+        if state.hosts[host].phase is At.WAITING:
+            room -= 1
+            yield host, False
 
 
 def _rolling(state: State, _: int) -> Iterator[tuple[HostName, bool]]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Plan, Run
+from rollout.model.play import ArtifactAsk
 from rollout.model.pool import PoolName
 from rollout.model.verdict import Cause, Outcome
 
@@ -26,6 +27,8 @@ class Provenance:
     controller: str = ""
     message: str = ""
     playbook: str = ""
+    folder: str = ""  # in which it was typed: names of files are from there
+    artifacts: tuple[ArtifactAsk, ...] = ()  # by play; without a path where none was at hand
     argv: tuple[str, ...] = ()
     commit: str = ""
     dirty: bool = False

@@ -41,7 +41,10 @@ class PoolWorker:
         self.lamented = ""  # what was last said about that
         self.stopped = False
         spec = books.plan.spec
-        self.workers = WorkersReading(desk=desk, books=books) if isinstance(spec, WorkersPool) else None
+        out = {
+            m: Rotation.MAINT for m, seat in books.seats.items() if seat.stand is Stand.PARKED
+        }  # by who was before us
+        self.workers = WorkersReading(desk=desk, books=books, admin=out) if isinstance(spec, WorkersPool) else None
 
     async def run(self) -> None:
         """Serve the mailbox until Stop."""

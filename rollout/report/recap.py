@@ -210,7 +210,10 @@ def _next(board: Board) -> list[str]:
     """Say what to type next."""
     show = f"rollout show {board.rollout}"
     if board.end is None:
-        return [f"rollout status {board.rollout}, and when its process is gone: rollout revert {board.rollout}"]
+        return [
+            f"rollout status {board.rollout}, and when its process is gone: "
+            f"rollout resume, heal or revert {board.rollout}"
+        ]
     stranded = board.in_state("stranded")
     if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
         return [

@@ -39,17 +39,22 @@ def _refuse_unfinished(connection: Connection, environment: str, app: str, lease
         return
     if lease.rollout == other:
         raise Held(_held(lease, _advice(lease)))
-    raise Held(
-        f"E_HELD: rollout {other} of {app} in {environment} is unfinished. "
-        f"To bring back what it changed, type: rollout revert {other}"
-    )
+    raise Held(f"E_HELD: rollout {other} of {app} in {environment} is unfinished. {_ways(other)}")
 
 
 def _advice(lease: Lease) -> str:
     """Return what to type next, by whether the holder is known to live."""
     if _process_lives(lease):
         return f"It is at work: wait for it, or stop it with: kill -INT {lease.pid}"
-    return f"Its process is gone. To bring back what it changed, type: rollout revert {lease.rollout}"
+    return f"Its process is gone. {_ways(lease.rollout)}"
+
+
+def _ways(rollout: str) -> str:
+    """Return what can be typed about a rollout whose process is gone."""
+    return (
+        f"To go on with it: rollout resume {rollout}; to end it with nobody left half-way: rollout heal {rollout}; "
+        f"to bring back what it changed: rollout revert {rollout}"
+    )
 
 
 def retake(connection: Connection, rollout: str, holder: str, now: str) -> int:

@@ -174,7 +174,7 @@ def test_status_names_a_rollout_whose_process_is_gone(tmp_path: Path, capsys: py
         connection.exec_driver_sql("UPDATE leases SET started = '1'")
     store.close()
     assert main(["status", "--state", path]) == 0
-    assert "its process is gone. Type: rollout revert r1" in capsys.readouterr().out
+    assert "its process is gone. Type: rollout resume, heal or revert r1" in capsys.readouterr().out
     assert main(["status", "r1", "--state", path, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["end"], said["holder"]["alive"], said["hosts"]["web1"]["out"]) == ("", False, True)

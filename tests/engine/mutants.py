@@ -114,7 +114,11 @@ MUTANTS: tuple[Mutant, ...] = (
         pin=pins.a_member_is_out_only_when_it_is_seen_in_maint,
     ),
     Mutant("pool: fresh checks are not waited for", patches=(handler(Stand.CHECKING, _never_up),)),
-    Mutant("pool: what was forgotten stays so", patches=(handler(Stand.PARKED, _blind),)),
+    Mutant(
+        "pool: what was forgotten stays so",
+        patches=(handler(Stand.PARKED, _blind),),
+        pin=pins.a_member_that_was_put_back_is_taken_out_again,
+    ),
     Mutant("pool: nobody goes back as found", patches=(attribute(pools, "enter", _never_as_found),)),
     Mutant(
         "steps: out is not confirmed",

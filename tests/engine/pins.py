@@ -78,6 +78,16 @@ def a_member_is_out_only_when_it_is_seen_in_maint(rules: tuple[Rule, ...] = RULE
     assert not found.answers, "a member that is only drained is called out"
 
 
+def a_member_that_was_put_back_is_taken_out_again(rules: tuple[Rule, ...] = RULES) -> None:
+    plan = World(Shape()).plan().plays[0]
+    books = Books(plan=plan.pools[0], drain=plan.drain, patience_s=10.0, ours=frozenset({Member("h0")}))
+    books.seats[Member("h0")] = Seat(host=H0, member=Member("h0"), stand=Stand.PARKED, stood=True)
+    ready = MemberState(admin=Rotation.READY, up=True, checked=True, sessions=0)
+    found = pool.turn(books, PoolState(generation="2", members={Member("h0"): ready}), 1.0)
+    assert found.write == {Member("h0"): Rotation.MAINT}, "a reload has put it back, and nobody minds"
+    assert [seat.member for seat in found.forgotten] == [Member("h0")]
+
+
 def no_host_is_switched_that_is_not_confirmed_out(rules: tuple[Rule, ...] = RULES) -> None:
     plan = World(Shape()).plan()
     switch = Switch(release=ReleaseId("v2"), manifest="m", expect="v1")

@@ -51,7 +51,7 @@ UNFINISHED: shop 2.0.0 to default, rolling for 3.0s (rollout r1)
   now      1 host half-way: web1
            2 hosts not touched: web2, web3
            PERHAPS OUT OF ROTATION: web1
-  next     rollout status r1, and when its process is gone: rollout revert r1
+  next     rollout status r1, and when its process is gone: rollout resume, heal or revert r1
   figures  3 hosts, 2 batches
 """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollout.engine.policy import RULES, Rule
+from rollout.engine.recovery import Aim
 from rollout.engine.rollout import Rollout, initial
 from rollout.errors import Refused
 from rollout.model.event import Event, HaltOrdered, RolloutStarted
@@ -46,6 +47,7 @@ class Trial:
     crashes: tuple[int, ...] = ()
     signal: tuple[str, float] | None = None
     healed: bool = True  # what can be mended is, before somebody takes over
+    aim: Aim = "revert"  # of who takes over
     pause_s: float = 0.0  # from the death of a controller to the next one
     rules: tuple[Rule, ...] = RULES
 
@@ -144,7 +146,7 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         world.settle(trial.pause_s)
         if trial.healed:
             world.heal()
-        runner, facts = world.taken_over()
+        runner, facts = world.taken_over(trial.aim)
         if lives < len(trial.crashes):
             world.journal.crash_after = len(world.journal.records) + trial.crashes[lives]
         lives += 1

@@ -9,11 +9,11 @@ from typing import Any
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
-from rollout.engine.recovery import stranger, touched
+from rollout.engine.recovery import ORDERS, Aim, stranger, touched
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.model.check import Health, HttpCheck
-from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
+from rollout.model.event import Event, Recovered, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
@@ -21,7 +21,6 @@ from rollout.model.play import ArtifactAsk, Ask, Play
 from rollout.model.pool import Drain, HaproxyPool, Member, PoolName, Rotation, WorkersPool
 from rollout.model.release import Process, Release, ReleaseId
 from rollout.model.share import Share
-from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.runner import Runner
@@ -271,14 +270,13 @@ class World:
         """The state that the journal says."""
         return fold(initial(), (r.event for r in self.journal.records))
 
-    def taken_over(self) -> tuple[Runner, tuple[Event, ...]]:
-        """Look at what a dead controller left, as ``revert ID`` does: a runner, and its first facts."""
+    def taken_over(self, aim: Aim = "revert") -> tuple[Runner, tuple[Event, ...]]:
+        """Look at what a dead controller left, as ``revert ID`` and its like do: a runner, and its first facts."""
         state = self.folded()
         self.epoch += 1
         self.journal.crash_after = None
         found = [Recovered(play=one.index, epoch=self.epoch, stranded=self._strangers(one)) for one in state.plays]
-        order = HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True)
-        return self.runner(state), (*found, order)
+        return self.runner(state), (*found, *ORDERS[aim])
 
     def _strangers(self, state: State) -> dict[HostName, str]:
         found = {}

@@ -1,0 +1,189 @@
+"""Take an unfinished rollout over, from its journal: to bring it back, to put back what is in flight, to go on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rollout.app.apply import Run, Showing, perform
+from rollout.app.outside import Acting, each, opened
+from rollout.app.provenance import user
+from rollout.app.request import package_of
+from rollout.artifacts.package import Package
+from rollout.balancers.via import Fence
+from rollout.engine.recovery import ORDERS, Aim, stranger, to_be_staged, touched
+from rollout.engine.rollout import Rollout, fold, initial
+from rollout.engine.state import State
+from rollout.errors import Reason, Refused, StoreError
+from rollout.model.event import Provenance, Recovered, RolloutStarted
+from rollout.model.host import HostName
+from rollout.model.plan import HostPlan, Plan
+from rollout.model.play import Ask
+from rollout.perform.observe import Glance, observe
+from rollout.perform.outside import Outside
+from rollout.store.place import state_url
+from rollout.store.rows import StoredRollout
+from rollout.store.store import Store, open_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A rollout as a controller that is gone left it."""
+
+    id: str
+    state: Rollout
+    provenance: Provenance
+
+    @property
+    def plan(self) -> Plan:
+        """What was decided."""
+        return self.state.plan
+
+
+def revert(rollout: str, state: str, showing: Showing) -> int:
+    """Bring back what an unfinished rollout changed; 0 when that is so."""
+    with _store(state) as store:
+        code = _over(store, _left(store, rollout, _TO_GO_BACK), "revert", showing)
+    return 0 if code == 4 else code
+
+
+def heal(rollout: str, state: str, showing: Showing) -> int:
+    """Put back only what an unfinished rollout has in flight, and end it; without an id the one there is.
+
+    0 when nobody is left half-way, also when nothing was unfinished: it may stand at the end of every pipeline.
+    """
+    with _store(state) as store:
+        found = rollout or _the_unfinished(store)
+        if not found:
+            showing.say("nothing to do: no rollout is unfinished")
+            return 0
+        code = _over(store, _left(store, found, _TO_GO_BACK), "heal", showing)
+    return 0 if code in (3, 4, 6) else code
+
+
+def resume(rollout: str, state: str, showing: Showing) -> int:
+    """Go on with an unfinished rollout, as it was decided; return the exit code that it ends with."""
+    with _store(state) as store:
+        left = _left(store, rollout, "To roll it out once more, type: rollout apply PLAYBOOK.")
+        if reasons := [*_changed(left), *_without_artifact(left)]:
+            raise Refused(*reasons)
+        return _over(store, left, "resume", showing)
+
+
+_TO_GO_BACK = "To go back from a finished rollout, apply the earlier release."
+
+
+@contextmanager
+def _store(state: str) -> Iterator[Store]:
+    place, _ = state_url(state or None)
+    store = open_store(place, create=False)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _left(store: Store, rollout: str, instead: str) -> Left:
+    """Return what a rollout left, from its journal; raise StoreError where it has ended."""
+    found = store.find(rollout)
+    if found.finished:
+        raise StoreError(f"E_FINISHED: rollout {found.id} has ended ({found.end}). {instead}")
+    records = store.journal(found.id).read()
+    started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
+    state = fold(initial(), (r.event for r in records))
+    return Left(id=found.id, state=state, provenance=started.provenance)
+
+
+def _the_unfinished(store: Store) -> str:
+    """Return the one rollout without an end, or ""; raise StoreError where there are several."""
+    found: list[StoredRollout] = [r for r in store.rollouts(limit=10_000) if not r.finished]
+    if len(found) > 1:
+        each = ", ".join(f"{r.id} ({r.app} in {r.environment})" for r in found[:20])
+        raise StoreError(f"E_SEVERAL: these rollouts are unfinished: {each}. Name one: rollout heal ID.")
+    return found[0].id if found else ""
+
+
+def _changed(left: Left) -> Iterator[Reason]:
+    """Refuse to go on with a plan whose playbook or inventory says something else by now."""
+    for file, digest in left.plan.sources.items():
+        path = Path(left.provenance.folder, file)
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            what = f"{file} was changed since rollout {left.id} was decided, and what is new in it is not in its plan."
+            instead = f"Put it back, or end the rollout (rollout heal {left.id}, or revert) and apply anew."
+            yield Reason(code="E_CHANGED", what=what, instead=instead)
+
+
+def _without_artifact(left: Left) -> Iterator[Reason]:
+    """Refuse to go on where hosts are still to be given a release that nobody has."""
+    for state, artifact in _staging(left):
+        path = Path(left.provenance.folder, artifact)
+        if not artifact or not path.exists():
+            count = len(to_be_staged(state))
+            where = f"it lay at {path}" if artifact else "and the journal does not say where it lay"
+            what = f"the artifact of {state.play.app} {state.play.release.id} is needed for {count} hosts, {where}."
+            instead = f"Bring it there, or end the rollout: rollout heal {left.id}."
+            yield Reason(code="E_ARTIFACT", what=what, instead=instead)
+
+
+def _staging(left: Left) -> Iterator[tuple[State, str]]:
+    """Yield the plays that still stage, and where the artifact of each was."""
+    recorded = left.provenance.artifacts
+    for state in left.state.plays:
+        if to_be_staged(state):
+            yield state, recorded[state.index].path if state.index < len(recorded) else ""
+
+
+def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
+    """Take the lease under a higher number, look at the hosts, and run the loop to its end."""
+    with ExitStack() as stack:
+        packages = _packages(left, stack) if aim == "resume" else {}
+        epoch = store.retake(left.id, user())
+        stack.callback(store.release, left.id)
+        acting = [_acting(state, left.id, epoch, packages.get(state.index)) for state in left.state.plays]
+        outsides = stack.enter_context(opened(acting))
+        run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
+        showing.say("looking at the hosts that were touched")
+        recovered = [
+            Recovered(play=state.index, epoch=epoch, stranded=strangers(state, outside))
+            for state, outside in zip(left.state.plays, outsides, strict=True)
+        ]
+        return perform(run, *recovered, *ORDERS[aim])
+
+
+def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:
+    """Open the artifacts that are still to be staged; raise InputError where one is not what was decided."""
+    found = {}
+    for state, artifact in _staging(left):
+        path = str(Path(left.provenance.folder, artifact))
+        ask = replace(left.provenance.artifacts[state.index], path=path, sha256=state.play.release.artifact)
+        found[state.index] = package_of(ask)
+        stack.callback(found[state.index].close)
+    return found
+
+
+def _acting(state: State, rollout: str, epoch: int, package: Package | None) -> Acting:
+    play = state.play
+    fence = Fence(environment=state.plan.environment, app=play.app, rollout=rollout, number=epoch)
+    return Acting(
+        connections={h: p.connection for h, p in play.hosts.items()},
+        delegates=play.delegates,
+        pools=tuple(p.spec for p in play.pools),
+        fence=fence,
+        package=package,
+    )
+
+
+def strangers(state: State, outside: Outside) -> dict[HostName, str]:
+    """Look at every touched host; return those in a state that nobody planned, and why."""
+    glances = [_glance(state, host) for host in touched(state)]
+    seen = each(outside, (observe(g) for g in glances), state.play.forks)
+    return {s.host: why for s in seen if s.reachable and (why := stranger(state, s.host, s.current, s.current_kind))}
+
+
+def _glance(state: State, host: HostName) -> Glance:
+    plan: HostPlan = state.program(host)
+    ask = Ask(host=host, connection=plan.connection, root=plan.root, service=plan.service, shared=plan.shared)
+    return Glance(rollout=state.plan.id, ask=ask, app=state.play.app, environment=state.plan.environment)

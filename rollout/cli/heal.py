@@ -1,0 +1,24 @@
+"""``rollout heal``: put back what an unfinished rollout has in flight."""
+
+from __future__ import annotations
+
+import click
+
+from rollout.cli.options import command, output_option, state_option
+from rollout.cli.request import showing
+
+
+@command("heal")
+@click.argument("id", required=False, default="")
+@state_option
+@output_option
+def heal(id: str, state: str | None, output: str) -> int:
+    """Put back only what rollout ID has in flight, and end it, when its process is gone.
+
+    ID may be cut short, or left out where one rollout is unfinished. Hosts that are done stay on the new
+    release; nobody is left out of rotation. With nothing unfinished it does nothing and ends with 0, so
+    that it can stand at the end of every pipeline.
+    """
+    from rollout.app.takeover import heal as put_back
+
+    return put_back(id, state or "", showing(output))

@@ -1,0 +1,124 @@
+"""A controller that is killed: what its successor makes of the fleet, by each of the three words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.lab import Lab
+
+pytestmark = pytest.mark.lab
+SLOW = "min_in_service: 2\n  hooks: { after_service: { shell: 'sleep 3' } }"
+
+
+def killed(lab: Lab, when: Callable[[], bool], version: str = "v2", broken: str = "") -> str:
+    """Begin a rollout, kill its process when something is so, and return its id."""
+    lab.release(version, broken)
+    process = lab.begin(version, "-y", extra=SLOW)
+    lab.wait(when, "the moment to be killed at")
+    process.kill()
+    process.communicate(timeout=20)
+    last = lab.last()
+    assert last["end"] == ""
+    return str(last["id"])
+
+
+def taken_over(lab: Lab, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return lab.type(verb, *words, "--state", str(lab.state), "--output", "plain")
+
+
+def second(lab: Lab) -> Callable[[], bool]:
+    """The first host is done, and one of the next batch has switched."""
+    first, *others = lab.hosts
+    return lambda: lab.serves(first) == "v2" and any(lab.current(h) == "v2" for h in others)
+
+
+def test_resume_goes_on_where_the_other_stopped(served: Lab) -> None:
+    rollout = killed(served, second(served))
+    held = served.apply("v3")
+    assert held.returncode == 7
+    assert f"rollout resume {rollout}" in held.stderr
+    served.playbook(extra=SLOW)
+    done = taken_over(served, "resume", rollout[:15])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.all_on("v2")
+    kinds = [r["event"]["kind"] for r in served.events(rollout)]
+    assert (kinds.count("recovered"), kinds.count("rollout_started"), kinds[-1]) == (1, 1, "rollout_finished")
+    again = taken_over(served, "resume", rollout)
+    assert again.returncode == 8
+    assert "E_FINISHED" in again.stderr
+
+
+def test_resume_of_a_bad_release_finds_out_and_brings_it_back(served: Lab) -> None:
+    rollout = killed(served, lambda: served.current(served.hosts[0]) == "v2", broken="unhealthy")
+    done = taken_over(served, "resume", rollout)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert served.all_on("v1")
+
+
+def test_resume_stages_who_was_not_staged(served: Lab) -> None:
+    """Killed while the release is on its way: the artifact is needed, and must be the one that was decided."""
+    served.release("v2", size_mb=30)
+    process = served.begin("v2", "-y", "--forks", "1", extra=SLOW)
+    staged = served.fleet.host(served.hosts[0]).root / "releases/v2"
+    served.wait(staged.exists, "the first host's staging")
+    process.kill()
+    process.communicate(timeout=20)
+    rollout = str(served.last()["id"])
+    artifact = next(served.folder.glob("**/shop-v2.tar.gz"))
+    kept = artifact.with_name("kept")
+    artifact.rename(kept)
+    missing = taken_over(served, "resume", rollout)
+    assert (missing.returncode, "E_ARTIFACT" in missing.stderr) == (6, True), missing.stderr
+    served.release("v2", size_mb=1)
+    other = taken_over(served, "resume", rollout)
+    assert (other.returncode, "E_DIGEST" in other.stderr) == (2, True), other.stderr
+    kept.rename(artifact)
+    done = taken_over(served, "resume", rollout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.all_on("v2")
+
+
+def test_resume_does_not_go_on_with_what_is_written_differently_by_now(served: Lab) -> None:
+    rollout = killed(served, second(served))
+    served.playbook(extra=SLOW + "\n  forks: 2")
+    refused = taken_over(served, "resume", rollout)
+    assert refused.returncode == 6
+    assert "shop.yml was changed since rollout" in refused.stderr
+    assert served.last()["end"] == "", "nothing was taken over"
+    served.playbook(extra=SLOW)
+    assert taken_over(served, "resume", rollout).returncode == 0
+    assert served.all_on("v2")
+
+
+def test_heal_leaves_nobody_half_way_and_what_is_done_as_it_is(served: Lab) -> None:
+    rollout = killed(served, second(served))
+    done = taken_over(served, "heal")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, *others = served.hosts
+    assert served.serves(first) == "v2"
+    assert {served.serves(h) for h in others} <= {"v1", "v2"}
+    assert all(there for _, _, there in served.truth().values()), "nobody is left out of rotation"
+    assert served.last()["end"] == "halted"
+    nothing = taken_over(served, "heal")
+    assert (nothing.returncode, "no rollout is unfinished" in nothing.stderr) == (0, True)
+    assert taken_over(served, "heal", rollout).returncode == 8
+    assert served.apply("v3").returncode == 0
+    assert served.all_on("v3")
+
+
+def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
+    served.release("v2")
+    process = served.begin("v2", "-y", extra=SLOW)
+    served.wait(lambda: served.current(served.hosts[0]) == "v2", "the first switch")
+    rollout = json.loads(served.type("history", "--state", str(served.state), "--json").stdout)[0]["id"]
+    for verb in ("resume", "heal", "revert"):
+        refused = taken_over(served, verb, rollout)
+        assert refused.returncode == 7, refused.stderr
+        assert "still at work" in refused.stderr
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert served.all_on("v2")

@@ -1,0 +1,71 @@
+"""A controller that dies anywhere, and a successor that goes on or only heals: under the oracles of all rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollout.engine.recovery import Aim
+from rollout.testing.faults import Script
+from tests.simulation.soup import Trial, drawn, drawn_tiers, go
+from tests.simulation.sweep import FLEETS
+
+AIMS: tuple[Aim, ...] = ("resume", "heal")
+SEEDS = 400
+
+
+def died_at(fleet: str, aim: Aim) -> list[tuple[str, int]]:
+    """Let the controller die after each event; return how each rollout ended."""
+    shape = FLEETS[fleet]
+    plain = go(Trial(shape=shape, script=Script()))
+    found = []
+    for at in range(1, plain.events):
+        trial = Trial(shape=shape, script=Script(), crashes=(at,), pause_s=(0.0, 60.0)[at % 2], aim=aim)
+        try:
+            ran = go(trial)
+        except BaseException as error:
+            error.add_note(f"repeat it: go({trial!r})")
+            raise
+        found.append((ran.end, ran.code))
+    assert len(found) > 10
+    return found
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+def test_who_resumes_ends_as_if_nobody_had_died(fleet: str) -> None:
+    plain = go(Trial(shape=FLEETS[fleet], script=Script()))
+    assert set(died_at(fleet, "resume")) == {(plain.end, plain.code)}
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+def test_who_heals_ends_with_nobody_half_way(fleet: str) -> None:
+    """Where the fleet stood when it was heard of: halted, or what it had decided before."""
+    plain = go(Trial(shape=FLEETS[fleet], script=Script()))
+    ended = set(died_at(fleet, "heal"))
+    assert ended <= {("halted", 3), ("halted", 6), (plain.end, plain.code), ("reverted", 4), ("succeeded", 0)}
+    assert ended & {("halted", 3), ("reverted", 4)}
+
+
+def stir(seeds: range) -> None:
+    for seed in seeds:
+        for draw in (drawn, drawn_tiers):
+            trial = replace(draw(seed), aim=AIMS[seed % 2])
+            if not trial.crashes:
+                continue
+            try:
+                go(trial)
+            except BaseException as error:
+                error.add_note(f"repeat it: go(replace({draw.__name__}({seed}), aim={trial.aim!r}))")
+                raise
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_the_invariants_hold_whoever_takes_over(shard: int) -> None:
+    stir(range(shard, SEEDS, 2))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(8))
+def test_the_invariants_hold_whoever_takes_over_under_many_more_seeds(shard: int) -> None:
+    stir(range(SEEDS + shard, 8_000, 8))
