@@ -23,6 +23,7 @@ COMMANDS = {
     "events": ("rollout.cli.events:events", "One rollout's journal, record by record."),
     "resume": ("rollout.cli.resume:resume", "Go on with a rollout whose process is gone."),
     "heal": ("rollout.cli.heal:heal", "Put back what such a rollout has in flight, and end it."),
+    "audit": ("rollout.cli.audit:audit", "Check a rollout's journal, or hand it out."),
     "revert": ("rollout.cli.revert:revert", "Bring back what a rollout changed."),
     "rollback": ("rollout.cli.rollback:rollback", "Go back to an earlier release, batch by batch."),
     "converge": ("rollout.cli.converge:converge", "New, rebuilt and missed hosts to the fleet's release."),

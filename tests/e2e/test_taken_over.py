@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 from collections.abc import Callable
 
@@ -30,6 +32,29 @@ def taken_over(lab: Lab, verb: str, *words: str) -> subprocess.CompletedProcess[
     return lab.type(verb, *words, "--state", str(lab.state), "--output", "plain")
 
 
+def audited(lab: Lab, rollout: str) -> None:
+    """The journal of both controllers holds; a byte of it that is changed, or a record that is cut off, does not."""
+    audit = ("audit", "verify", rollout, "--state", str(lab.state))
+    sound = lab.type(*audit)
+    assert sound.returncode == 0, sound.stderr
+    last = lab.events(rollout)[-1]
+    assert f"{last['seq']} records, chain and order hold\nhead {last['hash']}" in sound.stdout
+    exported = lab.type("audit", "export", rollout, "--state", str(lab.state)).stdout.splitlines()
+    assert [json.loads(line) for line in exported] == lab.events(rollout)
+    kept = lab.state.read_bytes()
+    for doctored, said in (
+        ("UPDATE records SET body = replace(body, 'passed', 'Passed') WHERE rollout = ? AND seq = 9", "record 9"),
+        (f"DELETE FROM records WHERE rollout = ? AND seq = {last['seq']}", "the journal was longer"),
+    ):
+        with contextlib.closing(sqlite3.connect(lab.state)) as state, state:
+            assert state.execute(doctored, (rollout,)).rowcount == 1
+        broken = lab.type(*audit)
+        assert (broken.returncode, "E_CHAIN" in broken.stderr, said in broken.stderr) == (8, True, True), broken.stderr
+        with contextlib.closing(sqlite3.connect(lab.state)) as state:
+            state.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        lab.state.write_bytes(kept)
+
+
 def second(lab: Lab) -> Callable[[], bool]:
     """The first host is done, and one of the next batch has switched."""
     first, *others = lab.hosts
@@ -47,6 +72,7 @@ def test_resume_goes_on_where_the_other_stopped(served: Lab) -> None:
     assert served.all_on("v2")
     kinds = [r["event"]["kind"] for r in served.events(rollout)]
     assert (kinds.count("recovered"), kinds.count("rollout_started"), kinds[-1]) == (1, 1, "rollout_finished")
+    audited(served, rollout)
     again = taken_over(served, "resume", rollout)
     assert again.returncode == 8
     assert "E_FINISHED" in again.stderr

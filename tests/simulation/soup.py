@@ -95,6 +95,7 @@ def go(trial: Trial) -> Ran:
     world.fleet.begin()
     state, lives = _lived(world, trial, RolloutStarted(plan=plan))
     verdict.ended(oracle, state)
+    verdict.in_order(world)
     _more(world, oracle, trial, state, lives)
     end = state.end
     assert end is not None

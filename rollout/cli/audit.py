@@ -1,0 +1,80 @@
+"""``rollout audit``: what a rollout's journal proves, for those who were not there."""
+
+from __future__ import annotations
+
+import click
+from rich_click import RichGroup
+
+from rollout.cli.options import command, json_option, state_option
+from rollout.cli.reading import reading, say, say_json
+from rollout.engine.lint import violations
+from rollout.errors import StoreError
+from rollout.report.jsonlines import record_object
+from rollout.report.text import count, inert
+from rollout.store.store import Store
+
+SHOWN = 20
+
+
+@click.group("audit", cls=RichGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def audit() -> None:
+    """Check a rollout's journal, or hand it out."""
+
+
+@command("verify")
+@click.argument("id")
+@state_option
+@json_option
+def verify(id: str, state: str | None, output: str) -> int:
+    """Check the chain of hashes of rollout ID, and the order of what it says; 8 when one of them is broken.
+
+    ID may be cut short. The recap of each rollout prints the head of its chain: compare it with what
+    is printed here, and a journal that was cut off or written anew shows too.
+    """
+    with reading(state) as store:
+        if store is None:
+            return 8
+        found = _checked(store, store.find(id).id)
+    if output == "json":
+        say_json(found)
+    else:
+        say([f"rollout {found['rollout']}: {count(int(str(found['records'])), 'record')}, chain and order hold"])
+        say([f"head {found['head']}"])
+    return 0
+
+
+@command("export")
+@click.argument("id")
+@state_option
+def export(id: str, state: str | None) -> int:
+    """Write the journal of rollout ID as JSON, a record a line, hashes included, once both checks hold.
+
+    ID may be cut short. A record's hash is the SHA-256 of the canonical JSON (keys sorted, no spaces) of
+    [rollout, seq, at, the event's canonical JSON as a text, the hash before it].
+    """
+    with reading(state) as store:
+        if store is None:
+            return 8
+        rollout = store.find(id).id
+        _checked(store, rollout)
+        for record in store.journal(rollout).read():
+            say_json(record_object(record))
+    return 0
+
+
+def _checked(store: Store, rollout: str) -> dict[str, object]:
+    """Return what there is to say of a sound journal; raise StoreError for one that is not."""
+    records = store.journal(rollout).read()
+    wrong = violations(record.event for record in records)
+    if wrong:
+        shown = "; ".join(f"record {number}: {inert(what, 200)}" for number, what in wrong[:SHOWN])
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise StoreError(
+            f"E_ORDER: the journal of rollout {rollout} tells of steps out of turn: {shown}{more}. Its hashes hold, so "
+            "that is what was written: do not rely on what this rollout says, and report it."
+        )
+    return {"rollout": rollout, "records": len(records), "head": records[-1].hash if records else ""}
+
+
+audit.add_command(verify)
+audit.add_command(export)

@@ -1,0 +1,123 @@
+"""The lint of a journal finds what is out of order: real journals, doctored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from rollout.engine.lint import violations
+from rollout.model.event import (
+    BatchClosed,
+    BatchStarted,
+    Event,
+    HaltOrdered,
+    Recovered,
+    RollingClosed,
+    RolloutFinished,
+    RolloutStarted,
+    StagingClosed,
+    StepFinished,
+    StepStarted,
+)
+from rollout.model.verdict import Cause
+from rollout.testing.behaviour import Build
+from tests.simulation.shapes import Shape
+from tests.simulation.world import World
+
+Journal = list[Event]
+
+
+def journal(shape: Shape) -> Journal:
+    world = World(shape)
+    world.apply()
+    return [record.event for record in world.journal.records]
+
+
+GOOD = journal(Shape(hosts=2))
+BAD = journal(Shape(hosts=2, build=Build(healthy=False)))
+
+
+def at(events: Sequence[Event], kind: type[Event], action: str = "", number: int = 0) -> int:
+    """Return the place of an event of this kind, or of a step's beginning or end."""
+    ops = {e.op for e in events if isinstance(e, StepStarted) and e.action.kind == action}
+    found = [n for n, e in enumerate(events) if isinstance(e, kind) and (not action or getattr(e, "op", 0) in ops)]
+    return found[number]
+
+
+def without(kind: type[Event], action: str = "") -> Callable[[Journal], Journal]:
+    def doctored(events: Journal) -> Journal:
+        place = at(events, kind, action)
+        return [*events[:place], *events[place + 1 :]]
+
+    return doctored
+
+
+def without_step(action: str) -> Callable[[Journal], Journal]:
+    """As if the first step of this kind had never been."""
+    return lambda events: without(StepFinished, action)(without(StepStarted, action)(events))
+
+
+def failing(action: str) -> Callable[[Journal], Journal]:
+    """As if the first step of this kind had failed, and nobody had minded."""
+
+    def doctored(events: Journal) -> Journal:
+        place = at(events, StepFinished, action)
+        ended = events[place]
+        assert isinstance(ended, StepFinished)
+        outcome = replace(ended.outcome, verdict="failed", cause=Cause.HOST)  # type: ignore[arg-type]
+        return [*events[:place], replace(ended, outcome=outcome), *events[place + 1 :]]
+
+    return doctored
+
+
+def put(event: Event, before: type[Event], action: str = "") -> Callable[[Journal], Journal]:
+    return lambda events: [*events[: at(events, before, action)], event, *events[at(events, before, action) :]]
+
+
+HALT = HaltOrdered(cause=Cause.PERSON, reason="enough", revert=False)
+DOCTORED: dict[str, tuple[Callable[[Journal], Journal], str]] = {
+    "no plan": (lambda e: e[1:], "begins once"),
+    "two plans": (lambda e: [e[0], *e], "begins once"),
+    "after the end": (lambda e: [*e, StagingClosed()], "follows the end"),
+    "batches out of turn": (without(BatchStarted), "out of turn"),
+    "a batch that was not open": (lambda e: [*e[:-1], BatchClosed(batch=9), e[-1]], "was not open"),
+    "rolling over in a batch": (without(BatchClosed), "out of turn"),
+    "over, in a batch": (put(RollingClosed(), BatchClosed), "in an open batch"),
+    "an end without a beginning": (without(StepStarted, "stage"), "was not begun"),
+    "a beginning without an end": (without(StepFinished, "keep"), "in flight"),
+    "an operation again": (lambda e: [*e[:3], e[2], *e[3:]], "follows"),
+    "two at once": (without(StepFinished, "verify"), "while another one"),
+    "changed while in rotation": (without_step("deregister"), "may be in rotation"),
+    "changed after a deregister that failed": (failing("deregister"), "may be in rotation"),
+    "back without proof": (without_step("verify"), "unproven"),
+    "back after a proof that failed": (failing("verify"), "unproven"),
+    "leaves before all are staged": (without(StagingClosed), "outside any batch"),
+    "kept too early": (without(RollingClosed), "kept before"),
+    "forward in a halt": (put(HALT, StepStarted, "switch"), "forward in a halt"),
+    "what was in flight when it was taken over": (put(Recovered(epoch=2), StepFinished, "switch"), "was not begun"),
+}
+
+
+@pytest.mark.parametrize("name", DOCTORED)
+def test_a_doctored_journal_is_found_out(name: str) -> None:
+    doctor, said = DOCTORED[name]
+    assert violations(GOOD) == ()
+    found = violations(doctor(GOOD))
+    assert any(said in what for _, what in found), found
+
+
+def test_the_record_is_named() -> None:
+    doctored = put(StagingClosed(), RolloutStarted)(GOOD)
+    assert violations(doctored)[0][0] == 1
+
+
+def test_a_way_back_is_in_order_and_one_without_proof_is_not() -> None:
+    assert violations(BAD) == ()
+    assert isinstance(BAD[-1], RolloutFinished)
+    undone = [e for e in BAD if isinstance(e, StepStarted) and e.undo and e.action.kind == "verify"]
+    ops = {e.op for e in undone}
+    assert ops
+    doctored = [e for e in BAD if getattr(e, "op", 0) not in ops]
+    assert any("unproven" in what for _, what in violations(doctored))
