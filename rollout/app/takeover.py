@@ -11,10 +11,10 @@ from pathlib import Path
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.outside import Acting, each, opened
 from rollout.app.provenance import user
-from rollout.app.request import package_of
+from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.artifacts.package import Package
 from rollout.balancers.via import Fence
-from rollout.engine.recovery import ORDERS, Aim, stranger, to_be_staged, touched
+from rollout.engine.recovery import Aim, orders, stranger, to_be_staged, touched
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.engine.state import State
 from rollout.errors import Reason, Refused, StoreError
@@ -73,6 +73,24 @@ def resume(rollout: str, state: str, showing: Showing) -> int:
         return _over(store, left, "resume", showing)
 
 
+def recover(request: Request, showing: Showing) -> int:
+    """End what an unfinished rollout of the playbook's apps left, by its own ``on_failure``; 0 where one may begin."""
+    store = store_of(request, writing=True)
+    try:
+        for play in plays_of(request, released=False):
+            found = store.unfinished(play.environment, play.app)
+            if found is None:
+                continue
+            showing.say(f"rollout {found.id} is unfinished: it is ended first")
+            code = _over(store, _left(store, found.id, ""), "recover", showing)
+            if code not in ENDED:
+                return code
+    finally:
+        store.close()
+    return 0
+
+
+ENDED = frozenset({0, 3, 4, 5, 6, 9})  # it has an end, and its journal says what each host is
 _TO_GO_BACK = "To go back from a finished rollout, apply the earlier release."
 
 
@@ -137,11 +155,12 @@ def _staging(left: Left) -> Iterator[tuple[State, str]]:
 
 
 def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
-    """Take the lease under a higher number, look at the hosts, and run the loop to its end."""
+    """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop."""
     with ExitStack() as stack:
-        packages = _packages(left, stack) if aim == "resume" else {}
         epoch = store.retake(left.id, user())
         stack.callback(store.release, left.id)
+        left = _left(store, left.id, "")  # its last words may have come since it was read
+        packages = _packages(left, stack) if aim == "resume" else {}
         acting = [_acting(state, left.id, epoch, packages.get(state.index)) for state in left.state.plays]
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
@@ -150,7 +169,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
             Recovered(play=state.index, epoch=epoch, stranded=strangers(state, outside))
             for state, outside in zip(left.state.plays, outsides, strict=True)
         ]
-        return perform(run, *recovered, *ORDERS[aim])
+        return perform(run, *recovered, *orders(aim, left.state))
 
 
 def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:

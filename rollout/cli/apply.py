@@ -17,6 +17,7 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@click.option("--recover", is_flag=True, help="First end what a rollout left whose process is gone; for pipelines.")
 @click.option(
     "--plan",
     "plan_file",
@@ -28,7 +29,14 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @state_option
 @output_option
 def apply(
-    message: str, yes: bool, check: bool, allow_bad: bool, plan_file: Path | None, output: str, **options: Any
+    message: str,
+    yes: bool,
+    check: bool,
+    allow_bad: bool,
+    recover: bool,
+    plan_file: Path | None,
+    output: str,
+    **options: Any,
 ) -> int:
     """Roll the playbook's release out, batch by batch, and bring it back when it is bad.
 
@@ -43,6 +51,11 @@ def apply(
         from rollout.app.plan import plan
 
         return plan(request, showing(output))
+    if recover:
+        from rollout.app.takeover import recover as end_first
+
+        if code := end_first(request, showing(output)):
+            return code
     from rollout.app.apply import apply as roll_out
 
     return roll_out(request, showing(output))

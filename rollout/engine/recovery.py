@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
+from rollout.engine.policy import goes_back
+from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, Phase, State
 from rollout.model.event import HaltOrdered
 from rollout.model.host import HostName
 from rollout.model.plan import Stage, Switch
 from rollout.model.verdict import Cause
 
-Aim = Literal["revert", "heal", "resume"]
-# What is ordered once the hosts were looked at: to resume is to go on, with nothing said.
-ORDERS: Mapping[Aim, tuple[HaltOrdered, ...]] = {
-    "revert": (HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True),),
-    "heal": (HaltOrdered(cause=Cause.PERSON, reason="heal was ordered", revert=False),),
-    "resume": (),
-}
+Aim = Literal["revert", "heal", "resume", "recover"]
+
+
+def orders(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
+    """Return what is ordered once the hosts were looked at: to resume is to go on, with nothing said.
+
+    To recover is what a pipeline does before it begins: what the old rollout's ``on_failure`` says of a controller
+    that fails.
+    """
+    match aim:
+        case "revert":
+            return (HaltOrdered(cause=Cause.PERSON, reason="revert was ordered", revert=True),)
+        case "heal":
+            return (HaltOrdered(cause=Cause.PERSON, reason="heal was ordered", revert=False),)
+        case "recover":
+            back = any(goes_back(play, Cause.CONTROLLER) for play in state.plays)
+            reason = "its controller was gone when the next rollout came"
+            return (HaltOrdered(cause=Cause.CONTROLLER, reason=reason, revert=back),)
+        case "resume":
+            return ()
 
 
 def touched(state: State) -> tuple[HostName, ...]:

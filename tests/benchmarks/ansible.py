@@ -1,5 +1,8 @@
 """The same job by ansible-core, written well: pipelining, ControlPersist, forks 20, HAProxy with drain and wait.
 
+``every``: how long its modules wait between two looks, in seconds; 5 where nothing is said, and 1 is as short as the
+haproxy module can be told to.
+
 Ansible with its collections is installed into a virtual environment of its own below the cache.
 """
 
@@ -51,7 +54,7 @@ PLAYBOOK = f"""\
         socket: {SOCKET}
         drain: "{{{{ version != 'v0' }}}}" # a member that is down never says DRAIN: the first release does without
         wait: true
-        wait_interval: 1
+        wait_interval: "{{{{ every }}}}"
         fail_on_not_found: true
       delegate_to: lb1
     - file: {{ src: "releases/{{{{ version }}}}", dest: /srv/shop/current, state: link, force: true }}
@@ -61,14 +64,14 @@ PLAYBOOK = f"""\
       register: answer
       until: answer.json is defined and answer.json.version == version
       retries: 60
-      delay: 1
+      delay: "{{{{ every }}}}"
     - community.general.haproxy:
         state: enabled
         backend: shop
         host: "{{{{ inventory_hostname }}}}"
         socket: {SOCKET}
         wait: true
-        wait_interval: 1
+        wait_interval: "{{{{ every }}}}"
       delegate_to: lb1
 """
 SUDOERS = "Defaults:deploy !requiretty\ndeploy ALL=(root) NOPASSWD: ALL\n"  # its modules run as root

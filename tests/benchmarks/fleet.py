@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -195,14 +196,23 @@ def of_minimum(fleet: MachineFleet, folder: Path) -> Contender:
     return Contender(name="minimum", fleet=fleet, folder=folder, argv=argv, parts=parts)
 
 
-def of_ansible(fleet: MachineFleet, folder: Path) -> Contender:
+def of_ansible(fleet: MachineFleet, folder: Path, *, every_s: int = 1, name: str = "ansible") -> Contender:
     program = ansible.installed()
     playbook, env = ansible.prepared(fleet, folder)
 
     def argv(version: str, artifact: Path) -> list[str]:
-        return [str(program), str(playbook), "-e", f"version={version}", "-e", f"artifact={artifact}"]
+        return [
+            str(program),
+            str(playbook),
+            "-e",
+            f"version={version}",
+            "-e",
+            f"artifact={artifact}",
+            "-e",
+            f"every={every_s}",
+        ]
 
-    return Contender(name="ansible", fleet=fleet, folder=folder, argv=argv, env=env)
+    return Contender(name=name, fleet=fleet, folder=folder, argv=argv, env=env)
 
 
 def of_pyinfra(fleet: MachineFleet, folder: Path) -> Contender:
@@ -227,9 +237,14 @@ def of_capistrano(fleet: MachineFleet, folder: Path) -> Contender:
     return Contender(name="capistrano", fleet=fleet, folder=folder, argv=argv, env=env)
 
 
+PATIENT = "ansible-5s"  # as its modules wait where nobody says otherwise
 Maker = Callable[[MachineFleet, Path], Contender]
 MAKERS: dict[str, Maker] = {"rollout": of_rollout, "minimum": of_minimum, "ansible": of_ansible}
-PEERS: dict[str, Maker] = {"pyinfra": of_pyinfra, "capistrano": of_capistrano}  # for information
+PEERS: dict[str, Maker] = {  # for information
+    PATIENT: partial(of_ansible, every_s=5, name=PATIENT),
+    "pyinfra": of_pyinfra,
+    "capistrano": of_capistrano,
+}
 
 
 def as_installed() -> None:
@@ -295,11 +310,12 @@ def table(contenders: Mapping[str, Contender]) -> str:
     lines += [row(f"{c.name}, median", medians(c)) for c in contenders.values()]
     ours = medians(contenders["rollout"])
     lines.append("")
-    for figure, name, share, more_s in BARS:
+    patient = [(figure, PATIENT, *rest) for figure, name, *rest in BARS if name == "ansible" and PATIENT in contenders]
+    for figure, name, share, more_s in (*BARS, *patient):
         theirs = medians(contenders[name])[figure]
         well = "met" if ours[figure] <= share * theirs + more_s else "MISSED"
         more = f" + {more_s:g} s" if more_s else ""
-        lines.append(f"{figure:6} {ours[figure] / theirs:5.2f} x {name:8} bar {share:.2f} x{more}: {well}")
+        lines.append(f"{figure:6} {ours[figure] / theirs:5.2f} x {name:12} bar {share:.2f} x{more}: {well}")
     well = "met" if ours["memory"] <= MOST_MB else "MISSED"
     lines.append(f"memory {ours['memory']:5.0f} MB         bar {MOST_MB:g} MB: {well}")
     return "\n".join(lines)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -136,6 +138,28 @@ def test_heal_leaves_nobody_half_way_and_what_is_done_as_it_is(served: Lab) -> N
     assert served.all_on("v3")
 
 
+def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(served: Lab) -> None:
+    """INT, then TERM, which is no second signal, then KILL before it could heal: as CI cancels a job."""
+    served.release("v2")
+    process = served.begin("v2", "-y", extra=SLOW)
+    served.wait(second(served), "the moment to be cancelled at")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process.send_signal(number)
+        time.sleep(0.2)
+    said, _ = process.communicate(timeout=20)
+    assert "SIGINT: no further host leaves" in said
+    assert process.returncode == -signal.SIGKILL
+    old = str(served.last()["id"])
+    done = served.apply("v3", "--recover")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"rollout {old} is unfinished: it is ended first" in done.stderr
+    assert served.all_on("v3")
+    new, before = served.read("history")[:2]
+    assert (before["id"], before["end"], new["release"], new["end"]) == (old, "halted", "v3", "succeeded")
+    again = served.apply("v3", "--recover")
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+
+
 def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
     served.release("v2")
     process = served.begin("v2", "-y", extra=SLOW)
@@ -145,6 +169,7 @@ def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
         refused = taken_over(served, verb, rollout)
         assert refused.returncode == 7, refused.stderr
         assert "still at work" in refused.stderr
+    assert served.type(*served.words_of("apply", "v2", "--recover")).returncode == 7
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert served.all_on("v2")

@@ -11,7 +11,7 @@ from rollout.testing.faults import Script
 from tests.simulation.soup import Trial, drawn, drawn_tiers, go
 from tests.simulation.sweep import FLEETS
 
-AIMS: tuple[Aim, ...] = ("resume", "heal")
+AIMS: tuple[Aim, ...] = ("resume", "heal", "recover")
 SEEDS = 400
 
 
@@ -50,7 +50,7 @@ def test_who_heals_ends_with_nobody_half_way(fleet: str) -> None:
 def stir(seeds: range) -> None:
     for seed in seeds:
         for draw in (drawn, drawn_tiers):
-            trial = replace(draw(seed), aim=AIMS[seed % 2])
+            trial = replace(draw(seed), aim=AIMS[seed % 3])
             if not trial.crashes:
                 continue
             try:

@@ -9,7 +9,7 @@ from typing import Any
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
-from rollout.engine.recovery import ORDERS, Aim, stranger, touched
+from rollout.engine.recovery import Aim, orders, stranger, touched
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.model.check import Health, HttpCheck
@@ -276,7 +276,7 @@ class World:
         self.epoch += 1
         self.journal.crash_after = None
         found = [Recovered(play=one.index, epoch=self.epoch, stranded=self._strangers(one)) for one in state.plays]
-        return self.runner(state), (*found, *ORDERS[aim])
+        return self.runner(state), (*found, *orders(aim, state))
 
     def _strangers(self, state: State) -> dict[HostName, str]:
         found = {}
