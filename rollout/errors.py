@@ -108,6 +108,10 @@ class Held(RolloutError):
     exit_code = 7
 
 
+class Busy(Held):
+    """Its process lives, or may: it can be waited for."""
+
+
 class Fenced(Held):
     """A host has seen a newer rollout: this one must not go on."""
 

@@ -72,7 +72,7 @@ def apply(request: Request, showing: Showing) -> int:
     store = store_of(request, writing=True)
     used = filed is not None and store.knows(filed.plan.id)
     rollout = filed.plan.id if filed and not used else new_id()
-    first = Look(store=store, rollout=rollout, allow_bad=request.allow_bad, say=showing.say)
+    first = Look(store=store, rollout=rollout, allow_bad=request.allow_bad, wait_s=request.lock_wait_s, say=showing.say)
     with held(first, plays) as look, packages_of(plays) as packages:
         parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
         return _applied(request, showing, parts, look, filed)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
+from rollout.errors import Busy
 from rollout.model.plan import Plan, Purpose
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from rollout.model.play import Play
     from rollout.model.release import Release, ReleaseId
     from rollout.store.store import Store
+
+T = TypeVar("T")
+WAIT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,24 @@ class Look:
     check: bool = False  # the plan is only shown: nothing is written, and no lease is taken
     allow_bad: bool = False
     leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
+    wait_s: float = 0.0  # for a rollout that is at work
     say: Callable[[str], None] = lambda _: None
+
+
+def waited(act: Callable[[], T], wait_s: float, say: Callable[[str], None]) -> T:
+    """Do what needs a lease, and wait for whoever is at work under it; raise Busy when the time is over."""
+    by, said = time.monotonic() + wait_s, False
+    while True:
+        try:
+            return act()
+        except Busy as busy:
+            left_s = by - time.monotonic()
+            if left_s <= 0:
+                raise
+            if not said:
+                say(f"waiting up to {wait_s:g} s: {busy}")
+            said = True
+            time.sleep(min(WAIT_EVERY_S, left_s))
 
 
 @contextmanager
@@ -51,7 +74,8 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
     """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
     try:
         apps = [p.app for p in plays]
-        epoch = 0 if look.check else look.store.take(plays[0].environment, apps, look.rollout, user())
+        take = partial(look.store.take, plays[0].environment, apps, look.rollout, user())
+        epoch = 0 if look.check else waited(take, look.wait_s, look.say)
         yield replace(look, epoch=epoch)
     finally:
         look.store.release(look.rollout)

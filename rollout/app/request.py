@@ -32,6 +32,7 @@ class Request:
     message: str = ""
     yes: bool = False
     allow_bad: bool = False
+    lock_wait_s: float = 0.0
     output: str = "auto"
     argv: Sequence[str] = ()
     confirm: Callable[[str], bool] | None = None

@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.outside import Acting, each, opened
+from rollout.app.parts import waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.artifacts.package import Package
@@ -78,16 +80,23 @@ def recover(request: Request, showing: Showing) -> int:
     store = store_of(request, writing=True)
     try:
         for play in plays_of(request, released=False):
-            found = store.unfinished(play.environment, play.app)
-            if found is None:
-                continue
-            showing.say(f"rollout {found.id} is unfinished: it is ended first")
-            code = _over(store, _left(store, found.id, ""), "recover", showing)
+            one = partial(_recovered, store, play.environment, play.app, showing)
+            code = waited(one, request.lock_wait_s, showing.say)
             if code not in ENDED:
                 return code
     finally:
         store.close()
     return 0
+
+
+def _recovered(store: Store, environment: str, app: str, showing: Showing) -> int:
+    """End the unfinished rollout of an app, if there is one and its process is gone; raise Busy while it lives."""
+    found = store.unfinished(environment, app)
+    if found is None:
+        return 0
+    code = _over(store, _left(store, found.id, ""), "recover", showing)
+    showing.say(f"rollout {found.id} was unfinished, and was ended first")
+    return code
 
 
 ENDED = frozenset({0, 3, 4, 5, 6, 9})  # it has an end, and its journal says what each host is

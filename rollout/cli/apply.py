@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rollout.cli.options import command, output_option, state_option
+from rollout.cli.options import Duration, command, output_option, state_option
 from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing
 
 
@@ -18,6 +18,13 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
 @click.option("--recover", is_flag=True, help="First end what a rollout left whose process is gone; for pipelines.")
+@click.option(
+    "--lock-wait",
+    type=Duration(),
+    default="0s",
+    metavar="TIME",
+    help="How long to wait for a rollout of the app that is at work, as in 5m.",
+)
 @click.option(
     "--plan",
     "plan_file",
@@ -34,6 +41,7 @@ def apply(
     check: bool,
     allow_bad: bool,
     recover: bool,
+    lock_wait: float,
     plan_file: Path | None,
     output: str,
     **options: Any,
@@ -44,7 +52,7 @@ def apply(
     """
     ask = confirm if on_terminal() and output in ("auto", "plain") else None
     words = {"message": message, "yes": yes, "allow_bad": allow_bad, "output": output, "plan_file": plan_file}
-    request = request_of(options, **words, confirm=ask)
+    request = request_of(options, **words, lock_wait_s=lock_wait, confirm=ask)
     if check and plan_file is not None:
         raise click.UsageError("--check and --plan exclude each other: --check would not look at the file.")
     if check:

@@ -44,6 +44,25 @@ def json_option(function: F) -> F:
     )(function)
 
 
+class Duration(click.ParamType[float]):
+    """A duration as playbooks write it; its seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say how it is written."""
+        from pydantic_core import PydanticCustomError
+
+        from rollout.playbook.words import seconds
+
+        try:
+            return seconds(value)
+        except PydanticCustomError:
+            self.fail(
+                f"{str(value)[:40]!r} is no duration. Write a number and a unit, as in 30s, 5m or 1h.", param, ctx
+            )
+
+
 def _known_output(_context: click.Context, _option: click.Parameter, value: str) -> str:
     """Refuse what is no output, and what is none yet."""
     if value in OUTPUTS:

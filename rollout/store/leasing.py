@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from rollout.errors import Held, StoreError
+from rollout.errors import Busy, Held, StoreError
 from rollout.store.process import ProcessMark, alive, this_process
 from rollout.store.rows import Lease
 from rollout.store.schema import leases, rollouts
@@ -23,23 +23,23 @@ def take(connection: Connection, environment: str, apps: Iterable[str], rollout:
     """Take the leases of all apps of a new rollout, or none; return the number that all have. Raise Held."""
     found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
     for lease in found:
-        _refuse_unfinished(connection, environment, lease.app, lease)
+        _refuse_unfinished(connection, environment, lease, now)
         if lease.rollout and lease.rollout != rollout and _lives(lease, now):
-            raise Held(_held(lease, "it is still preparing. Wait until it is done."))
+            raise Busy(_held(lease, "it is still preparing. Wait until it is done."))
     number = max(lease.number for lease in found) + 1
     for lease in found:
         _write(connection, environment, lease.app, rollout, holder, now, number)
     return number
 
 
-def _refuse_unfinished(connection: Connection, environment: str, app: str, lease: Lease) -> None:
+def _refuse_unfinished(connection: Connection, environment: str, lease: Lease, now: str) -> None:
     """Refuse while a rollout of this app has no end, whether its process lives or not."""
-    other = unfinished_id(connection, environment, app)
+    other = unfinished_id(connection, environment, lease.app)
     if not other:
         return
     if lease.rollout == other:
-        raise Held(_held(lease, _advice(lease)))
-    raise Held(f"E_HELD: rollout {other} of {app} in {environment} is unfinished. {_ways(other)}")
+        raise (Busy if _lives(lease, now) else Held)(_held(lease, _advice(lease)))
+    raise Held(f"E_HELD: rollout {other} of {lease.app} in {environment} is unfinished. {_ways(other)}")
 
 
 def _advice(lease: Lease) -> str:
@@ -63,7 +63,7 @@ def retake(connection: Connection, rollout: str, holder: str, now: str) -> int:
     mine = mine or _lapsed(connection, rollout)
     for lease in mine:
         if lease.rollout and _lives(lease, now):
-            raise Held(_held(lease, _while_alive(lease)))
+            raise Busy(_held(lease, _while_alive(lease)))
     number = max(lease.number for lease in mine) + 1
     for lease in mine:
         _write(connection, lease.environment, lease.app, rollout, holder, now, number)

@@ -152,7 +152,7 @@ def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(se
     old = str(served.last()["id"])
     done = served.apply("v3", "--recover")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"rollout {old} is unfinished: it is ended first" in done.stderr
+    assert f"rollout {old} was unfinished, and was ended first" in done.stderr
     assert served.all_on("v3")
     new, before = served.read("history")[:2]
     assert (before["id"], before["end"], new["release"], new["end"]) == (old, "halted", "v3", "succeeded")
@@ -162,7 +162,7 @@ def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(se
 
 def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
     served.release("v2")
-    process = served.begin("v2", "-y", extra=SLOW)
+    process = served.begin("v2", "-y", extra=SLOW.replace("sleep 3", "sleep 9"))
     served.wait(lambda: served.current(served.hosts[0]) == "v2", "the first switch")
     rollout = json.loads(served.type("history", "--state", str(served.state), "--json").stdout)[0]["id"]
     for verb in ("resume", "heal", "revert"):
@@ -170,6 +170,12 @@ def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
         assert refused.returncode == 7, refused.stderr
         assert "still at work" in refused.stderr
     assert served.type(*served.words_of("apply", "v2", "--recover")).returncode == 7
+    short = served.apply("v3", "--lock-wait", "100ms")
+    assert (short.returncode, "waiting up to 0.1 s: E_HELD" in short.stderr) == (7, True), short.stderr
+    waiting = served.apply("v3", "--recover", "--lock-wait", "90s")
+    assert waiting.returncode == 0, waiting.stdout + waiting.stderr
+    assert waiting.stderr.count("waiting up to") == 1
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert served.all_on("v2")
+    assert served.all_on("v3")
+    assert [r["end"] for r in served.read("history")[:2]] == ["succeeded", "succeeded"]
