@@ -118,7 +118,11 @@ class Engine:
         if found:
             self.say("rm", "-f", "-v", *(("-t", "0") if self.name == "podman" else ()), *found)
         for network in self.say("network", "ls", "--filter", f"label={label}", "--format", "{{.Name}}").split():
-            self.say("network", "rm", network)
+            try:
+                self.say("network", "rm", network)
+            except Refused:
+                if network in self.say("network", "ls", "--format", "{{.Name}}").split():
+                    raise  # else another lab that swept at the same time was faster
 
     def sweep(self) -> None:
         """Remove the labs that were to end with a process that was killed."""

@@ -120,7 +120,10 @@ class Knock:
             "auth_strategy": Login(self.transport.key_files, user, to.key_files),
             "timeout": self.deadline.left() + 5,  # ours ends first, and says so
         }
-        owner = fabric.Connection(
+        # A Connection writes an attribute that it does not declare into its configuration, which is then made anew from
+        # nothing: under the eyes of all other threads, since they share it (KeyError, seldom).
+        quiet = type("Connection", (fabric.Connection,), {"inline_ssh_env": None})
+        owner = quiet(
             "host", user=user, port=to.port, config=self.transport.config(), gateway=False, connect_kwargs=asked
         )
         owner.client.set_missing_host_key_policy(Verified(self))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,7 @@ class Real:
             case "kill" | "reboot":
                 pid = int((root / ".rollout/pid").read_text().split()[0])
                 os.killpg(pid, signal.SIGKILL)
+                self._gone(pid)
                 if act == "reboot":
                     self._another_boot(root)
             case "tamper v1":
@@ -65,6 +68,17 @@ class Real:
                     record.unlink()
             case "bare":
                 shutil.rmtree(root)
+
+    @staticmethod
+    def _gone(pid: int) -> None:
+        """Wait for the kernel: a killed process runs until it is next looked at."""
+        stat = Path(f"/proc/{pid}/stat")
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                if stat.read_text().rpartition(")")[2].split()[0] != "Z":
+                    time.sleep(0.01)
+                    continue
+            return
 
     @staticmethod
     def _another_boot(root: Path) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rollout.errors import OutcomeUnknown, Unreachable
+from rollout.model.host import HostName
 from rollout.transports.fabric import FabricTransport
 from rollout.transports.governor import Governor
 from rollout.transports.session import ForwardingRefused, SshSession
@@ -170,6 +171,14 @@ def test_an_idle_session_survives_and_closes_its_threads(sshd: Sshd) -> None:
     session.close()
     assert time.monotonic() - began < 2
     _until(lambda: threading.active_count() <= before)
+
+
+def test_connecting_writes_nothing_into_the_configuration_that_all_threads_share(sshd: Sshd) -> None:
+    """Written to, it would be made anew from nothing, and whoever read it at that moment would find nothing in it."""
+    transport = FabricTransport()
+    merged = transport.config()._config
+    transport.open(HostName("web1"), sshd.connection()).close()
+    assert transport.config()._config is merged
 
 
 def test_loading_the_transports_loads_no_ssh_library() -> None:
