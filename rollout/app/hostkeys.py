@@ -10,6 +10,7 @@ from rollout.app.outside import connections_to
 from rollout.app.request import Request, plays_of
 from rollout.errors import HostKeyRefused, InputError, Problem, Unreachable
 from rollout.model.host import Connection, HostName
+from rollout.model.play import delegates_of
 from rollout.posix.sanitise import line as inert
 from rollout.transports.hostkeyfiles import KnownHosts
 from rollout.transports.hostkeys import Entry, Key
@@ -93,8 +94,8 @@ def _connections(request: Request) -> Mapping[HostName, Connection]:
     reached: dict[HostName, Connection] = {}
     for play in plays_of(request, released=False):
         asks = play.resolve(dict.fromkeys(play.hosts, "0"))
-        reached |= {h: a.connection for h, a in asks.items()} | connections_to(play.pools)
-        reached |= {h: c for a in asks.values() for h, c in a.delegates.items()}
+        reached |= {h: a.connection for h, a in asks.items()}
+        reached |= connections_to(play.pools) | delegates_of(asks.values())
     return {h: c for h, c in reached.items() if c.transport != "local"}
 
 

@@ -16,6 +16,7 @@ from rollout.app.request import package_of
 from rollout.balancers.via import Fence
 from rollout.errors import Busy
 from rollout.model.plan import Plan, Purpose
+from rollout.model.play import delegates_of
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
 
@@ -117,7 +118,7 @@ def _acting(part: Part, look: Look) -> Acting:
     asks = play.resolve(dict.fromkeys(play.matched, part.release.id))
     return Acting(
         connections={h: a.connection for h, a in asks.items()},
-        delegates={h: c for a in asks.values() for h, c in a.delegates.items()},
+        delegates=delegates_of(asks.values()),
         pools=play.pools,
         fence=fence,
         package=part.package,

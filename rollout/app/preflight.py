@@ -21,7 +21,7 @@ from rollout.model.event import RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import DEPLOYS, Plan, Purpose
-from rollout.model.play import Ask, Play
+from rollout.model.play import Ask, Play, delegates_of
 from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.release import Release, ReleaseId
 from rollout.perform.observe import Glance, greet, observe, try_checks, with_members
@@ -157,7 +157,7 @@ def _remembered(preflight: Preflight, seen: Mapping[HostName, Observation]) -> N
 
 def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> None:
     """See that the hosts can be reached that only run tasks: a rollout must not find that out half way."""
-    hosts = list(dict.fromkeys(h for a in asks.values() for h in a.delegates)) if preflight.purpose in DEPLOYS else []
+    hosts = list(delegates_of(asks.values())) if preflight.purpose in DEPLOYS else []
     said = each(preflight.outside, (greet(h, preflight.rollout) for h in hosts), preflight.play.forks)
     tasks = "Tasks of the play are to run there (`where`); mend it, or name another host."
     reasons = [

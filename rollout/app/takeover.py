@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
-from rollout.artifacts.package import Package
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, orders, stranger, to_be_staged, touched
 from rollout.engine.rollout import Rollout, fold, initial
@@ -29,6 +29,9 @@ from rollout.perform.outside import Outside
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from rollout.artifacts.package import Package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ class Left:
 
 def revert(rollout: str, state: str, showing: Showing) -> int:
     """Bring back what an unfinished rollout changed; 0 when that is so."""
-    with _store(state) as store:
+    with closing(_store(state)) as store:
         code = _over(store, _left(store, rollout, _TO_GO_BACK), "revert", showing)
     return 0 if code == 4 else code
 
@@ -57,7 +60,7 @@ def heal(rollout: str, state: str, showing: Showing) -> int:
 
     0 when nobody is left half-way, also when nothing was unfinished: it may stand at the end of every pipeline.
     """
-    with _store(state) as store:
+    with closing(_store(state)) as store:
         found = rollout or _the_unfinished(store)
         if not found:
             showing.say("nothing to do: no rollout is unfinished")
@@ -68,7 +71,7 @@ def heal(rollout: str, state: str, showing: Showing) -> int:
 
 def resume(rollout: str, state: str, showing: Showing) -> int:
     """Go on with an unfinished rollout, as it was decided; return the exit code that it ends with."""
-    with _store(state) as store:
+    with closing(_store(state)) as store:
         left = _left(store, rollout, "To roll it out once more, type: rollout apply PLAYBOOK.")
         if reasons := [*_changed(left), *_without_artifact(left)]:
             raise Refused(*reasons)
@@ -77,15 +80,12 @@ def resume(rollout: str, state: str, showing: Showing) -> int:
 
 def recover(request: Request, showing: Showing) -> int:
     """End what an unfinished rollout of the playbook's apps left, by its own ``on_failure``; 0 where one may begin."""
-    store = store_of(request, writing=True)
-    try:
+    with closing(store_of(request, writing=True)) as store:
         for play in plays_of(request, released=False):
             one = partial(_recovered, store, play.environment, play.app, showing)
             code = waited(one, request.lock_wait_s, showing.say)
             if code not in ENDED:
                 return code
-    finally:
-        store.close()
     return 0
 
 
@@ -103,21 +103,16 @@ ENDED = frozenset({0, 3, 4, 5, 6, 9})  # it has an end, and its journal says wha
 _TO_GO_BACK = "To go back from a finished rollout, apply the earlier release."
 
 
-@contextmanager
-def _store(state: str) -> Iterator[Store]:
+def _store(state: str) -> Store:
     place, _ = state_url(state or None)
-    store = open_store(place, create=False)
-    try:
-        yield store
-    finally:
-        store.close()
+    return open_store(place, create=False)
 
 
 def _left(store: Store, rollout: str, instead: str) -> Left:
     """Return what a rollout left, from its journal; raise StoreError where it has ended."""
     found = store.find(rollout)
     if found.finished:
-        raise StoreError(f"E_FINISHED: rollout {found.id} has ended ({found.end}). {instead}")
+        raise StoreError(f"E_FINISHED: rollout {found.id} has ended ({found.end}). {instead}".strip())
     records = store.journal(found.id).read()
     started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
     state = fold(initial(), (r.event for r in records))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from rich_click import RichGroup
 
@@ -9,6 +11,7 @@ from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
 from rollout.engine.lint import violations
 from rollout.errors import StoreError
+from rollout.model.event import Record
 from rollout.report.jsonlines import record_object
 from rollout.report.text import count, inert
 from rollout.store.store import Store
@@ -34,12 +37,13 @@ def verify(id: str, state: str | None, output: str) -> int:
     with reading(state) as store:
         if store is None:
             return 8
-        found = _checked(store, store.find(id).id)
+        rollout = store.find(id).id
+        records = _checked(store, rollout)
+    found = {"rollout": rollout, "records": len(records), "head": records[-1].hash}
     if output == "json":
         say_json(found)
     else:
-        say([f"rollout {found['rollout']}: {count(int(str(found['records'])), 'record')}, chain and order hold"])
-        say([f"head {found['head']}"])
+        say([f"rollout {rollout}: {count(len(records), 'record')}, chain and order hold", f"head {found['head']}"])
     return 0
 
 
@@ -55,15 +59,13 @@ def export(id: str, state: str | None) -> int:
     with reading(state) as store:
         if store is None:
             return 8
-        rollout = store.find(id).id
-        _checked(store, rollout)
-        for record in store.journal(rollout).read():
+        for record in _checked(store, store.find(id).id):
             say_json(record_object(record))
     return 0
 
 
-def _checked(store: Store, rollout: str) -> dict[str, object]:
-    """Return what there is to say of a sound journal; raise StoreError for one that is not."""
+def _checked(store: Store, rollout: str) -> Sequence[Record]:
+    """Return the records of a sound journal; raise StoreError for one that is not."""
     records = store.journal(rollout).read()
     wrong = violations(record.event for record in records)
     if wrong:
@@ -73,7 +75,7 @@ def _checked(store: Store, rollout: str) -> dict[str, object]:
             f"E_ORDER: the journal of rollout {rollout} tells of steps out of turn: {shown}{more}. Its hashes hold, so "
             "that is what was written: do not rely on what this rollout says, and report it."
         )
-    return {"rollout": rollout, "records": len(records), "head": records[-1].hash if records else ""}
+    return records
 
 
 audit.add_command(verify)

@@ -94,13 +94,13 @@ class Lint:
         found: Play = self.plays[event.play]
         return found
 
-    def _started(self, event: RolloutStarted) -> Iterator[str]:
+    def _started(self, event: RolloutStarted) -> Iterable[str]:
         self.plays = [Play(plan=play) for play in event.plan.plays]
-        yield from ()
+        return ()
 
-    def _staging_closed(self, event: StagingClosed) -> Iterator[str]:
+    def _staging_closed(self, event: StagingClosed) -> Iterable[str]:
         self._play_of(event).staged = True
-        yield from ()
+        return ()
 
     def _batch_started(self, event: BatchStarted) -> Iterator[str]:
         play = self._play_of(event)
@@ -120,18 +120,18 @@ class Lint:
             yield "rolling is over in an open batch"
         play.rolled = True
 
-    def _halted(self, event: HaltOrdered) -> Iterator[str]:
+    def _halted(self, event: HaltOrdered) -> Iterable[str]:
         self._play_of(event).halted = True
-        yield from ()
+        return ()
 
-    def _recovered(self, event: Recovered) -> Iterator[str]:
+    def _recovered(self, event: Recovered) -> Iterable[str]:
         play = self._play_of(event)
         self.flying = {op: one for op, one in self.flying.items() if getattr(one, "play", 0) != event.play}
         for seen in play.hosts.values():
             if seen.flying is not None:
                 _ended(seen, seen.flying.action, passed=False, untouched=False)
                 seen.flying = None
-        yield from ()
+        return ()
 
     def _begun(self, event: StepStarted | HookStarted) -> Iterator[str]:
         if event.op <= self.last:
@@ -193,11 +193,11 @@ def _ended(seen: Seen, action: Action, passed: bool, untouched: bool) -> None:
         seen.unproven = False
 
 
-def _nothing(_: Lint, __: Any) -> Iterator[str]:
-    return iter(())
+def _nothing(_: Lint, __: Any) -> Iterable[str]:
+    return ()
 
 
-_READ: Mapping[type[Any], Callable[[Lint, Any], Iterator[str]]] = {
+_READ: Mapping[type[Any], Callable[[Lint, Any], Iterable[str]]] = {
     RolloutStarted: Lint._started,
     StagingClosed: Lint._staging_closed,
     BatchStarted: Lint._batch_started,

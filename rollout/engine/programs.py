@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Action, Batch, Hook, Run, Step
-from rollout.model.play import Ask
+from rollout.model.play import Ask, delegates_of
 from rollout.model.task import ON_NEW, Position
 
 
@@ -50,7 +50,7 @@ _HERE = HostName("")
 
 def delegates(asks: Mapping[HostName, Ask], found: Sequence[Hook]) -> dict[HostName, Connection]:
     """Return how the hosts are reached that only run hooks."""
-    known = {h: c for ask in asks.values() for h, c in ask.delegates.items()}
+    known = delegates_of(asks.values())
     return {hook.host: known[hook.host] for hook in found if hook.run.task.where == "delegates"}
 
 

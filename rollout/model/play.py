@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -29,6 +29,11 @@ class Ask:
     checks: tuple[CheckSpec, ...] = ()
     tasks: Tasks = field(default_factory=dict)
     delegates: Mapping[HostName, Connection] = field(default_factory=dict)  # how its tasks' are reached
+
+
+def delegates_of(asks: Iterable[Ask]) -> dict[HostName, Connection]:
+    """Return how the hosts are reached that only run tasks of these."""
+    return {host: connection for ask in asks for host, connection in ask.delegates.items()}
 
 
 class Resolve(Protocol):

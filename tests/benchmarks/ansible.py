@@ -77,13 +77,13 @@ PLAYBOOK = f"""\
 SUDOERS = "Defaults:deploy !requiretty\ndeploy ALL=(root) NOPASSWD: ALL\n"  # its modules run as root
 
 
-def installed() -> Path:
-    """Return `ansible-playbook` of an environment of its own, after making that where it is not there yet."""
-    place = Path(platformdirs.user_cache_path("rollout-benchmarks")) / "ansible"
-    program = place / "bin" / "ansible-playbook"
+def installed(package: str = "ansible", name: str = "ansible-playbook") -> Path:
+    """Return a program of a package in an environment of its own, after making that where it is not there yet."""
+    place = Path(platformdirs.user_cache_path("rollout-benchmarks")) / package
+    program = place / "bin" / name
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        subprocess.run([str(place / "bin" / "pip"), "install", "-q", "ansible"], check=True)
+        subprocess.run([str(place / "bin" / "pip"), "install", "-q", package], check=True)
     return program
 
 

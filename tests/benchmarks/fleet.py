@@ -216,7 +216,7 @@ def of_ansible(fleet: MachineFleet, folder: Path, *, every_s: int = 1, name: str
 
 
 def of_pyinfra(fleet: MachineFleet, folder: Path) -> Contender:
-    program = peers.pyinfra()
+    program = ansible.installed("pyinfra", "pyinfra")
     inventory, deploy = peers.pyinfra_prepared(fleet, folder)
 
     def argv(version: str, artifact: Path) -> list[str]:

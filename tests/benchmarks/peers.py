@@ -9,10 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
-
-import platformdirs
 
 from rollout.lab.machine import PORT, ROOT, SOCKET
 from rollout.lab.machines import MachineFleet
@@ -123,16 +120,6 @@ task :roll do
   end
 end
 """
-
-
-def pyinfra() -> Path:
-    """Return pyinfra of an environment of its own, after making that where it is not there yet."""
-    place = Path(platformdirs.user_cache_path("rollout-benchmarks")) / "pyinfra"
-    program = place / "bin" / "pyinfra"
-    if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        subprocess.run([str(place / "bin" / "pip"), "install", "-q", "pyinfra"], check=True)
-    return program
 
 
 def capistrano() -> Path:
