@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id, shown_and_done, something
+from rollout.app.fencing import highest
 from rollout.app.operate import UNRECORDED, recorded
 from rollout.app.outside import each
 from rollout.app.parts import Look, Part, glancing, held
@@ -16,6 +17,7 @@ from rollout.engine import adoption
 from rollout.errors import Refused
 from rollout.model.release import Release
 from rollout.model.tree import Tree
+from rollout.perform.observe import observe
 from rollout.perform.survey import survey
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Taking:
 
     leave_out: tuple[str, ...] = ()
     check: bool = False
+    state_lost: bool = False  # the state that knew this fleet is gone: begin above all that its hosts have seen
 
 
 def adopt(request: Request, showing: Showing, taking: Taking) -> int:
@@ -43,11 +46,21 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
         purpose="adopt",
         check=taking.check,
         leave_out=taking.leave_out,
+        above=max(map(_seen, plays)) + APART if taking.state_lost else None,
         say=showing.say,
     )
     with held(first, plays) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
         return shown_and_done(request, showing, parts, look, _idle)
+
+
+APART = 1000  # what was said to balancers alone since took numbers of its own
+
+
+def _seen(play: Play) -> int:
+    """Return the largest number that a host of the play has seen."""
+    with glancing(play, new_id(), UNRECORDED.id) as (outside, glances):
+        return highest(each(outside, (observe(g) for g in glances), play.forks))
 
 
 def _idle(made: Plan) -> str:

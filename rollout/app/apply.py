@@ -175,6 +175,8 @@ def perform(run: Run, *facts: Event) -> int:
         _name_unknown(run, stream.state)
         return 143 if "SIGTERM" in str(stop) else 130
     workers.join(JOIN_S)
+    for outside in run.outsides:
+        outside.leave()
     stream.close()
     run.showing.recap(run.store, run.rollout)
     return state.end.exit_code if state.end else 1

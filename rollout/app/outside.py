@@ -36,7 +36,9 @@ def transport(name: str) -> Transport:
     raise InputError(Problem(file="connection.transport", code="E_TRANSPORT", what=what))
 
 
-def balancers_of(pools: Iterable[PoolSpec], vias: Sessions, fence: Fence) -> dict[PoolName, Balancer]:
+def balancers_of(
+    pools: Iterable[PoolSpec], vias: Sessions, fence: Fence
+) -> tuple[dict[PoolName, Balancer], list[ViaHost]]:
     """Make the adapter of every pool that has a balancer; those on one host share its connection and its fence."""
     hosts: dict[HostName, ViaHost] = {}
 
@@ -48,7 +50,8 @@ def balancers_of(pools: Iterable[PoolSpec], vias: Sessions, fence: Fence) -> dic
         become = pool.connection.become
         return ViaSocket(via=via, path=pool.socket, tcp=pool.tcp, become=become.user if become else "")
 
-    return {pool.name: Haproxy.of(pool, over(pool)) for pool in pools if isinstance(pool, HaproxyPool)}
+    made: dict[PoolName, Balancer] = {p.name: Haproxy.of(p, over(p)) for p in pools if isinstance(p, HaproxyPool)}
+    return made, list(hosts.values())
 
 
 def connections_to(pools: Iterable[PoolSpec]) -> dict[HostName, Connection]:
@@ -66,6 +69,7 @@ class Acting:
     pools: tuple[PoolSpec, ...]
     fence: Fence
     package: Package | None = None
+    holding: Callable[[], None] = lambda: None  # raises where the lease is another's by now
 
 
 @contextmanager
@@ -83,10 +87,14 @@ def opened(plays: Sequence[Acting]) -> Iterator[tuple[Outside, ...]]:
 
 
 def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoolExecutor) -> Outside:
+    balancers, there = balancers_of(one.pools, vias.of(connections_to(one.pools)), one.fence)
     return Outside(
         sessions=sessions.of(one.connections),
         delegates=vias.of(one.delegates),
-        balancers=balancers_of(one.pools, vias.of(connections_to(one.pools)), one.fence),
+        balancers=balancers,
+        parting=[via.leave for via in there],
+        holding=one.holding,
+        unfenced=frozenset(p.name for p in one.pools if isinstance(p, HaproxyPool) and p.connection is None),
         probe=open_probe,
         payload=_payload(one.package),
         threads=threads,

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from rollout.app.fencing import ANY
 from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
-from rollout.errors import Busy
+from rollout.errors import BalancerFenced, Busy
 from rollout.model.plan import Plan, Purpose
 from rollout.model.play import delegates_of
 from rollout.perform.observe import Glance
@@ -50,6 +51,7 @@ class Look:
     check: bool = False  # the plan is only shown: nothing is written, and no lease is taken
     allow_bad: bool = False
     leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
+    above: int | None = None  # the state was lost: the largest number that its hosts have seen
     wait_s: float = 0.0  # for a rollout that is at work
     say: Callable[[str], None] = lambda _: None
 
@@ -75,7 +77,8 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
     """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
     try:
         apps = [p.app for p in plays]
-        take = partial(look.store.take, plays[0].environment, apps, look.rollout, user())
+        above = look.above or 0
+        take = partial(look.store.take, plays[0].environment, apps, look.rollout, user(), above=above)
         epoch = 0 if look.check else waited(take, look.wait_s, look.say)
         yield replace(look, epoch=epoch)
     finally:
@@ -114,7 +117,8 @@ def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[O
 
 def _acting(part: Part, look: Look) -> Acting:
     play = part.play
-    fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout, number=look.epoch)
+    over = look.store.ended(play.environment, play.app) if look.above is None else (ANY,)
+    fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout, number=look.epoch, over=over)
     asks = play.resolve(dict.fromkeys(play.matched, part.release.id))
     return Acting(
         connections={h: a.connection for h, a in asks.items()},
@@ -122,7 +126,14 @@ def _acting(part: Part, look: Look) -> Acting:
         pools=play.pools,
         fence=fence,
         package=part.package,
+        holding=partial(holding, look.store, look.rollout),
     )
+
+
+def holding(store: Store, rollout: str) -> None:
+    """Raise BalancerFenced where the lease of a rollout is another process's by now."""
+    if not store.holds(rollout):
+        raise BalancerFenced(f"E_FENCED: another process took rollout {rollout} over, or its app")
 
 
 def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) -> list[Preflight]:
@@ -139,6 +150,7 @@ def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) 
             artifact_at_hand=part.package is not None,
             several=len(parts) > 1,
             leave_out=look.leave_out,
+            state_lost=look.above is not None,
             say=look.say,
         )
         for number, (part, outside) in enumerate(zip(parts, outsides, strict=True))

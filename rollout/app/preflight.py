@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rollout.app import fencing
 from rollout.app.aftermath import left_out
 from rollout.app.asking import asked
 from rollout.app.needs import unmet
@@ -16,7 +17,7 @@ from rollout.app.outside import each
 from rollout.balancers.missing import explain_missing
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.question import Question
-from rollout.errors import BalancerError, Reason, Refused, StoreError
+from rollout.errors import BalancerError, Reason, Refused
 from rollout.model.event import RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -50,6 +51,7 @@ class Preflight:
     purpose: Purpose = "apply"
     artifact_at_hand: bool = True
     leave_out: tuple[str, ...] = ()  # of what is adopted
+    state_lost: bool = False  # what hosts remember of other rollouts is nobody's any more
     several: bool = False  # plays in this rollout
     say: Callable[[str], None] = lambda _: None
 
@@ -80,7 +82,8 @@ def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
         raise Refused(*needs)
     each = _all_planned(preflights, epoch)
     sources = {file: read for one in each for file, read in one.sources.items()}
-    made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources)
+    over = tuple(sorted({rollout for one in each for rollout in one.over}))
+    made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources, over=over)
     return replace(made, digest=digest(made))
 
 
@@ -105,12 +108,24 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}{of}")
     seen = _observed(preflight, asks)
     _greeted(preflight, asks)
-    _remembered(preflight, seen)
+    over = fencing.over(_as_seen(preflight, seen, epoch))
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
-    return plan(_question(preflight, asks, seen, pools, epoch))
+    return replace(plan(_question(preflight, asks, seen, pools, epoch)), over=over)
+
+
+def _as_seen(preflight: Preflight, seen: Mapping[HostName, Observation], epoch: int) -> fencing.Seen:
+    return fencing.Seen(
+        play=preflight.play,
+        store=preflight.store,
+        rollout=preflight.rollout,
+        number=epoch,
+        hosts=seen,
+        anew=preflight.purpose == "adopt",
+        lost=preflight.state_lost,
+    )
 
 
 def _asks(preflight: Preflight, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
@@ -118,8 +133,8 @@ def _asks(preflight: Preflight, ids: Mapping[HostName, str]) -> Mapping[HostName
 
 
 def digest(made: Plan) -> str:
-    """Return the digest of what was decided: not of the rollout's id, nor of its time or epoch."""
-    decided = RolloutStarted(plan=replace(made, id="", epoch=0, digest=""))
+    """Return the digest of what was decided: not of the rollout's id, its time, its epoch or who came before."""
+    decided = RolloutStarted(plan=replace(made, id="", epoch=0, over=(), digest=""))
     return hashlib.sha256(canonical(plain(decided)).encode()).hexdigest()
 
 
@@ -138,21 +153,6 @@ def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostNa
     now = _asks(preflight, {h: s.current or preflight.release.id for h, s in seen.items()})
     tried = [try_checks(replace(glances[h], ask=now[h]), seen[h]) for h in hosts]
     return dict(zip(hosts, each(outside, tried, play.forks), strict=True))
-
-
-def _remembered(preflight: Preflight, seen: Mapping[HostName, Observation]) -> None:
-    """Refuse a fleet whose history another state keeps: this one knows neither its releases nor its epochs."""
-    play, store = preflight.play, preflight.store
-    ours = f"{play.environment}/{play.app}"
-    hosts = [h for h, s in seen.items() if s.identity == ours and s.epoch_number]
-    if not hosts or store.rollouts(play.environment, play.app, 1):
-        return
-    names = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
-    raise StoreError(
-        f"E_STATE_LOST: {names}: rollouts of {play.app} in {play.environment} have been here, the last of them "
-        f"{seen[hosts[0]].epoch_rollout}, and the state at {store.database.path} knows of none. "
-        "Name the state that they were recorded in: --state PATH or ROLLOUT_STATE."
-    )
 
 
 def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> None:
@@ -253,6 +253,7 @@ def _question(
         in_service=_in_service(play, asks, seen, pools),
         left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s))),
         epoch=epoch,
+        restored=fencing.restored(_as_seen(preflight, seen, epoch)),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import waited
+from rollout.app.parts import holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.balancers.via import Fence
@@ -165,7 +165,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         stack.callback(store.release, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         packages = _packages(left, stack) if aim == "resume" else {}
-        acting = [_acting(state, left.id, epoch, packages.get(state.index)) for state in left.state.plays]
+        acting = [_acting(store, state, epoch, packages.get(state.index)) for state in left.state.plays]
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
         showing.say("looking at the hosts that were touched")
@@ -187,15 +187,17 @@ def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:
     return found
 
 
-def _acting(state: State, rollout: str, epoch: int, package: Package | None) -> Acting:
-    play = state.play
-    fence = Fence(environment=state.plan.environment, app=play.app, rollout=rollout, number=epoch)
+def _acting(store: Store, state: State, epoch: int, package: Package | None) -> Acting:
+    plan, play = state.plan, state.play
+    over = store.ended(plan.environment, play.app)
+    fence = Fence(environment=plan.environment, app=play.app, rollout=plan.id, number=epoch, over=over)
     return Acting(
         connections={h: p.connection for h, p in play.hosts.items()},
         delegates=play.delegates,
         pools=tuple(p.spec for p in play.pools),
         fence=fence,
         package=package,
+        holding=partial(holding, store, plan.id),
     )
 
 

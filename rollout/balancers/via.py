@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -20,9 +21,10 @@ from rollout.ports import Raw, Session
 from rollout.posix import frame
 from rollout.posix.converse import MOST_BYTES
 from rollout.posix.layout import HOME
-from rollout.posix.op import AskBalancer, Epoch, Op, Reply, TellBalancer
+from rollout.posix.op import AskBalancer, Close, Epoch, Op, Reply, TellBalancer
 from rollout.posix.sanitise import line as inert
 
+CLOSE_S = 10.0
 GRACE_S = 5.0  # over the time that the conversation itself may take
 
 
@@ -44,6 +46,7 @@ class Fence:
     app: str
     rollout: str
     number: int = 0
+    over: tuple[str, ...] = ()  # rollouts known to have ended
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class ViaHost:
     fence: Fence
     tool: str = ""
     _sequence: int = 0
+    _open: bool = False  # its pair, since something was written
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, deed: AskBalancer | TellBalancer, become: str, timeout_s: float) -> Reply:
@@ -63,15 +67,30 @@ class ViaHost:
             return self._said(deed, become, timeout_s, 0)
         with self._writing:
             self._sequence += 1
+            self._open = True
             return self._said(deed, become, timeout_s, self._sequence)
 
-    def _said(self, deed: AskBalancer | TellBalancer, become: str, timeout_s: float, sequence: int) -> Reply:
+    def leave(self) -> None:
+        """Close the pair, where something was written: the rollout is over. Where that fails, the store knows it."""
+        with self._writing, suppress(BalancerError):
+            if self._open:
+                self._open = False
+                self._sequence += 1
+                self._said(Close(), "", CLOSE_S, self._sequence)
+
+    def _said(self, deed: AskBalancer | TellBalancer | Close, become: str, timeout_s: float, sequence: int) -> Reply:
         fence = self.fence
         op = Op(
             id=f"{fence.rollout}.{deed.kind}.{sequence}",
-            epoch=Epoch(number=fence.number, rollout=fence.rollout, sequence=sequence),
+            epoch=Epoch(
+                number=fence.number,
+                rollout=fence.rollout,
+                sequence=sequence,
+                over=fence.over,
+                closing=isinstance(deed, Close),
+            ),
             site=Site(root=HOME, app=fence.app, environment=fence.environment),
-            do=replace(deed, tool=self.tool),
+            do=deed if isinstance(deed, Close) else replace(deed, tool=self.tool),
             become=become,
             timeout_s=timeout_s,
         )

@@ -15,10 +15,11 @@ from rollout.errors import InputError, Problem
 @command("adopt")
 @playbook_options
 @click.option("--leave-out", multiple=True, metavar="PATH", help="A path of the release that may differ or change.")
+@click.option("--state-lost", is_flag=True, help="Begin a new state for a fleet whose old one is lost.")
 @operation_options
 @state_option
 @output_option
-def adopt(leave_out: tuple[str, ...], **options: Any) -> int:
+def adopt(leave_out: tuple[str, ...], state_lost: bool, **options: Any) -> int:
     """Take over a fleet that Capistrano, Deployer, Ansible or a person deployed.
 
     What `current` names is read and hashed on every host, compared, checked as the playbook says, and recorded
@@ -28,7 +29,7 @@ def adopt(leave_out: tuple[str, ...], **options: Any) -> int:
     from rollout.app.adopt import Taking, adopt
 
     request, shown, check = asked(options)
-    return adopt(request, shown, Taking(leave_out=_paths(leave_out), check=check))
+    return adopt(request, shown, Taking(leave_out=_paths(leave_out), check=check, state_lost=state_lost))
 
 
 def _paths(said: tuple[str, ...]) -> tuple[str, ...]:

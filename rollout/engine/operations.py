@@ -136,7 +136,8 @@ def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> 
     """One step, and nothing that serves is touched; its way back is to trust the release no more."""
     seen, release = question.seen[host], question.release
     marks = seen.ledger.get(release.id, frozenset())
-    if release.id in question.recorded and marks & {"kept", "adopted"}:
+    known = release.id in question.recorded and marks & {"kept", "adopted"}
+    if known and host not in question.restored:
         return (), 0, "on record already"
     take = Adopt(release=release.id, manifest=release.manifest, leave_out=question.leave_out)
     note = "" if seen.identity_proof else "what runs could not be proven to be of it"

@@ -37,6 +37,7 @@ class Question:
     in_service: Mapping[PoolName, frozenset[HostName]] = field(default_factory=dict)
     left_out: frozenset[HostName] = frozenset()
     epoch: int = 0
+    restored: frozenset[HostName] = frozenset()  # hosts that have forgotten a rollout which the store knows
     purpose: Purpose = "apply"
     drained: Mapping[HostName, str] = field(default_factory=dict)  # by hand, through us: by whom, when and why
     artifact_at_hand: bool = True

@@ -32,6 +32,7 @@ class Observation:
     ledger: Mapping[str, frozenset[str]] = field(default_factory=dict)
     epoch_number: int = 0
     epoch_rollout: str = ""
+    epoch_open: bool = False  # that rollout was not over when it was last there
     free_bytes: int = 1 << 62
     free_inodes: int = 1 << 62
     boot: str = ""  # changes when the host restarts

@@ -251,4 +251,5 @@ class Plan:
     plays: tuple[PlayPlan, ...]
     digest: str = ""
     epoch: int = 0  # the lease's number
+    over: tuple[str, ...] = ()  # rollouts known to have ended, whatever a host that they lost has open
     sources: Mapping[str, str] = field(default_factory=dict)  # file -> digest, of everything that was read

@@ -16,7 +16,7 @@ from rollout.model.host import HostName
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.retries import reconnecting
-from rollout.posix.op import READ_ONLY, Deed, Epoch, Op, Reply, RunTask, Settle
+from rollout.posix.op import READ_ONLY, Adopt, Deed, Epoch, Mark, Op, Reply, RunTask, Settle
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
 
@@ -48,12 +48,21 @@ class Wording:
         become = None if self.delegate else self.desk.host(self.host).connection.become
         return Op(
             id=f"{plan.id}.{self.task}" if isinstance(deed, RunTask) else f"{plan.id}.{self.step}.{self.said}",
-            epoch=Epoch(number=plan.epoch, rollout=plan.id, sequence=self.step * ATTEMPTS + self.said),
+            epoch=self._epoch(closing=_is_last(deed)),
             site=self.desk.site_of_tasks() if self.delegate else self.desk.site(self.host),
             do=deed,
             become=become.user if become else "",
             timeout_s=timeout_s,
         )
+
+    def _epoch(self, *, closing: bool) -> Epoch:
+        plan, sequence = self.desk.plan, self.step * ATTEMPTS + self.said
+        return Epoch(number=plan.epoch, rollout=plan.id, sequence=sequence, over=plan.over, closing=closing)
+
+
+def _is_last(deed: Deed) -> bool:
+    """Whether a host that went well is told nothing more after it."""
+    return isinstance(deed, Adopt) or (isinstance(deed, Mark) and deed.mark == "kept")
 
 
 async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost:

@@ -80,7 +80,7 @@ async def greet(host: HostName, rollout: str) -> str:
 
 def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Observation:
     """Read the fields of an Observe; what does not have the form it must have is absent."""
-    number, _, rollout = fields.get("epoch", "").partition(" ")
+    number, rollout, stand = (*fields.get("epoch", "").split(), "", "", "")[:3]
     return Observation(
         host=host,
         root=inert(fields.get("root", "missing")),
@@ -93,6 +93,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         ledger={i: frozenset(marks.split(",")) for i, marks in _split(fields.get("ledger", ""))},
         epoch_number=_number(number, 0),
         epoch_rollout=inert(rollout),
+        epoch_open=stand == "open",
         free_bytes=_number(fields.get("free_bytes", ""), 0),
         free_inodes=_number(fields.get("free_inodes", ""), 0),
         boot=boot_of(fields),

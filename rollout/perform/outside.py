@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, BinaryIO
 
 from rollout.errors import OutcomeUnknown, RolloutError, Unreachable
@@ -30,8 +32,9 @@ from rollout.perform.effects import (
 from rollout.perform.here import run_here
 from rollout.ports import Balancer, Check, Session, Transport
 from rollout.posix import frame
-from rollout.posix.op import Op, Reply
+from rollout.posix.op import READ_ONLY, Close, Op, Reply
 
+CLOSE_S = 10.0
 GRACE_S = 5.0  # over a step's own time, for its lock and its trailer to come through
 
 
@@ -105,6 +108,10 @@ class Outside:
     probe: Callable[[CheckSpec, Session | None, Connection], Check]
     payload: Callable[[Op], tuple[BinaryIO, int] | None]
     threads: Executor
+    holding: Callable[[], None] = lambda: None  # raises BalancerFenced where the lease is another's by now
+    parting: Sequence[Callable[[], None]] = ()  # what closes the pairs of the balancers' hosts
+    unfenced: Collection[PoolName] = ()  # pools that are written from here
+    unclosed: dict[tuple[HostName, str], tuple[Sessions, Op]] = field(default_factory=dict)  # by host and root
 
     def perform(self, effect: Effect) -> Any:
         """Perform an effect and return its answer, or raise."""
@@ -118,9 +125,9 @@ class Outside:
             case ReadPool(pool=pool):
                 return self.balancers[pool].read()
             case SetPool(pool=pool, wanted=wanted):
-                return self.balancers[pool].set(wanted)
+                return self._writable(pool).set(wanted)
             case ShutSessions(pool=pool, member=member, limit=limit):
-                return self.balancers[pool].shut_sessions(member, limit)
+                return self._writable(pool).shut_sessions(member, limit)
             case Command(task=task, facts=facts):
                 return run_here(task, facts)
             case Sleep(seconds=seconds):
@@ -130,6 +137,12 @@ class Outside:
             case Together(effects=effects):
                 return self.together(effects)
         raise TypeError(f"no such effect: {effect}")
+
+    def _writable(self, pool: PoolName) -> Balancer:
+        """Return a balancer to write to; where no host of its own keeps a fence, the lease is read first."""
+        if pool in self.unfenced:
+            self.holding()
+        return self.balancers[pool]
 
     def tell(self, sessions: Sessions, host: HostName, op: Op) -> Reply:
         """Say an Op over the host's session; what did not reach it is Unreachable, what may have is unknown."""
@@ -149,7 +162,28 @@ class Outside:
         reply = frame.parse(nonce, raw.stdout)
         if reply is None:
             raise OutcomeUnknown(f"the step ended without its trailer (exit status {raw.exit_status})")
+        self._entered(sessions, host, op)
         return reply
+
+    def _entered(self, sessions: Sessions, host: HostName, op: Op) -> None:
+        """Remember where this rollout's pair is open."""
+        if op.epoch.closing:
+            self.unclosed.pop((host, op.site.root), None)
+        elif not isinstance(op.do, READ_ONLY):
+            self.unclosed[host, op.site.root] = (sessions, op)
+
+    def leave(self) -> None:
+        """Close the pair wherever it is open: the rollout is over. Where that fails, the store knows it too."""
+        hosts = [partial(self._closed, where) for where in self.unclosed]
+        for _ in self.threads.map(lambda close: close(), [*hosts, *self.parting]):
+            pass
+
+    def _closed(self, where: tuple[HostName, str]) -> None:
+        sessions, last = self.unclosed[where]
+        epoch = replace(last.epoch, sequence=last.epoch.sequence + 1, closing=True)
+        op = replace(last, id=f"{last.id}.close", epoch=epoch, do=Close(), timeout_s=CLOSE_S)
+        with suppress(RolloutError):
+            self.tell(sessions, where[0], op)
 
     def ask(self, host: HostName, check: CheckSpec) -> Probed:
         """Probe a host from where the check says; over a new connection where the old one turns out to be lost."""

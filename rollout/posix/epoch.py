@@ -1,9 +1,11 @@
 """The fencing epoch on a host: who may change it, compared and stored under the lock.
 
-Stored as one line ``NUMBER ROLLOUT SEQUENCE``. A greater number replaces; an equal number of another
-rollout and a lower number are refused (``E_FENCED``); the same pair with a lower sequence is a late
-delivery (``E_STALE``). The records of a rollout's Ops are put aside when another rollout comes, and
-dropped when the next one does: ``ops/`` then ``ops.old/``.
+Stored as one line ``NUMBER ROLLOUT SEQUENCE open|closed``. A greater number replaces; an equal number of
+another rollout and a lower number are refused (``E_FENCED``), and so is whoever meets an open pair of a
+rollout that it does not know to have ended; the same pair with a lower sequence is a late delivery
+(``E_STALE``). A line without the last word was written by a version that knew none, and is closed.
+The records of a rollout's Ops are put aside when another rollout comes, and dropped when the next one does:
+``ops/`` then ``ops.old/``.
 """
 
 from __future__ import annotations
@@ -27,26 +29,38 @@ def arguments(epoch: Epoch) -> str:
     """Return the assignments that carry the epoch; ValueError when the rollout's id is not one word."""
     if not _WORD.fullmatch(epoch.rollout) or epoch.number < 0 or epoch.sequence < 0:
         raise ValueError(f"not an epoch: {epoch!r}")
-    return assign("number", epoch.number) + assign("rollout", epoch.rollout) + assign("sequence", epoch.sequence)
+    over = [name for name in epoch.over if _WORD.fullmatch(name)]
+    said = assign("number", epoch.number) + assign("rollout", epoch.rollout) + assign("sequence", epoch.sequence)
+    return said + assign("over", " ".join(over)) + assign("stand", "closed" if epoch.closing else "open")
 
 
 TEXT = lean(r"""
     epoch() {
-        enumber=0 erollout= esequence=0
-        if [ -s .rollout/epoch ]; then read -r enumber erollout esequence <.rollout/epoch; fi
+        enumber=0 erollout= esequence=0 estand=
+        if [ -s .rollout/epoch ]; then read -r enumber erollout esequence estand <.rollout/epoch; fi
         case $enumber:$esequence in
             *[!0-9:]* | :* | *:) refuse E_EPOCH "$root/.rollout/epoch cannot be read; look at it, then remove it";;
         esac
         if [ -n "$erollout" ]; then fence; fi
         [ "$erollout" = "$rollout" ] || turn
-        [ "$enumber $erollout $esequence" = "$number $rollout $sequence" ] ||
-            put .rollout/epoch "$number $rollout $sequence$nl" || refuse E_DISK "cannot write $root/.rollout/epoch"
+        [ "$enumber $erollout $esequence $estand" = "$number $rollout $sequence $stand" ] ||
+            put .rollout/epoch "$number $rollout $sequence $stand$nl" ||
+            refuse E_DISK "cannot write $root/.rollout/epoch"
     }
     fence() {
-        f epoch "$enumber $erollout"
+        f epoch "$enumber $erollout $estand"
         if [ "$enumber" -gt "$number" ] || { [ "$enumber" -eq "$number" ] && [ "$erollout" != "$rollout" ]; }; then
             refuse E_FENCED "rollout $erollout (epoch $enumber) has been here after $rollout (epoch $number)"
         fi
+        case $erollout:$estand: in
+            "$rollout":*) ;;
+            *:open:)
+                case " $over " in
+                    *" $erollout "* | *" * "*) ;;
+                    *) refuse E_FENCED "rollout $erollout is not over here (epoch $enumber), as far as $rollout knows";;
+                esac
+            ;;
+        esac
         if [ "$enumber" -eq "$number" ] && [ "$esequence" -gt "$sequence" ]; then
             refuse E_STALE "a later step ($esequence) of this rollout has been here: step $sequence is over"
         fi

@@ -33,6 +33,7 @@ from rollout.posix.op import (
     Activate,
     Adopt,
     AskBalancer,
+    Close,
     Collect,
     Deed,
     Identify,
@@ -76,6 +77,7 @@ _UNRECORDED = lean("""
     main() { found; own; lock; guarded 9>&-; }
     guarded() { belongs; epoch; work; }
 """)
+_NOTHING_MORE = lean("work() { finish done; }")
 _READ = lean("main() { enter; work; }")
 _LOOK_IN = lean("main() { work; }")  # Observe says itself when there is nothing to enter
 
@@ -116,7 +118,7 @@ def _main(deed: Deed) -> str:
         return _LOOK_IN
     if isinstance(deed, READ_ONLY):
         return _READ
-    return _UNRECORDED if isinstance(deed, Settle | TellBalancer) else _CHANGE
+    return _UNRECORDED if isinstance(deed, Settle | Close | TellBalancer) else _CHANGE
 
 
 def _body(op: Op) -> str:
@@ -145,6 +147,8 @@ def _body(op: Op) -> str:
             return evidence.script(op.do)
         case Settle():
             return settle.script(op.do)
+        case Close():
+            return _NOTHING_MORE
         case AskBalancer() | TellBalancer():
             return converse.script(op.do)
 

@@ -84,7 +84,11 @@ _WORK = lean(r"""
         complete
         books
         x=
-        if [ -f .rollout/epoch ]; then read -r a b l <.rollout/epoch; x="$a $b"; fi
+        if [ -f .rollout/epoch ]; then
+            l=
+            read -r a b x l <.rollout/epoch
+            x="$a $b ${l:-closed}"
+        fi
         f epoch "$x"
         shared
         prove

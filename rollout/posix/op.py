@@ -21,12 +21,16 @@ class Epoch:
 
     ``number`` and ``rollout`` are the fencing pair of semantics.md; ``sequence`` grows with
     every Op of one rollout on a host, so that a late delivery of an Op that was given up is
-    refused (``E_STALE``) when a newer one has been there.
+    refused (``E_STALE``) when a newer one has been there. The pair stays *open* on the host until an
+    Op that is ``closing`` has been there; an open one is replaced only by a rollout that names it in
+    ``over``: it knows that the other has ended (``*``: whoever it is, nobody can know any more).
     """
 
     number: int
     rollout: str
     sequence: int
+    over: tuple[str, ...] = ()
+    closing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +41,8 @@ class Observe:
     ``writable`` (1|0), ``identity`` (``environment/app`` or ""), ``current`` (release id, "" for none),
     ``current_kind`` (link|none|directory|file|dangling|outside), ``releases`` (``id:manifest`` pairs, space
     separated: those that are complete), ``ledger`` (``id:mark,mark`` pairs, space separated, in the order in
-    which they were last kept), ``epoch`` (``number rollout``), ``free_bytes``, ``free_inodes``, ``boot_id``,
-    ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
+    which they were last kept), ``epoch`` (``number rollout open|closed``), ``free_bytes``, ``free_inodes``,
+    ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
     (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit), ``shared.<n>`` (ok|missing,
     for each shared file without content; n counts those from 0), ``running`` (release that the service runs, or
     ""; without a service what current names), ``fresh`` (as in Identify).
@@ -213,6 +217,13 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Say that the rollout is over here: its pair is closed, and the next rollout may come. Nothing else is done."""
+
+    kind: Literal["close"] = "close"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskBalancer:
     """Say lines to a balancer's runtime socket that change nothing there. Read-only: no lock, no fence.
 
@@ -257,6 +268,7 @@ Deed = (
     | RunCheck
     | Collect
     | Settle
+    | Close
     | AskBalancer
     | TellBalancer
 )

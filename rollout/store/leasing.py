@@ -19,14 +19,22 @@ from rollout.store.schema import leases, rollouts
 SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after this long without a word
 
 
-def take(connection: Connection, environment: str, apps: Iterable[str], rollout: str, holder: str, now: str) -> int:
+def take(
+    connection: Connection,
+    environment: str,
+    apps: Iterable[str],
+    rollout: str,
+    holder: str,
+    now: str,
+    above: int = 0,
+) -> int:
     """Take the leases of all apps of a new rollout, or none; return the number that all have. Raise Held."""
     found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
     for lease in found:
         _refuse_unfinished(connection, environment, lease, now)
         if lease.rollout and lease.rollout != rollout and _lives(lease, now):
             raise Busy(_held(lease, "it is still preparing. Wait until it is done."))
-    number = max(lease.number for lease in found) + 1
+    number = max(above, *(lease.number for lease in found)) + 1
     for lease in found:
         _write(connection, environment, lease.app, rollout, holder, now, number)
     return number
@@ -99,6 +107,12 @@ def beat(connection: Connection, rollout: str, number: int, now: str) -> bool:
     """Say that the holder lives; return whether the lease is still ours."""
     mine = (leases.c.rollout == rollout, leases.c.number == number)
     return connection.execute(update(leases).where(*mine).values(heartbeat=now)).rowcount > 0
+
+
+def holds(connection: Connection, rollout: str, number: int) -> bool:
+    """Return whether the lease is still ours."""
+    mine = (leases.c.rollout == rollout, leases.c.number == number)
+    return connection.execute(select(leases.c.app).where(*mine)).first() is not None
 
 
 def unfinished_id(connection: Connection, environment: str, app: str) -> str:

@@ -11,6 +11,7 @@ from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
 from rollout.model.plan import BRINGS, PlayPlan
 from rollout.store.drains import moved
+from rollout.store.reaching import reach
 from rollout.store.schema import leases, releases, rollouts
 
 _HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
@@ -27,6 +28,7 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
             case RolloutFinished():
                 _ended(connection, record, record.event)
                 moved(connection, chain)
+                reach(connection, chain)
     last = chain[-1]
     connection.execute(_HEAD, {"mine": last.rollout, "newest": last.hash})
 

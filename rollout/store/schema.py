@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 
@@ -61,4 +61,11 @@ drains = Table(
     metadata,
     *(_text(name, key=True) for name in ("environment", "app", "host")),
     *map(_text, ("by", "at", "message", "rollout")),
+)
+
+reached = Table(
+    "reached",
+    metadata,
+    *(_text(name, key=True) for name in ("environment", "app", "host")),
+    Column("number", Integer, nullable=False),
 )

@@ -14,7 +14,7 @@ from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import path_of
 from rollout.store.rows import Lease, StoredDrain, StoredRelease, StoredRollout
-from rollout.store.schema import drains, leases, releases, rollouts
+from rollout.store.schema import drains, leases, reached, releases, rollouts
 
 
 def utc_now() -> str:
@@ -38,17 +38,25 @@ class Store:
         self.database, self.now = database, now
         self._numbers: dict[str, int] = {}  # rollouts that this process took -> epoch
 
+    @property
+    def place(self) -> str:
+        """Name where it is, for messages."""
+        return str(self.database.path)
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
 
     # --- leases
 
-    def take(self, environment: str, apps: str | Iterable[str], rollout: str, holder: str) -> int:
-        """Take the leases for a new rollout of these apps; return the epoch's number. Raise Held, naming the other."""
+    def take(self, environment: str, apps: str | Iterable[str], rollout: str, holder: str, above: int = 0) -> int:
+        """Take the leases for a new rollout of these apps; return the epoch's number. Raise Held, naming the other.
+
+        ``above``: the number is greater than this one too, which hosts have seen from a state that was lost.
+        """
         apps = [apps] if isinstance(apps, str) else apps
         with self.database.writing() as connection:
-            number = leasing.take(connection, environment, apps, rollout, holder, self.now())
+            number = leasing.take(connection, environment, apps, rollout, holder, self.now(), above)
         self._numbers[rollout] = number
         return number
 
@@ -72,6 +80,11 @@ class Store:
             ours = leasing.beat(connection, rollout, self._numbers.get(rollout, 0), self.now())
         if not ours:
             raise Fenced(f"E_FENCED: another process took rollout {rollout} over. See: rollout status {rollout}")
+
+    def holds(self, rollout: str) -> bool:
+        """Say whether the lease is still this process's: read anew."""
+        with self.database.reading() as connection:
+            return leasing.holds(connection, rollout, self._numbers.get(rollout, 0))
 
     def lease(self, environment: str, app: str) -> Lease:
         """Return who holds an app; ``rollout`` is empty when nobody does."""
@@ -100,7 +113,7 @@ class Store:
             exact = [r for r in found if r.id == id_or_prefix] or found
             if len(exact) == 1 and id_or_prefix:
                 return exact[0]
-            raise StoreError(_not_one(connection, id_or_prefix, exact, str(self.database.path)))
+            raise StoreError(_not_one(connection, id_or_prefix, exact, self.place))
 
     def knows(self, rollout: str) -> bool:
         """Say whether a rollout of exactly this id is on record."""
@@ -112,6 +125,16 @@ class Store:
         with self.database.reading() as connection:
             found = _rollouts(connection, rollouts.c.environment == environment, rollouts.c.finished == "")
         return next((r for r in found if app in r.app.split(",")), None)
+
+    def ended(self, environment: str, app: str, limit: int = 20) -> tuple[str, ...]:
+        """Return the newest rollouts of this app that have ended: whatever a host says, these are over."""
+        return tuple(r.id for r in self.rollouts(environment, app, limit) if r.finished)
+
+    def reached(self, environment: str, app: str) -> dict[str, int]:
+        """Return the newest epoch's number that each host of an app is known to have seen."""
+        mine = (reached.c.environment == environment, reached.c.app == app)
+        with self.database.reading() as connection:
+            return {r.host: r.number for r in connection.execute(select(reached.c.host, reached.c.number).where(*mine))}
 
     # --- what people did by hand
 

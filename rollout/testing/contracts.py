@@ -15,6 +15,7 @@ from rollout.model.release import NoService, Process, ReleaseId, Service, Site
 from rollout.model.task import Task
 from rollout.posix.op import (
     Activate,
+    Close,
     Deed,
     Epoch,
     Identify,
@@ -64,6 +65,8 @@ class Say:
     sequence: int = 0
     spoiled: bool = False
     app: str = "shop"
+    over: tuple[str, ...] = ()
+    closing: bool = False
 
 
 class ContractHost(Protocol):
@@ -229,15 +232,15 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
     "the way back after a reboot": (*BOTH, Say(deed=activate("v2", "v1")), "reboot", Say(deed=activate("v1", "v2"))),
     "a newer rollout": (
         *V1_RUNS,
-        Say(deed=install("v2"), number=2, rollout="r2", sequence=1),
+        Say(deed=install("v2"), number=2, rollout="r2", over=("r1",), sequence=1),
         Say(deed=activate("v2", "v1")),
         Say(deed=activate("v2", "v1"), number=2, rollout="r1"),
-        Say(deed=activate("v2", "v1"), number=2, rollout="r2", sequence=2),
-        Say(deed=Settle(op="r1-2"), number=2, rollout="r2", sequence=3),
-        Say(deed=Settle(op="r2-2"), number=2, rollout="r2", sequence=4),
-        Say(deed=mark("v2", "kept"), number=3, rollout="r3", sequence=1),
-        Say(deed=Settle(op="r1-2"), number=3, rollout="r3", sequence=2),
-        Say(deed=Settle(op="r2-2"), number=3, rollout="r3", sequence=3),
+        Say(deed=activate("v2", "v1"), number=2, rollout="r2", over=("r1",), sequence=2),
+        Say(deed=Settle(op="r1-2"), number=2, rollout="r2", over=("r1",), sequence=3),
+        Say(deed=Settle(op="r2-2"), number=2, rollout="r2", over=("r1",), sequence=4),
+        Say(deed=mark("v2", "kept"), number=3, rollout="r3", over=("r2",), sequence=1),
+        Say(deed=Settle(op="r1-2"), number=3, rollout="r3", over=("r2",), sequence=2),
+        Say(deed=Settle(op="r2-2"), number=3, rollout="r3", over=("r2",), sequence=3),
     ),
     "a takeover of the same rollout": (
         *V1_RUNS,
@@ -298,6 +301,20 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         "forget results",
         Say(deed=task("touch made", creates="made"), sequence=7),
     ),
+    "a rollout that is not over keeps others away": (
+        *V1_RUNS,
+        Say(deed=install("v2"), number=2, rollout="r2", sequence=1),
+        Say(deed=install("v2"), number=2, rollout="r2", sequence=1, over=("r9", "r1")),
+        Say(deed=activate("v2", "v1"), number=9, rollout="r9", sequence=1),
+        Say(deed=Settle(op="r2-1"), number=9, rollout="r9", sequence=2, over=("r1",)),
+        Say(deed=Close(), number=1, sequence=9, closing=True),
+        Say(deed=Close(), number=2, rollout="r2", sequence=3, closing=True),
+        Say(deed=Close(), number=2, rollout="r2", sequence=3, closing=True),
+        Say(deed=activate("v2", "v1"), number=9, rollout="r9", sequence=3),
+        Say(deed=mark("v2", "kept"), number=9, rollout="r9", sequence=4, closing=True),
+        Say(deed=mark("v2", "kept"), number=10, rollout="r10", sequence=1),
+        Say(deed=mark("v1", "bad"), number=11, rollout="r11", sequence=1, over=("*",)),
+    ),
     "a refusal is on record": (
         *BOTH,
         Say(deed=activate("v2", "v9"), sequence=4),
@@ -323,7 +340,7 @@ def played(host: ContractHost, scenario: tuple[Say | Act, ...]) -> Iterator[Seen
 
 
 def _op(root: str, say: Say, sequence: int) -> Op:
-    epoch = Epoch(number=say.number, rollout=say.rollout, sequence=sequence)
+    epoch = Epoch(number=say.number, rollout=say.rollout, sequence=sequence, over=say.over, closing=say.closing)
     site = Site(root=root, app=say.app, environment="default")
     return Op(id=f"{say.rollout}-{sequence}", epoch=epoch, site=site, do=say.deed)
 

@@ -20,6 +20,7 @@ from rollout.posix.op import READ_ONLY, Activate, Op, Reply, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
 from rollout.testing.faults import Fault, Happened, Incident, Script
 from rollout.testing.host import VANISHED, SimulatedHost
+from rollout.testing.replies import Pair
 from rollout.testing.virtual import Answer, VirtualTime
 
 LATENCY_S = 0.01
@@ -27,7 +28,7 @@ GIVEN_UP_S = 20.0
 LATE_S = 45.0
 PROBE_S = 5.0
 BY_HAND = "by-hand"  # the release that somebody points ``current`` at
-STRANGER = (99, "somebody-else", 0)  # the epoch of a newer rollout
+STRANGER = Pair(number=99, rollout="somebody-else")  # the epoch of a newer rollout
 
 
 @dataclass(slots=True, kw_only=True)

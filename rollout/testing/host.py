@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rollout.model.release import NoService
+from rollout.posix.layout import HOME
 from rollout.posix.op import (
     READ_ONLY,
     Activate,
     Adopt,
     AskBalancer,
+    Close,
     Collect,
     Identify,
     Install,
@@ -31,7 +33,7 @@ from rollout.posix.op import (
 )
 from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.converse import converse
-from rollout.testing.replies import Fields, compared, flag, refused
+from rollout.testing.replies import NOBODY, Fields, Pair, compared, flag, refused
 
 VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
@@ -49,7 +51,7 @@ class SimulatedHost:
     releases: dict[str, str] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)  # what something else brought: id -> digest of its manifest
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    epoch: tuple[int, str, int] = (0, "", 0)
+    epoch: Pair = NOBODY
     records: dict[str, Reply] = field(default_factory=dict)
     earlier: dict[str, Reply] = field(default_factory=dict)  # the records of the rollout before
     running: str = ""
@@ -64,7 +66,7 @@ class SimulatedHost:
     tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
     sockets: dict[str, Callable[[str], str]] = field(default_factory=dict)  # a balancer's, by path or HOST:PORT
     tool: str = "socat"  # what speaks to them; "": nothing does
-    fences: dict[str, tuple[int, str, int]] = field(default_factory=dict)  # as a balancer's host, by environment/app
+    fences: dict[str, Pair] = field(default_factory=dict)  # as a balancer's host, by environment/app
     tasks: dict[str, TaskEnd] = field(default_factory=dict)  # by the label of the task; the rest ends well
     begun: set[str] = field(default_factory=set)  # Ops whose task was begun
     ran: list[tuple[str, str]] = field(default_factory=list)  # for oracles: (Op, label) of each run
@@ -137,10 +139,10 @@ class SimulatedHost:
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         """Do what an Op says, once, under its epoch; return what a real host would print."""
-        if isinstance(op.do, TellBalancer):
-            return self._tell_balancer(op, op.do)
         if isinstance(op.do, READ_ONLY):
             return self._read(op)
+        if op.site.root == HOME:
+            return self._at_home(op)
         if self.root != "ok" or self.read_only:
             return refused("E_ROOT")
         ours = f"{op.site.environment}/{op.site.app}"
@@ -151,6 +153,8 @@ class SimulatedHost:
         if fenced is not None:
             return fenced
         self._entered(op)
+        if isinstance(op.do, Close):
+            return Reply(status="done")
         if isinstance(op.do, Settle):
             return self._settle(op.do)
         if op.id in self.records:
@@ -166,9 +170,9 @@ class SimulatedHost:
 
     def _entered(self, op: Op) -> None:
         """Store the epoch; what an earlier rollout has on record is put aside."""
-        if self.epoch[1] != op.epoch.rollout:
+        if self.epoch.rollout != op.epoch.rollout:
             self.earlier, self.records = self.records, {}
-        self.epoch = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
+        self.epoch = Pair.of(op)
 
     def _change(self, op: Op, payload_ok: bool) -> Reply:
         match op.do:
@@ -333,15 +337,15 @@ class SimulatedHost:
                 return Reply(status="done", tail=("simulated evidence",))
         raise TypeError(f"no such deed: {op.do}")
 
-    def _tell_balancer(self, op: Op, do: TellBalancer) -> Reply:
-        """Compare and store the pair that a balancer's host keeps of its own, then say the lines."""
+    def _at_home(self, op: Op) -> Reply:
+        """Compare and store the pair that a balancer's host keeps of its own, then say the lines, if there are any."""
         ours = f"{op.site.environment}/{op.site.app}"
-        stored = self.fences.get(ours, (0, "", 0))
+        stored = self.fences.get(ours, NOBODY)
         fenced = compared(stored, op)
         if fenced is not None:
             return fenced
-        self.fences[ours] = (op.epoch.number, op.epoch.rollout, op.epoch.sequence)
-        return converse(self.tool, self.sockets, do)
+        self.fences[ours] = Pair.of(op)
+        return converse(self.tool, self.sockets, op.do) if isinstance(op.do, TellBalancer) else Reply(status="done")
 
     def _surveyed(self, op: Op) -> Reply:
         if self.identity not in ("", f"{op.site.environment}/{op.site.app}"):
@@ -359,7 +363,6 @@ class SimulatedHost:
         return Reply(status="done", fields={"status": "0" if self.healthy else "1"})
 
     def _observed(self, op: Op) -> Fields:
-        number, rollout, _ = self.epoch
         foreign = self.identity not in ("", f"{op.site.environment}/{op.site.app}")
         assert isinstance(op.do, Observe)  # noqa: S101  (told to the type checker)
         return {
@@ -371,7 +374,7 @@ class SimulatedHost:
             "running": self._shows(isinstance(op.do.service, NoService)),
             "releases": " ".join(f"{i}:{m}" for i, m in sorted(self.releases.items())),
             "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
-            "epoch": f"{number} {rollout}" if rollout else "",
+            "epoch": str(self.epoch),
             "free_bytes": str(self.free_bytes),
             "free_inodes": str(self.free_inodes),
             "boot_id": f"simulated-{self.boots}",

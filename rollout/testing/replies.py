@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rollout.posix.op import Op, Reply
 
 Fields = Mapping[str, str]
 
 
-def compared(stored: tuple[int, str, int], op: Op) -> Reply | None:
-    """Compare epochs: only a greater number takes over, and only a newer word is heard."""
-    number, rollout, sequence = stored
-    if op.epoch.number < number or (op.epoch.number == number and rollout not in ("", op.epoch.rollout)):
-        return refused("E_FENCED", {"epoch": f"{number} {rollout}"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The fencing pair as a host stores it."""
+
+    number: int = 0
+    rollout: str = ""
+    sequence: int = 0
+    open: bool = False
+
+    @classmethod
+    def of(cls, op: Op) -> Pair:
+        """Return what an Op leaves behind."""
+        said = op.epoch
+        return cls(number=said.number, rollout=said.rollout, sequence=said.sequence, open=not said.closing)
+
+    def __str__(self) -> str:
+        """Return it as hosts say it."""
+        return f"{self.number} {self.rollout} {'open' if self.open else 'closed'}" if self.rollout else ""
+
+
+NOBODY = Pair()
+
+
+def compared(stored: Pair, op: Op) -> Reply | None:
+    """Compare epochs: a greater number takes over what is not open, and only a newer word is heard."""
+    number, rollout, sequence = stored.number, stored.rollout, stored.sequence
+    foreign = rollout not in ("", op.epoch.rollout)
+    if op.epoch.number < number or (op.epoch.number == number and foreign):
+        return refused("E_FENCED", {"epoch": str(stored)})
+    if foreign and stored.open and not {rollout, "*"} & set(op.epoch.over):
+        return refused("E_FENCED", {"epoch": str(stored)})
     if op.epoch.number == number and op.epoch.sequence < sequence:
-        return refused("E_STALE", {"epoch": f"{number} {rollout}"})
+        return refused("E_STALE", {"epoch": str(stored)})
     return None
 
 

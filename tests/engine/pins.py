@@ -117,6 +117,7 @@ def a_host_refuses_an_older_word(rules: tuple[Rule, ...] = RULES) -> None:
     assert said(2, "b", 4) == "E_STALE", "a late word of the same rollout is heard"
     assert said(1, "a", 9) == "E_FENCED", "an older rollout is heard"
     assert said(2, "c", 9) == "E_FENCED", "another rollout of the same number is heard"
+    assert said(3, "c", 1) == "E_FENCED", "one that does not know that the other is over is heard"
 
 
 def the_network_is_not_the_releases_fault(rules: tuple[Rule, ...] = RULES) -> None:

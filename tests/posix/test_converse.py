@@ -17,7 +17,7 @@ from rollout.model.release import Site
 from rollout.posix import frame
 from rollout.posix.converse import TOOLS
 from rollout.posix.layout import HOME
-from rollout.posix.op import AskBalancer, Epoch, Op, Reply, TellBalancer
+from rollout.posix.op import AskBalancer, Close, Epoch, Op, Reply, TellBalancer
 from rollout.testing.host import SimulatedHost
 
 NONCE = "0123456789abcdef0123456789abcdef"
@@ -95,11 +95,15 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
 
 
 def _op(
-    deed: AskBalancer | TellBalancer, number: int = 1, rollout: str = "r1", sequence: int = 1, become: str = ""
+    deed: AskBalancer | TellBalancer | Close,
+    number: int = 1,
+    rollout: str = "r1",
+    sequence: int = 1,
+    become: str = "",
 ) -> Op:
     return Op(
         id=f"{rollout}.{sequence}",
-        epoch=Epoch(number=number, rollout=rollout, sequence=sequence),
+        epoch=Epoch(number=number, rollout=rollout, sequence=sequence, closing=isinstance(deed, Close)),
         site=Site(root=HOME, app="shop", environment="default"),
         do=deed,
         become=become,
@@ -230,10 +234,12 @@ def test_writes_are_fenced_and_questions_are_not(place: Place, listener: Listene
     assert place.say(tell, 2, "r2", 4).code == "E_STALE", "a late delivery"
     assert listener.heard == ["two"], "what is refused is not said"
     assert place.say(AskBalancer(lines=("two",), socket=str(listener.path)), 0, "r0", 0).status == "done"
+    assert place.say(tell, 3, "r3", 1).code == "E_FENCED", "another one, while the first is not over"
+    assert place.say(Close(), 2, "r2", 6).status == "done"
     assert place.say(tell, 3, "r3", 1).status == "done"
     kept = place.folder / "home" / ".rollout" / "default" / "shop"
     assert kept.stat().st_mode & 0o777 == 0o700
-    assert (kept / ".rollout" / "epoch").read_text() == "3 r3 1\n"
+    assert (kept / ".rollout" / "epoch").read_text() == "3 r3 1 open\n"
 
 
 @pytest.fixture(params=[*SHELLS, "simulated"], ids=lambda s: s if isinstance(s, str) else s[0])
@@ -256,8 +262,10 @@ def test_the_simulated_host_answers_as_real_ones_do(either: Callable[..., Reply]
     tell = TellBalancer(lines=("two",), **here)
     tried = [(2, "r2", 5), (1, "r1", 9), (2, "r9", 9), (2, "r2", 4), (2, "r2", 6), (3, "r3", 1)]
     replies = [either(tell, *epoch) for epoch in tried]
-    assert [r.code for r in replies] == ["", "E_FENCED", "E_FENCED", "E_STALE", "", ""]
-    assert [r.fields.get("epoch", "") for r in replies][1:4] == ["2 r2"] * 3
+    assert [r.code for r in replies] == ["", "E_FENCED", "E_FENCED", "E_STALE", "", "E_FENCED"]
+    assert [r.fields.get("epoch", "") for r in replies][1:4] == ["2 r2 open"] * 3
+    assert either(Close(), 2, "r2", 7).status == "done"
+    assert either(tell, 3, "r3", 1).status == "done"
     mute = either(AskBalancer(lines=("mute", "one"), **here))
     assert [line for line in mute.tail if line[:1] in "#|"] == ["#"]
     nowhere = either(AskBalancer(lines=("one",), socket="/run/none-of-that-name.sock", patience_s=1.0))

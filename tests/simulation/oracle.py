@@ -194,7 +194,7 @@ class Oracle:
         """I5, I6: nothing is done without an intention on record, nor against a newer rollout."""
         step = self.steps.get((op.id.split(".")[1], host))
         assert step is not None, f"I5: {op.do.kind} on {host} without an intention on record"
-        if self.world.fleet.hosts[host].epoch[1] != "r1":
+        if self.world.fleet.hosts[host].epoch.rollout != "r1":
             assert reply.status == "refused", f"I6: {host} was changed by an old controller"
         if isinstance(op.do, Activate | Withdraw) and reply.status != "refused":
             self._right_way(host, op, step)
