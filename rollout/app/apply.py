@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.preflight import release_of
@@ -21,7 +22,7 @@ from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Event, RolloutStarted
-from rollout.model.plan import Plan, PlayPlan
+from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
@@ -160,9 +161,14 @@ def perform(run: Run, *facts: Event) -> int:
     inbox = ThreadInbox()
     workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=time.monotonic)
-    bound_s = _bound_s(facts, run.state)
+    plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
+    bound_s = healing_s(plan)
     try:
-        with heeded(inbox.put, run.showing.say, bound_s), _heartbeat(run.store, run.rollout):
+        with (
+            heeded(inbox.put, run.showing.say, bound_s),
+            _heartbeat(run.store, run.rollout),
+            listening(run.store, run.rollout, inbox.put, lambda: stream.state),
+        ):
             state = runner.run(*facts)
     except StoreError:
         _let_go(run)
@@ -186,17 +192,6 @@ def _let_go(run: Run) -> None:
     """Close every session of every play."""
     for outside in run.outsides:
         outside.sessions.close()
-
-
-def _bound_s(facts: Sequence[Event], state: Rollout) -> float:
-    """Return how long healing may take: one step or hook in flight, and the way back of one host."""
-    plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), state.plan)
-    return max(map(_healing_s, plan.plays))
-
-
-def _healing_s(play: PlayPlan) -> float:
-    hook_s = max((hook.run.task.timeout_s for hook in play.hooks), default=0.0)
-    return 2 * play.health.deadline_s + play.drain.deadline_s + 2 * play.step_timeout_s + hook_s
 
 
 def _name_unknown(run: Run, state: Rollout) -> None:

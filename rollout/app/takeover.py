@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollout.app import orders
 from rollout.app.apply import Run, Showing, perform
+from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.balancers.via import Fence
-from rollout.engine.recovery import Aim, orders, stranger, to_be_staged, touched
-from rollout.engine.rollout import Rollout, fold, initial
-from rollout.engine.state import State
+from rollout.engine.recovery import Aim, ordered, stranger, to_be_staged, touched, unlocked
+from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
+from rollout.engine.state import At, State
 from rollout.errors import Reason, Refused, StoreError
 from rollout.model.event import Provenance, Recovered, RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.plan import HostPlan, Plan
-from rollout.model.play import Ask
+from rollout.model.play import Ask, Play
 from rollout.perform.observe import Glance, observe
 from rollout.perform.outside import Outside
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store, open_store
+from rollout.stream import Stream
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -76,6 +79,52 @@ def resume(rollout: str, state: str, showing: Showing) -> int:
         if reasons := [*_changed(left), *_without_artifact(left)]:
             raise Refused(*reasons)
         return _over(store, left, "resume", showing)
+
+
+def supersede(request: Request, rollout: str, showing: Showing) -> int:
+    """End a rollout of the playbook's apps that another one is to take the place of; 0 where that may begin.
+
+    One that is at work is halted, with hosts that are done left as they are; one whose process is gone is healed.
+    """
+    with closing(store_of(request, writing=True)) as store:
+        found = store.find(rollout)
+        _of_these_apps(found, plays_of(request, released=False))
+        if found.finished:
+            return 0
+        if at_work(store, found):
+            orders.halt(store, found.id, f"superseded by {user()}", showing.say)
+        else:
+            code = _over(store, _left(store, found.id, ""), "heal", showing)
+            if code not in (0, 3, 4, 6):
+                return code
+        showing.say(f"rollout {found.id} was superseded")
+        return 0
+
+
+def _of_these_apps(found: StoredRollout, plays: Sequence[Play]) -> None:
+    ours = {(p.environment, p.app) for p in plays}
+    if not any((found.environment, app) in ours for app in found.app.split(",")):
+        what = f"rollout {found.id} is of {found.app} in {found.environment}, which this playbook does not roll out."
+        raise Refused(Reason(code="E_SUPERSEDE", what=what, instead="See: rollout status"))
+
+
+def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) -> int:
+    """End a rollout whose process is gone, without asking any host: who was half-way is named. 5, or 0 for nobody."""
+    with closing(_store(state)) as store, ExitStack() as stack:
+        left = _left(store, rollout, "There is nothing to unlock.")
+        epoch = store.retake(left.id, user())
+        stack.callback(store.release, left.id)
+        left = _left(store, left.id, "")
+        stream = Stream(store.journal(left.id), evolve, left.state)
+        for fact in unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"):
+            stream.record(decide(stream.state, fact))
+        stream.close()
+        half = [h for play in stream.state.plays for h, now in play.hosts.items() if now.phase is At.STRANDED]
+        say(f"rollout {left.id} is over, and its app is free")
+        if half:
+            say(f"not looked at, and perhaps half-way or out of rotation: {', '.join(half)}")
+            say("what they are on: rollout releases PLAYBOOK; the next apply looks at them, and puts them back")
+        return 5 if half else 0
 
 
 def recover(request: Request, showing: Showing) -> int:
@@ -173,7 +222,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
             Recovered(play=state.index, epoch=epoch, stranded=strangers(state, outside))
             for state, outside in zip(left.state.plays, outsides, strict=True)
         ]
-        return perform(run, *recovered, *orders(aim, left.state))
+        return perform(run, *recovered, *ordered(aim, left.state))
 
 
 def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:

@@ -18,6 +18,7 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
 @click.option("--recover", is_flag=True, help="First end what a rollout left whose process is gone; for pipelines.")
+@click.option("--supersede", default="", metavar="ID", help="First end this rollout, which is at work or left.")
 @click.option(
     "--lock-wait",
     type=Duration(),
@@ -41,6 +42,7 @@ def apply(
     check: bool,
     allow_bad: bool,
     recover: bool,
+    supersede: str,
     lock_wait: float,
     plan_file: Path | None,
     output: str,
@@ -59,6 +61,11 @@ def apply(
         from rollout.app.plan import plan
 
         return plan(request, showing(output))
+    if supersede:
+        from rollout.app.takeover import supersede as end_that
+
+        if code := end_that(request, supersede, showing(output)):
+            return code
     if recover:
         from rollout.app.takeover import recover as end_first
 

@@ -107,12 +107,12 @@ def _one(store: Store, id: str, output: str) -> int:
 def _as_object(boards: Boards) -> dict[str, object]:
     """Return the phase and the hosts as JSON's object; of several plays each has its own, by app."""
     each: list[dict[str, object]] = [
-        {"phase": board.phase, "hosts": {host: _host_object(row) for host, row in board.ordered()}}
+        {"phase": board.standing, "hosts": {host: _host_object(row) for host, row in board.ordered()}}
         for board in boards.plays
     ]
     if not boards.several:
         return each[0]
-    return {"phase": boards.active.phase, "plays": {b.app: said for b, said in zip(boards.plays, each, strict=True)}}
+    return {"phase": boards.active.standing, "plays": {b.app: said for b, said in zip(boards.plays, each, strict=True)}}
 
 
 def hosts_table(board: Board) -> list[str]:

@@ -17,6 +17,8 @@ from rollout.model.event import (
     HaltOrdered,
     HookFinished,
     HookStarted,
+    PauseOrdered,
+    ProceedOrdered,
     Recovered,
     RollingClosed,
     RolloutFinished,
@@ -50,6 +52,7 @@ class Seen:
     """What was read of one host so far."""
 
     flying: StepStarted | None = None
+    leaving: bool = False  # it began to leave, perhaps under a controller that is gone
     out: bool = False  # it was seen out, and nobody has begun to put it back
     unproven: bool = False  # it was given something that no Verify has passed since
 
@@ -65,6 +68,7 @@ class Play:
     open: bool = False
     rolled: bool = False
     halted: bool = False
+    paused: bool = False
 
     def host(self, name: HostName) -> Seen:
         """Return what was read of a host."""
@@ -106,6 +110,8 @@ class Lint:
         play = self._play_of(event)
         if play.open or event.batch != play.batch + 1 or not play.staged:
             yield f"batch {event.batch + 1} begins out of turn"
+        if play.paused:
+            yield f"batch {event.batch + 1} begins in a pause"
         play.batch, play.open = event.batch, True
 
     def _batch_closed(self, event: BatchClosed) -> Iterator[str]:
@@ -122,6 +128,10 @@ class Lint:
 
     def _halted(self, event: HaltOrdered) -> Iterable[str]:
         self._play_of(event).halted = True
+        return ()
+
+    def _paused(self, event: PauseOrdered | ProceedOrdered) -> Iterable[str]:
+        self._play_of(event).paused = isinstance(event, PauseOrdered)
         return ()
 
     def _recovered(self, event: Recovered) -> Iterable[str]:
@@ -176,6 +186,9 @@ def _step(play: Play, seen: Seen, event: StepStarted) -> Iterator[str]:
         return
     if isinstance(action, Deregister) and not (play.staged and play.open):
         yield f"{host} leaves outside any batch"
+    if isinstance(action, Deregister) and play.paused and not seen.leaving:
+        yield f"{host} leaves in a pause"
+    seen.leaving = seen.leaving or isinstance(action, Deregister)
     if isinstance(action, Keep) and not play.rolled:
         yield f"{host} is noted as kept before all have rolled"
     arriving = isinstance(action, Register) or (isinstance(action, Run) and action.position == "after_register")
@@ -204,6 +217,8 @@ _READ: Mapping[type[Any], Callable[[Lint, Any], Iterable[str]]] = {
     BatchClosed: Lint._batch_closed,
     RollingClosed: Lint._rolling_closed,
     HaltOrdered: Lint._halted,
+    PauseOrdered: Lint._paused,
+    ProceedOrdered: Lint._paused,
     Recovered: Lint._recovered,
     **dict.fromkeys(STARTED, Lint._begun),
     **dict.fromkeys(FINISHED, Lint._ended),

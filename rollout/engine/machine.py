@@ -21,7 +21,9 @@ from rollout.model.event import (
     HookStarted,
     HostRevertStarted,
     HostSickened,
+    PauseOrdered,
     PoolReasserted,
+    ProceedOrdered,
     Recovered,
     RevertStarted,
     RollingClosed,
@@ -302,13 +304,21 @@ def _halt_ordered(state: State, event: HaltOrdered) -> State:
     """Keep the first halt; one that blames the release, an order to revert, or the first signal is laid over it."""
     old = state.halt
     by_word = event.revert and event.cause in (Cause.PERSON, Cause.PLAY)
-    state = replace(state, ordered=state.ordered or by_word)
+    state = replace(state, ordered=state.ordered or by_word, paused=None)
     blamed = event.cause is Cause.RELEASE and old is not None and old.cause not in (Cause.RELEASE, Cause.PERSON)
     if old is None or blamed or (event.revert and not old.revert):
         return replace(state, halt=event, blocked=None)
     if event.signal and not old.signal:
         return replace(state, halt=replace(old, signal=event.signal), blocked=None)
     return replace(state, blocked=None)
+
+
+def _pause_ordered(state: State, event: PauseOrdered) -> State:
+    return replace(state, paused=event)
+
+
+def _proceed_ordered(state: State, _: ProceedOrdered) -> State:
+    return replace(state, paused=None)
 
 
 def _revert_started(state: State, event: RevertStarted) -> State:
@@ -330,6 +340,7 @@ def _recovered(state: State, event: Recovered) -> State:
             state,
             done=state.done - (1 if now.phase is At.DONE else 0),
             reverted=state.reverted - (1 if now.phase is At.REVERTED else 0),
+            unkept=state.unkept - (1 if now.phase is At.DONE and _awaits_keep(state, host) else 0),
             sick=state.sick.delete(host) if host in state.sick else state.sick,
         )
         after = replace(now, phase=move(host, now.phase, "strand"), reason=reason, cause=Cause.HOST)
@@ -372,6 +383,8 @@ _FOLD: Mapping[type[Any], Callable[[State, Any], State]] = {
     BatchClosed: _batch_closed,
     RollingClosed: _rolling_closed,
     HaltOrdered: _halt_ordered,
+    PauseOrdered: _pause_ordered,
+    ProceedOrdered: _proceed_ordered,
     RevertStarted: _revert_started,
     Recovered: _recovered,
     PoolReasserted: _reasserted,

@@ -21,6 +21,8 @@ from rollout.model.event import (
     HookFinished,
     HostRevertStarted,
     HostSickened,
+    PauseOrdered,
+    ProceedOrdered,
     RevertStarted,
     RollingClosed,
     RolloutFinished,
@@ -33,6 +35,7 @@ from rollout.model.share import MILLION
 from rollout.model.verdict import Cause
 
 GOING = frozenset({Phase.STAGING, Phase.ROLLING, Phase.CLOSING})
+PAUSABLE = GOING - {Phase.CLOSING}  # later all that is left is to write success down
 LIVE = GOING | {Phase.HALTING, Phase.REVERTING}
 
 Rule = Callable[[State], Event | None]
@@ -158,7 +161,7 @@ def batch_over(state: State) -> Event | None:
 
 def next_batch(state: State) -> Event | None:
     """The next batch may begin."""
-    if state.phase is not Phase.ROLLING or state.batch_open or hooks_wait(state):
+    if state.phase is not Phase.ROLLING or state.batch_open or hooks_wait(state) or state.paused:
         return None
     if state.batch + 1 < len(state.play.batches):
         return BatchStarted(batch=state.batch + 1)
@@ -167,7 +170,9 @@ def next_batch(state: State) -> Event | None:
 
 def rolling_over(state: State) -> Event | None:
     """Every batch is closed, nobody is on the way back, and no hook is left."""
-    if state.phase is Phase.ROLLING and not state.batch_open and quiet(state) and not hooks_wait(state):
+    if state.phase is not Phase.ROLLING or state.batch_open or state.paused:
+        return None
+    if quiet(state) and not hooks_wait(state):
         return RollingClosed()
     return None
 
@@ -311,6 +316,8 @@ def relevant(state: State, fact: Event) -> bool:
         return state.phase in GOING and state.hosts[fact.host].phase is At.DONE
     if isinstance(fact, HaltOrdered):
         return state.phase in LIVE
+    if isinstance(fact, PauseOrdered | ProceedOrdered):
+        return state.phase in PAUSABLE and (state.paused is None) == isinstance(fact, PauseOrdered)
     return True
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from rollout.engine.policy import goes_back
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, Phase, State
-from rollout.model.event import HaltOrdered
+from rollout.model.event import HaltOrdered, Recovered
 from rollout.model.host import HostName
 from rollout.model.plan import Stage, Switch
 from rollout.model.verdict import Cause
@@ -15,7 +15,7 @@ from rollout.model.verdict import Cause
 Aim = Literal["revert", "heal", "resume", "recover"]
 
 
-def orders(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
+def ordered(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
     """Return what is ordered once the hosts were looked at: to resume is to go on, with nothing said.
 
     To recover is what a pipeline does before it begins: what the old rollout's ``on_failure`` says of a controller
@@ -32,6 +32,13 @@ def orders(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
             return (HaltOrdered(cause=Cause.CONTROLLER, reason=reason, revert=back),)
         case "resume":
             return ()
+
+
+def unlocked(state: Rollout, epoch: int, reason: str) -> tuple[Recovered | HaltOrdered, ...]:
+    """Return what ends a rollout without asking anybody: whoever may be half-way is stranded, and named."""
+    why = "its rollout was unlocked, and nobody looked at it"
+    left = (Recovered(play=p.index, epoch=epoch, stranded=dict.fromkeys(unsettled(p), why)) for p in state.plays)
+    return (HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False), *left)
 
 
 def touched(state: State) -> tuple[HostName, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rollout.engine import machine, policy, schedule
-from rollout.engine.policy import GOING, LIVE, RULES, Rule
+from rollout.engine.policy import GOING, RULES, Rule
 from rollout.engine.schedule import Begun
 from rollout.engine.state import Phase, State
 from rollout.errors import InvalidTransition
@@ -19,6 +19,8 @@ from rollout.model.event import (
     End,
     Event,
     HaltOrdered,
+    PauseOrdered,
+    ProceedOrdered,
     Recovered,
     RevertStarted,
     RolloutFinished,
@@ -227,10 +229,10 @@ def decide(rollout: Rollout, fact: Event, rules: tuple[Rule, ...] = RULES) -> tu
 
 
 def _told(rollout: Rollout, fact: Event) -> Iterable[Event]:
-    """Return the fact as it is told to the plays: an order to halt comes from outside, and is meant for all."""
+    """Return the fact as it is told to the plays: an order comes from outside, and is meant for all."""
     match fact:
         case RolloutStarted() | RolloutFinished():
             return (fact,)
-        case HaltOrdered():
-            return tuple(stamped(fact, s.index) for s in rollout.plays if s.phase in LIVE)
+        case HaltOrdered() | PauseOrdered() | ProceedOrdered():
+            return tuple(stamped(fact, s.index) for s in rollout.plays if policy.relevant(s, fact))
     return (fact,) if policy.relevant(rollout.plays[fact.play], fact) else ()

@@ -30,7 +30,7 @@ def due(state: State, *, after: int | None = None, elsewhere: int = 0, keep: boo
 def _hook(state: State, op: int) -> tuple[HookStarted, ...]:
     """Return the hook that stands before the next batch, or before the end; they run one after the other."""
     at = state.next_hook() if state.phase is Phase.ROLLING and not state.batch_open and not state.hook_op else None
-    if at is None or state.blocked is not None:
+    if at is None or state.blocked is not None or state.paused is not None:
         return ()
     hook = state.play.hooks[at]
     return (HookStarted(play=state.index, op=op, at=at, host=hook.host, action=hook.run),)
@@ -66,7 +66,7 @@ def _rolling(state: State, _: int) -> Iterator[tuple[HostName, bool]]:
 
 def _leaving(state: State) -> Iterator[tuple[HostName, bool]]:
     """The next hosts of the batch: as many serving ones as the floor left room for at the start."""
-    if not state.batch_open:
+    if not state.batch_open or state.paused is not None:
         return
     working, extra = state.working, 0
     for place in range(state.next_up, len(state.order)):

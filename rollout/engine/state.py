@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import immutables
 
-from rollout.model.event import HaltOrdered, RolloutFinished
+from rollout.model.event import HaltOrdered, PauseOrdered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run
 from rollout.model.verdict import Cause
@@ -108,6 +108,7 @@ class State:
     last_cause: Cause = Cause.NONE
     last_reason: str = ""
     halt: HaltOrdered | None = None
+    paused: PauseOrdered | None = None
     ordered: bool = False  # all of it goes back by somebody's word, a person's or another play's, whatever its rule
     blocked: HaltOrdered | None = None  # an outcome that halts without counting, not yet ordered
     returning: tuple[HostName, ...] = ()  # done hosts to bring back, in order

@@ -27,7 +27,9 @@ from rollout.model.event import (
     HookStarted,
     HostRevertStarted,
     HostSickened,
+    PauseOrdered,
     PoolReasserted,
+    ProceedOrdered,
     Recovered,
     RevertStarted,
     RollingClosed,
@@ -71,6 +73,7 @@ ROLLOUT: Mapping[tuple[Phase, type[Any]], Phase | None] = {
     (Phase.ROLLING, HookStarted): Phase.ROLLING,
     (Phase.ROLLING, RollingClosed): Phase.CLOSING,
     **{(p, HaltOrdered): Phase.HALTING for p in (*_GOING, Phase.HALTING)},
+    **{(p, k): p for p in (Phase.STAGING, Phase.ROLLING) for k in (PauseOrdered, ProceedOrdered)},
     (Phase.REVERTING, HaltOrdered): Phase.REVERTING,  # a revert is never reverted
     (Phase.HALTING, RevertStarted): Phase.REVERTING,
     (Phase.REVERTING, RevertStarted): Phase.REVERTING,  # it was ordered that the rest goes back too

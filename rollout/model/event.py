@@ -156,6 +156,29 @@ class HaltOrdered:
     reason: str
     revert: bool
     signal: Literal["", "SIGINT", "SIGTERM"] = ""
+    order: int = 0  # its number, where somebody gave it through the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseOrdered:
+    """Nobody begins to leave until somebody says so; who has begun goes on. ``order``: its number in the store."""
+
+    kind: Literal["pause_ordered"] = "pause_ordered"
+    play: int = 0
+    by: str
+    reason: str = ""
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProceedOrdered:
+    """What was paused goes on."""
+
+    kind: Literal["proceed_ordered"] = "proceed_ordered"
+    play: int = 0
+    by: str
+    reason: str = ""
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +243,8 @@ Event = (
     | BatchClosed
     | RollingClosed
     | HaltOrdered
+    | PauseOrdered
+    | ProceedOrdered
     | RevertStarted
     | Recovered
     | PoolReasserted

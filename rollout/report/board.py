@@ -20,6 +20,8 @@ from rollout.model.event import (
     HostRevertStarted,
     HostSickened,
     Note,
+    PauseOrdered,
+    ProceedOrdered,
     Provenance,
     Record,
     Recovered,
@@ -89,6 +91,7 @@ class Board:
     reverting: tuple[HostName, ...] = ()
     condemned: bool = False
     halt: HaltOrdered | None = None
+    paused: PauseOrdered | None = None
     first_failure: HostName | None = None
     hook: Run | None = None  # the last task beside the batches that was begun
     hook_since: str = ""
@@ -97,6 +100,11 @@ class Board:
     end: RolloutFinished | None = None
     head: str = ""
     seq: int = 0
+
+    @property
+    def standing(self) -> str:
+        """Where the play is, for people: a pause is said in place of what is paused."""
+        return "paused" if self.paused and self.phase in ("staging", "rolling") else self.phase
 
     @property
     def release(self) -> str:
@@ -305,7 +313,9 @@ _SEEN: Mapping[type[Any], Callable[[Board, Any], Board]] = {
     HookFinished: _hook_finished,
     HostSickened: _sickened,
     HostRevertStarted: _host_revert,
-    HaltOrdered: lambda board, event: replace(board, phase="halting", halt=board.halt or event),
+    HaltOrdered: lambda board, event: replace(board, phase="halting", halt=board.halt or event, paused=None),
+    PauseOrdered: lambda board, event: replace(board, paused=event),
+    ProceedOrdered: lambda board, _: replace(board, paused=None),
     RevertStarted: lambda board, event: replace(
         board, phase="reverting", reverting=event.hosts, condemned=event.condemned
     ),

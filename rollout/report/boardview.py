@@ -63,7 +63,7 @@ def _header(board: Board, now: str) -> Text:
     """Return the release, where it goes, where the rollout is, and for how long."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{board.app} {board.release}", "bold").append(f" → {board.environment}   ")
-    text.append(board.phase, PHASES.get(board.phase, "bold"))
+    text.append(board.standing, PHASES.get(board.standing, "bold"))
     if board.batch >= 0 and board.phase == "rolling":
         text.append(f"   batch {board.batch + 1} of {board.batches}")
     elapsed = duration(max(0.0, between(board.began, now)))
@@ -75,7 +75,7 @@ def in_one_line(board: Board) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     waits = board.phase == "staging" and not any(board.tally.get(s, 0) for s in ("waiting", "staging"))
     phase = {"closing": "has rolled, and is watched"}.get(
-        board.phase, "staged, waits its turn" if waits else board.phase
+        board.standing, "staged, waits its turn" if waits else board.standing
     )
     text.append(f"{board.app} {board.release}   ", "bold dim").append(f"{phase}   ", PHASES.get(board.phase, "dim"))
     return text.append_text(_counts(board))

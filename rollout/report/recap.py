@@ -70,7 +70,7 @@ def _labelled(label: str, said: Iterable[tuple[str, str]]) -> list[Line]:
 def headline(board: Board, what: str) -> Line:
     """Say the end, of what, how long it took, and the exit code in words."""
     if board.end is None:
-        words = f"UNFINISHED: {what}, {board.phase} for {duration(board.elapsed_s)} (rollout {board.rollout})"
+        words = f"UNFINISHED: {what}, {board.standing} for {duration(board.elapsed_s)} (rollout {board.rollout})"
         return Line(label="", text=words, mood="warn")
     end, code = board.end.end, board.end.exit_code
     word = "DONE" if end == "succeeded" else end.upper()

@@ -13,7 +13,9 @@ from rollout.model.event import (
     HostRevertStarted,
     HostSickened,
     Note,
+    PauseOrdered,
     PoolReasserted,
+    ProceedOrdered,
     Record,
     Recovered,
     RevertStarted,
@@ -188,6 +190,10 @@ def _whole(board: Board, event: Any) -> str:
             return "begins its way back"
         case HaltOrdered(signal=signal, reason=reason):
             return f"HALT: {inert(reason, 300)}{f' [{signal}]' if signal else ''}{cause(event.cause)}"
+        case PauseOrdered(by=by, reason=reason):
+            return f"PAUSED by {inert(by, 80)}: no further host leaves{_why(reason)}"
+        case ProceedOrdered(by=by, reason=reason):
+            return f"goes on, as {inert(by, 80)} said{_why(reason)}"
         case RevertStarted(hosts=hosts, condemned=condemned):
             bad = f"; {board.release} is marked bad" if condemned else ""
             if not hosts:
@@ -200,6 +206,10 @@ def _whole(board: Board, event: Any) -> str:
         case RolloutFinished(end=end, reason=reason, exit_code=code):
             return f"{end.upper()} (exit {code})" + (f": {inert(reason, 500)}" if reason else "")
     return str(event.kind)
+
+
+def _why(reason: str) -> str:
+    return f": {inert(reason, 300)}" if reason else ""
 
 
 def _began(event: RolloutStarted) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,21 @@ class StoredDrain:
         """Return it as plans and status say it."""
         why = f": {self.message}" if self.message else ""
         return f"drained by {self.by or 'somebody'} on {self.at[:10]}{why}"
+
+
+OrderKind = Literal["pause", "proceed", "keep", "revert"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrder:
+    """One order to a rollout, from any terminal. ``number`` grows; ``keep`` and ``revert`` are halts."""
+
+    rollout: str
+    number: int
+    kind: OrderKind
+    by: str
+    at: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

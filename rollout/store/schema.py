@@ -69,3 +69,11 @@ reached = Table(
     *(_text(name, key=True) for name in ("environment", "app", "host")),
     Column("number", Integer, nullable=False),
 )
+
+orders = Table(
+    "orders",
+    metadata,
+    _text("rollout", key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    *map(_text, ("kind", "by", "at", "reason")),
+)

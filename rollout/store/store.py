@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
 from rollout.model.plan import BRINGS, DEPLOYS
-from rollout.store import leasing
+from rollout.store import leasing, ordering
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import path_of
-from rollout.store.rows import Lease, StoredDrain, StoredRelease, StoredRollout
+from rollout.store.rows import Lease, OrderKind, StoredDrain, StoredOrder, StoredRelease, StoredRollout
 from rollout.store.schema import drains, leases, reached, releases, rollouts
 
 
@@ -135,6 +135,18 @@ class Store:
         mine = (reached.c.environment == environment, reached.c.app == app)
         with self.database.reading() as connection:
             return {r.host: r.number for r in connection.execute(select(reached.c.host, reached.c.number).where(*mine))}
+
+    # --- orders to a rollout that is at work
+
+    def order(self, rollout: str, kind: OrderKind, by: str, reason: str = "") -> int:
+        """Leave an order to a rollout; return its number. StoreError when it has ended."""
+        with self.database.writing() as connection:
+            return ordering.give(connection, rollout, kind, by, reason, self.now())
+
+    def orders(self, rollout: str, after: int = 0) -> tuple[StoredOrder, ...]:
+        """Return the orders to a rollout that came after this one, in order."""
+        with self.database.reading() as connection:
+            return ordering.given(connection, rollout, after)
 
     # --- what people did by hand
 

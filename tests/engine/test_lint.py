@@ -13,6 +13,7 @@ from rollout.model.event import (
     BatchStarted,
     Event,
     HaltOrdered,
+    PauseOrdered,
     Recovered,
     RollingClosed,
     RolloutFinished,
@@ -77,6 +78,7 @@ def put(event: Event, before: type[Event], action: str = "") -> Callable[[Journa
 
 
 HALT = HaltOrdered(cause=Cause.PERSON, reason="enough", revert=False)
+PAUSE = PauseOrdered(by="somebody")
 DOCTORED: dict[str, tuple[Callable[[Journal], Journal], str]] = {
     "no plan": (lambda e: e[1:], "begins once"),
     "two plans": (lambda e: [e[0], *e], "begins once"),
@@ -95,6 +97,8 @@ DOCTORED: dict[str, tuple[Callable[[Journal], Journal], str]] = {
     "back after a proof that failed": (failing("verify"), "unproven"),
     "leaves before all are staged": (without(StagingClosed), "outside any batch"),
     "kept too early": (without(RollingClosed), "kept before"),
+    "leaves in a pause": (put(PAUSE, StepStarted, "deregister"), "leaves in a pause"),
+    "a batch in a pause": (put(PAUSE, BatchStarted), "begins in a pause"),
     "forward in a halt": (put(HALT, StepStarted, "switch"), "forward in a halt"),
     "what was in flight when it was taken over": (put(Recovered(epoch=2), StepFinished, "switch"), "was not begun"),
 }

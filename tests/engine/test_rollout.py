@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollout.engine import rollout
-from rollout.model.event import HaltOrdered, HostSickened, StepStarted
+from rollout.model.event import HaltOrdered, HostSickened, Recovered, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import OnFailure, Plan
 from rollout.model.verdict import Cause
@@ -113,3 +113,13 @@ def test_who_lost_the_lease_does_nothing_more_in_any_play() -> None:
         told.finish(other)
     assert rollout.due(told.state) == ()
     assert told.ended == ("halted", 7)
+
+
+def test_who_is_stranded_at_a_takeover_after_its_play_has_rolled_is_not_waited_for() -> None:
+    told = Tale().begin()
+    told.until("switch", WEB)
+    told.pending.clear()
+    strange = {FIRST: "it is on by-hand, which this rollout never put there"}
+    told.fact(Recovered(play=API, epoch=2, stranded=strange))
+    told.fact(Recovered(play=WEB, epoch=2))
+    assert told.to_the_end().ended == ("stranded", 5)

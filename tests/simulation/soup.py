@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.recovery import Aim
 from rollout.engine.rollout import Rollout, initial
 from rollout.errors import Refused
-from rollout.model.event import Event, HaltOrdered, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered, RolloutStarted
 from rollout.model.verdict import Cause
 from rollout.runner import Runner
 from rollout.testing.faults import Script, random_incidents
@@ -46,6 +47,7 @@ class Trial:
     script: Script
     crashes: tuple[int, ...] = ()
     signal: tuple[str, float] | None = None
+    orders: tuple[tuple[float, Event], ...] = ()  # from another terminal: when, and what
     healed: bool = True  # what can be mended is, before somebody takes over
     aim: Aim = "revert"  # of who takes over
     pause_s: float = 0.0  # from the death of a controller to the next one
@@ -73,7 +75,29 @@ def _drawn(seed: int, shape: Shape) -> Trial:
     healed, pause_s = dice.random() < 0.7, dice.choice((0.0, 0.05, 5.0, 60.0))
     if shape.pools and dice.random() < 0.08:
         script.deaths[dice.randrange(25)] = dice.choice(("before", "after"))
-    return Trial(shape=shape, script=script, crashes=crashes, signal=signal, healed=healed, pause_s=pause_s)
+    return Trial(
+        shape=shape,
+        script=script,
+        crashes=crashes,
+        signal=signal,
+        orders=_orders(dice) if dice.random() < 0.15 else (),
+        healed=healed,
+        pause_s=pause_s,
+    )
+
+
+def _orders(dice: random.Random) -> tuple[tuple[float, Event], ...]:
+    """A pause, what ends it, and perhaps the same again; numbered as the store numbers them."""
+    said: list[tuple[float, Event]] = []
+    at_s = 0.0
+    for number in range(1, 2 * dice.choice((1, 1, 2)), 2):
+        at_s += dice.random() * 12.0
+        said.append((at_s, PauseOrdered(by="somebody", order=number)))
+        at_s += dice.choice((0.0, 3.0, 90.0))
+        ends = dice.choice(("proceed", "proceed", "keep", "revert"))
+        halt = HaltOrdered(cause=Cause.PERSON, reason="enough", revert=ends == "revert", order=number + 1)
+        said.append((at_s, ProceedOrdered(by="somebody", order=number + 1) if ends == "proceed" else halt))
+    return tuple(said)
 
 
 def run(seed: int, rules: tuple[Rule, ...] = RULES) -> Ran:
@@ -115,7 +139,7 @@ def go(trial: Trial) -> Ran:
 
 def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int) -> None:
     """What holds only for some: after little faults, after a success, after everything was healed."""
-    simple = lives == 1 and trial.signal is None
+    simple = lives == 1 and trial.signal is None and not trial.orders
     if simple and verdict.harmless(world, trial.script) and any(play.hosts for play in state.plays):
         verdict.clean(world, state)
     if trial.healed:
@@ -132,6 +156,9 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
     """Run until the end, through as many controllers as it takes."""
     world.journal.crash_after = trial.crashes[0] if trial.crashes else None
     runner = world.runner(initial())
+    world.obey(runner)
+    for at_s, order in trial.orders:
+        world.time.after(at_s, partial(world.order, order))
     if trial.signal is not None:
         _signal_at(world, runner, *trial.signal)
     lives, facts = 1, tuple[Event, ...]((started,))
@@ -143,11 +170,13 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         if not world.journal.records:  # nothing was written down, so nothing was done: the next apply begins
             world.journal.crash_after = None
             runner = world.runner(initial())
+            world.obey(runner)
             continue
         world.settle(trial.pause_s)
         if trial.healed:
             world.heal()
         runner, facts = world.taken_over(trial.aim)
+        world.obey(runner)
         if lives < len(trial.crashes):
             world.journal.crash_after = len(world.journal.records) + trial.crashes[lives]
         lives += 1

@@ -9,7 +9,7 @@ from typing import Any
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
-from rollout.engine.recovery import Aim, orders, stranger, touched
+from rollout.engine.recovery import Aim, ordered, stranger, touched
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.model.check import Health, HttpCheck
@@ -95,6 +95,8 @@ class World:
             session_s=shape.session_s,
         )
         self.epoch = 1
+        self.given: list[Event] = []  # orders in the store
+        self.obeying: Runner | None = None  # who hears them
         self.journal = SimulatedJournal(clock=self.time.now)
         self.rules: tuple[Rule, ...] = RULES
         self.observers: list[Callable[[Event, Rollout], None]] = []
@@ -258,8 +260,23 @@ class World:
         self.fleet.begin()
         return self.runner(initial()).run(planned).plays[0]
 
+    def order(self, order: Event) -> None:
+        """Leave an order in the store; whoever is at work hears it."""
+        self.given.append(order)
+        if self.obeying is not None:
+            self.obeying.inbox.put(order)
+
+    def obey(self, runner: Runner) -> None:
+        """Have a runner hear orders: those first that the journal has not heard."""
+        heard = max((getattr(r.event, "order", 0) for r in self.journal.records), default=0)
+        self.obeying = runner
+        for order in self.given:
+            if getattr(order, "order", 0) > heard:
+                runner.inbox.put(order)
+
     def kill(self, runner: Runner) -> None:
         """The controller dies: what is on the wire arrives all the same."""
+        self.obeying = None
         runner.workers.kill()  # type: ignore[attr-defined]
 
     def heal(self) -> None:
@@ -276,7 +293,7 @@ class World:
         self.epoch += 1
         self.journal.crash_after = None
         found = [Recovered(play=one.index, epoch=self.epoch, stranded=self._strangers(one)) for one in state.plays]
-        return self.runner(state), (*found, *orders(aim, state))
+        return self.runner(state), (*found, *ordered(aim, state))
 
     def _strangers(self, state: State) -> dict[HostName, str]:
         found = {}

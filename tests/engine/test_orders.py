@@ -1,0 +1,109 @@
+"""Orders from other terminals: a pause lets nobody leave and nobody hang, and a halt wins over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout.engine.recovery import unlocked
+from rollout.engine.rollout import Rollout, decide, due, evolve, fold, initial
+from rollout.engine.state import At
+from rollout.model.event import (
+    BatchStarted,
+    HaltOrdered,
+    PauseOrdered,
+    ProceedOrdered,
+    Recovered,
+    RollingClosed,
+    RolloutStarted,
+)
+from rollout.model.share import Share
+from rollout.model.verdict import Cause
+from tests.engine.stories import Story, failed, plan_of
+
+PAUSE, PROCEED = PauseOrdered(by="ann", order=1), ProceedOrdered(by="ann", order=2)
+ONE_BY_ONE = (Share(count=1),)
+
+
+def drained(story: Story) -> None:
+    """End what is in flight and what follows, until nothing more is due."""
+    while story.start() or story.pending:
+        story.finish(story.pending[0])
+
+
+@pytest.mark.parametrize("word", ["stage", "deregister", "switch", "verify", "register"])
+def test_who_has_begun_ends_and_nobody_else_begins(word: str) -> None:
+    story = Story(plan_of(4, serial=ONE_BY_ONE)).begin()
+    story.until(word)
+    story.fact(PAUSE)
+    drained(story)
+    away = [now for now in story.state.hosts.values() if now.phase not in (At.READY, At.DONE)]
+    assert not away, "somebody is left half-way"
+    assert len([now for now in story.state.hosts.values() if now.phase is At.DONE]) == (0 if word == "stage" else 1)
+    assert not story.state.finished
+    story.fact(PROCEED)
+    assert story.to_the_end().ended == ("succeeded", 0)
+
+
+def test_the_last_batch_waits_too_and_then_it_is_over() -> None:
+    story = Story(plan_of(2)).begin()
+    story.until("register", story.state.order[-1])
+    story.fact(PAUSE)
+    drained(story)
+    assert not story.seen(RollingClosed)
+    story.fact(PROCEED)
+    assert story.to_the_end().ended == ("succeeded", 0)
+
+
+@pytest.mark.parametrize(("revert", "ended"), [(False, ("halted", 3)), (True, ("reverted", 4))])
+def test_a_halt_wins_over_a_pause_and_what_comes_later_says_nothing(revert: bool, ended: tuple[str, int]) -> None:
+    story = Story(plan_of(4, serial=ONE_BY_ONE)).begin()
+    story.until("verify", story.state.order[1])
+    story.fact(PAUSE)
+    assert story.fact(PAUSE) == (), "said twice is said once"
+    story.fact(HaltOrdered(cause=Cause.PERSON, reason="enough", revert=revert, order=2))
+    assert story.state.paused is None
+    assert story.fact(PROCEED) == ()
+    assert story.to_the_end().ended == ended
+    assert len(story.seen(BatchStarted)) == 2
+
+
+def test_a_bad_release_is_brought_back_in_a_pause() -> None:
+    story = Story(plan_of(4, serial=ONE_BY_ONE))
+    story.begin()
+    story.until("verify", story.state.order[1])
+    story.fact(PAUSE)
+    story.finish(story.pending[0], failed(Cause.RELEASE))
+    assert story.to_the_end().ended == ("reverted", 4)
+
+
+def test_a_pause_outlives_the_controller() -> None:
+    story = Story(plan_of(4, serial=ONE_BY_ONE)).begin()
+    story.until("verify")
+    story.fact(PAUSE)
+    story.pending.clear()
+    story.fact(Recovered(epoch=2))
+    drained(story)
+    assert story.state.paused is not None
+    assert story.state.done == 1
+    story.fact(PROCEED)
+    assert story.to_the_end().ended == ("succeeded", 0)
+
+
+@pytest.mark.parametrize(("word", "half"), [("stage", True), ("verify", True), ("keep", True), ("", False)])
+def test_what_is_unlocked_is_over_at_once_and_names_who_may_be_half_way(word: str, half: bool) -> None:
+    story = Story(plan_of(4, serial=ONE_BY_ONE)).begin()
+    if word:
+        story.until(word)
+    state: Rollout = fold(initial(), story.events)
+    facts: list[Any] = [*unlocked(state, 2, "by ann")]
+    for fact in facts:
+        for event in decide(state, fact):
+            state = evolve(state, event)
+    assert state.end is not None
+    assert "by ann" in state.end.reason
+    assert due(state) == ()
+    assert isinstance(story.events[0], RolloutStarted)
+    assert (state.end.end == "stranded") == half, state.end
+    assert any(now.phase is At.STRANDED for now in state.plays[0].hosts.values()) == half
