@@ -58,8 +58,12 @@ class Job:
 
 
 async def carry_out(job: Job) -> Outcome:
-    """Carry out the step. Whatever happens ends as an Outcome."""
-    return await _DO[type(job.step.action)](job)
+    """Carry out the step. Whatever happens ends as an Outcome.
+
+    What a controller that is gone had begun may have been done: whatever is said now, it is not untouched.
+    """
+    outcome = await _DO[type(job.step.action)](job)
+    return replace(outcome, untouched=False) if job.again else outcome
 
 
 def _outcome(reply: Reply | Lost, *, begun: bool = True) -> Outcome:

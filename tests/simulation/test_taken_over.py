@@ -7,7 +7,11 @@ from dataclasses import replace
 import pytest
 
 from rollout.engine.recovery import Aim
+from rollout.model.event import HaltOrdered
+from rollout.model.share import Share
+from rollout.model.verdict import Cause
 from rollout.testing.faults import Script
+from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, drawn, drawn_tiers, go
 from tests.simulation.sweep import FLEETS
 
@@ -69,3 +73,15 @@ def test_the_invariants_hold_whoever_takes_over(shard: int) -> None:
 @pytest.mark.parametrize("shard", range(8))
 def test_the_invariants_hold_whoever_takes_over_under_many_more_seeds(shard: int) -> None:
     stir(range(SEEDS + shard, 8_000, 8))
+
+
+@pytest.mark.parametrize("revert", [False, True], ids=["keep", "revert"])
+def test_an_order_to_halt_that_waited_for_whoever_resumes(revert: bool) -> None:
+    """It is heard before the first step that was in doubt has ended: nobody is left out by that."""
+    halt = HaltOrdered(cause=Cause.PERSON, reason="enough", revert=revert, order=1)
+    shape = Shape(hosts=4, serial=(Share(count=2),))
+    whole = go(Trial(shape=shape, script=Script()))
+    for crash in range(2, whole.events):
+        trial = Trial(shape=shape, script=Script(), crashes=(crash,), pause_s=500.0, aim="resume")
+        ran = go(replace(trial, orders=((400.0, halt),)))
+        assert ran.end in ("halted", "reverted", "succeeded"), f"after {crash} records: {ran.end}"
