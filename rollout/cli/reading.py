@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -20,7 +19,8 @@ from rollout.store.store import Store, open_store
 def reading(option: str | None) -> Iterator[Store | None]:
     """Open the state that is meant, making nothing; None when nobody ever recorded anything there by default."""
     url, is_default = state_url(option)
-    if is_default and not Path(path_of(url)).exists():
+    path = path_of(url)
+    if is_default and path is not None and not path.exists():
         click.echo(f"Nothing is recorded yet in {url}.", err=True)
         yield None
         return

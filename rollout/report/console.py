@@ -18,7 +18,7 @@ from rollout.report.recap import Line
 from rollout.report.recaps import recap_of_all
 from rollout.report.text import clock, inert
 from rollout.report.words import noted, said
-from rollout.store.store import utc_now
+from rollout.store.database import utc_now
 
 LAST = 6  # events under the board
 MOODS = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim", "": ""}

@@ -1,169 +1,42 @@
-"""The database: opened safely, its version checked, its failures said in words.
-
-WAL with ``synchronous=FULL``: a commit that returned is on disk (I5), and readers never wait.
-"""
+"""What the store asks of a database, whichever it is: SQLite, PostgreSQL, or files on a host."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy import Connection
 
-from rollout.errors import StoreError
-from rollout.store import schema
-from rollout.store.place import check_private, make_private
-
-BUSY_TIMEOUT_MS = 10_000
-
-# SQLite's own name of the failure -> (our code, what it means, what to do)
-_FAILURES = (
-    ("SQLITE_FULL", "E_JOURNAL_FULL", "the disk is full", "Make room there"),
-    ("SQLITE_BUSY", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
-    ("SQLITE_LOCKED", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
-    ("SQLITE_READONLY", "E_JOURNAL_READONLY", "it cannot be written", "Make the file and its folder writable"),
-    ("SQLITE_CANTOPEN", "E_JOURNAL_OPEN", "it cannot be opened", "Look at the file and its folder"),
-    ("SQLITE_CORRUPT", "E_JOURNAL_CORRUPT", "it is damaged", "Bring it back from a backup"),
-    ("SQLITE_NOTADB", "E_JOURNAL_CORRUPT", "it is not an SQLite database", "Name the right file with --state PATH"),
-    ("SQLITE_IOERR", "E_JOURNAL_IO", "the disk refused to read or write", "Look at the disk and at the kernel's log"),
-)
+T = TypeVar("T")
 
 
-class Database:
-    """One SQLite file; transactions that say what went wrong where."""
+def utc_now() -> str:
+    """Return the time in UTC, RFC 3339, milliseconds."""
+    return rfc3339(datetime.now(UTC))
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        """Open it, make it where ``create`` allows, and refuse a schema that is not ours."""
-        self.path = path
-        if create:
-            make_private(path)
-        else:
-            self._must_exist()
-        self.engine = _engine(path)
-        self._writer = self.engine.execution_options(rollout_begin="IMMEDIATE")
-        with self.reading() as connection:
-            empty = _is_empty(connection, path)
-            old = not empty and _version(connection) < schema.VERSION
-        if empty:
-            with self.writing() as connection:
-                _lay(connection, path)
-        elif old:
-            with self.writing() as connection:
-                _grow(connection)
 
-    def _must_exist(self) -> None:
-        """Refuse to read what is not there, rather than make it."""
-        if not self.path.exists():
-            raise StoreError(
-                f"E_NO_STATE: there is no state at {self.path}: nothing was ever recorded there. "
-                "Name the right place with --state PATH or ROLLOUT_STATE."
-            )
-        check_private(self.path)
+def rfc3339(time: datetime) -> str:
+    """Return a time in UTC as the store writes it."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give a transaction that holds the write lock from its first moment."""
-        with self._said(), self._writer.begin() as connection:
-            yield connection
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a transaction that sees one moment and locks nobody out."""
-        with self._said(), self.engine.begin() as connection:
-            yield connection
+class Database(Protocol):
+    """Transactions over the tables of schema.py. Every failure is a StoreError that says what and where."""
 
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        """Turn what the driver raises into what a person can act on."""
-        try:
-            yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(_explain(self.path, error)) from error
+    @property
+    def place(self) -> str:
+        """Name where it is, for messages; no password is in it."""
+
+    def now(self) -> str:
+        """Return the time by the database's own clock: who has been silent is told by that."""
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work alone, in one transaction that is durable when this returns. It may be done more than once."""
+
+    def reading(self, *, fresh: bool = False) -> AbstractContextManager[Connection]:
+        """Give a transaction that sees one moment; ``fresh``: not even a second old."""
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose()
-
-
-def _engine(path: Path) -> Engine:
-    """Return an engine whose connections are set up for durability, and leave BEGIN to us."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    """Set one connection up. The order matters: the timeout also covers the change to WAL."""
-    connection.isolation_level = None  # the driver's own BEGIN comes too late to be IMMEDIATE
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    """Begin as asked: a writer takes the lock now, not at its first write, when it may be too late."""
-    kind = connection.get_execution_options().get("rollout_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {kind}")
-
-
-def _is_empty(connection: Connection, path: Path) -> bool:
-    """Return whether no table is there yet; refuse another program's, and a newer schema of ours."""
-    names = inspect(connection).get_table_names()
-    if not names:
-        return True
-    if schema.rollout_schema.name not in names:
-        raise StoreError(f"E_NOT_OURS: {path} is the database of another program. Name another file with --state PATH.")
-    version = _version(connection)
-    if version > schema.VERSION:
-        raise StoreError(
-            f"E_STATE_NEWER: {path} was written by a newer rollout (schema {version}; this one knows up to "
-            f"{schema.VERSION}). Nothing was read. Use that newer version."
-        )
-    return False
-
-
-def _version(connection: Connection) -> int:
-    """Return the version of the tables that are there."""
-    return int(connection.execute(select(schema.rollout_schema.c.version)).scalar_one())
-
-
-def _grow(connection: Connection) -> None:
-    """Add the tables and columns that came later; what is there stays as it is, and so older rows read as before."""
-    if _version(connection) >= schema.VERSION:
-        return  # another process did since we looked
-    schema.metadata.create_all(connection)
-    for name, table in schema.metadata.tables.items():
-        there = {column["name"] for column in inspect(connection).get_columns(name)}
-        for column in table.columns:
-            if column.name not in there:
-                made = CreateColumn(column).compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {made}")
-    connection.execute(update(schema.rollout_schema).values(version=schema.VERSION))
-
-
-def _lay(connection: Connection, path: Path) -> None:
-    """Lay the tables, unless another process did since we looked."""
-    if _is_empty(connection, path):
-        schema.metadata.create_all(connection)
-        connection.execute(insert(schema.rollout_schema).values(version=schema.VERSION))
-
-
-def _explain(path: Path, error: SQLAlchemyError | sqlite3.Error) -> str:
-    """Return what failed, where, and what to do about it."""
-    original: Any = error.orig if isinstance(error, DBAPIError) else error
-    name = getattr(original, "sqlite_errorname", "")
-    for prefix, code, what, instead in _FAILURES:
-        if name.startswith(prefix):
-            return f"{code}: {path}: {what} ({original}). {instead}, then type the command again."
-    return f"E_JOURNAL: {path}: {original}. Look at the file, or name another with --state PATH."

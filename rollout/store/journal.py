@@ -66,12 +66,18 @@ class StoredJournal:
         """Write in one transaction; the head is believed only once that is committed."""
         bodies = [encode(event) for event in events]
         at = self.now()
-        with self.database.writing() as connection:
-            self._check_lease(connection, at)
-            chain = self._chain(connection, at, events, bodies)
-            project(connection, chain)
-            connection.execute(_ADD, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+        chain = self.database.write(lambda connection: self._written(connection, at, events, bodies))
         self._head = (chain[-1].seq, chain[-1].hash)
+        return chain
+
+    def _written(
+        self, connection: Connection, at: str, events: Sequence[Event], bodies: Sequence[str]
+    ) -> tuple[Record, ...]:
+        """Write the records and what follows from them, in a transaction that is open."""
+        self._check_lease(connection, at)
+        chain = self._chain(connection, at, events, bodies)
+        project(connection, chain)
+        connection.execute(_ADD, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
         return chain
 
     def _check_lease(self, connection: Connection, at: str) -> None:

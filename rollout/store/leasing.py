@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, insert, select, update
 
 from rollout.errors import Busy, Held, StoreError
 from rollout.store.process import ProcessMark, alive, this_process
@@ -154,8 +153,9 @@ def _write(
         "heartbeat": now,
         "number": number,
     }
-    row = insert(leases).values(environment=environment, app=app, **values)
-    connection.execute(row.on_conflict_do_update(index_elements=["environment", "app"], set_=values))
+    mine = (leases.c.environment == environment, leases.c.app == app)
+    if not connection.execute(update(leases).where(*mine).values(**values)).rowcount:
+        connection.execute(insert(leases).values(environment=environment, app=app, **values))
 
 
 def _process_lives(lease: Lease) -> bool | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from rollout.errors import InputError, Problem, StoreError
+from rollout.store.database import Database
 
+POSTGRES = ("postgresql", "postgres")
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside the database
 
 
@@ -36,23 +38,37 @@ def default_folder() -> Path:
     return folder
 
 
-def path_of(url_or_path: str) -> Path:
-    """Return the file of a path or a ``sqlite:///`` URL; other schemes are not built yet."""
+def path_of(url_or_path: str) -> Path | None:
+    """Return the file of a path or a ``sqlite:///`` URL, None for the URL of a server."""
     scheme, found, rest = url_or_path.partition("://")
     if not found:
         return Path(url_or_path).expanduser()
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:])
+    if scheme in POSTGRES:
+        return None
     raise InputError(_no_such_store(scheme))
 
 
 def _no_such_store(scheme: str) -> Problem:
     """Say which stores there are; the rest of the URL may hold a password and is not repeated."""
-    instead = "Write a path, or sqlite:////absolute/path/state.db."
+    instead = "Write a path, sqlite:////absolute/path/state.db, or postgresql://USER@HOST/DATABASE."
     if scheme == "sqlite":
         return Problem(file="--state", code="E_STATE_URL", what="the sqlite:// URL names no file.", instead=instead)
-    what = f"a state store of the kind {scheme[:40]!r} is not built yet."
-    return Problem(file="--state", code="E_NOT_BUILT", what=what, instead=instead)
+    what = f"there is no state store of the kind {scheme[:40]!r}."
+    return Problem(file="--state", code="E_STATE_URL", what=what, instead=instead)
+
+
+def database_at(url_or_path: str, *, create: bool) -> Database:
+    """Open the database that is meant; a server's driver is imported only for a server."""
+    path = path_of(url_or_path)
+    if path is None:
+        from rollout.store.postgres import PostgresDatabase
+
+        return PostgresDatabase(url_or_path)
+    from rollout.store.sqlite import SqliteDatabase
+
+    return SqliteDatabase(path, create=create)
 
 
 def make_private(path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted

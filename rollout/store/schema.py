@@ -7,11 +7,12 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 VERSION = 3
 
 metadata = MetaData()
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # sorted by bytes, as SQLite does
 
 
 def _text(name: str, *, key: bool = False) -> Column[str]:
     """Return a text column that is never NULL: nothing said is the empty text."""
-    return Column(name, Text, primary_key=key, nullable=False, server_default=None if key else "")
+    return Column(name, _TEXT, primary_key=key, nullable=False, server_default=None if key else "")
 
 
 rollout_schema = Table("rollout_schema", metadata, Column("version", Integer, nullable=False))

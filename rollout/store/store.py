@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -12,36 +12,31 @@ from rollout.model.plan import BRINGS, DEPLOYS
 from rollout.store import leasing, ordering
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
-from rollout.store.place import path_of
+from rollout.store.place import database_at
 from rollout.store.rows import Lease, OrderKind, StoredDrain, StoredOrder, StoredRelease, StoredRollout
 from rollout.store.schema import drains, leases, reached, releases, rollouts
 
 
-def utc_now() -> str:
-    """Return the time in UTC, RFC 3339, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] | None = None) -> Store:
+    """Open the state at a path, ``sqlite:///…`` or ``postgresql://…``; made where missing unless ``create`` is false.
 
-
-def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] = utc_now) -> Store:
-    """Open the state at a path or ``sqlite:///…``; made where missing unless ``create`` is false.
-
-    Raises InputError for a kind of store that is not built yet, StoreError for all else.
+    Raises InputError for a kind of store that there is none of, StoreError for all else.
     """
-    return Store(Database(path_of(url_or_path), create=create), now)
+    return Store(database_at(url_or_path, create=create), now)
 
 
 class Store:
     """The state of every rollout. Raises StoreError; ``take`` and ``retake`` also Held."""
 
-    def __init__(self, database: Database, now: Callable[[], str] = utc_now) -> None:
-        """Keep the database; ``now`` gives the time of records and leases."""
-        self.database, self.now = database, now
+    def __init__(self, database: Database, now: Callable[[], str] | None = None) -> None:
+        """Keep the database; ``now`` gives the time of records and leases, where it is not the database's."""
+        self.database, self.now = database, now or database.now
         self._numbers: dict[str, int] = {}  # rollouts that this process took -> epoch
 
     @property
     def place(self) -> str:
         """Name where it is, for messages."""
-        return str(self.database.path)
+        return self.database.place
 
     def close(self) -> None:
         """Close the database."""
@@ -54,16 +49,15 @@ class Store:
 
         ``above``: the number is greater than this one too, which hosts have seen from a state that was lost.
         """
-        apps = [apps] if isinstance(apps, str) else apps
-        with self.database.writing() as connection:
-            number = leasing.take(connection, environment, apps, rollout, holder, self.now(), above)
+        wanted = sorted({apps} if isinstance(apps, str) else set(apps))
+        take = partial(leasing.take, environment=environment, apps=wanted, rollout=rollout, holder=holder, above=above)
+        number = self.database.write(lambda connection: take(connection, now=self.now()))
         self._numbers[rollout] = number
         return number
 
     def retake(self, rollout: str, holder: str) -> int:
         """Take an unfinished rollout over, under a higher number; Held while its process may live."""
-        with self.database.writing() as connection:
-            number = leasing.retake(connection, rollout, holder, self.now())
+        number = self.database.write(lambda connection: leasing.retake(connection, rollout, holder, self.now()))
         self._numbers[rollout] = number
         return number
 
@@ -71,19 +65,18 @@ class Store:
         """Give the lease back. An unfinished rollout holds its app all the same."""
         number = self._numbers.pop(rollout, None)
         if number is not None:
-            with self.database.writing() as connection:
-                leasing.release(connection, rollout, number)
+            self.database.write(lambda connection: leasing.release(connection, rollout, number))
 
     def heartbeat(self, rollout: str) -> None:
         """Say that this process lives; raise Fenced when another took the rollout over."""
-        with self.database.writing() as connection:
-            ours = leasing.beat(connection, rollout, self._numbers.get(rollout, 0), self.now())
+        number = self._numbers.get(rollout, 0)
+        ours = self.database.write(lambda connection: leasing.beat(connection, rollout, number, self.now()))
         if not ours:
             raise Fenced(f"E_FENCED: another process took rollout {rollout} over. See: rollout status {rollout}")
 
     def holds(self, rollout: str) -> bool:
         """Say whether the lease is still this process's: read anew."""
-        with self.database.reading() as connection:
+        with self.database.reading(fresh=True) as connection:
             return leasing.holds(connection, rollout, self._numbers.get(rollout, 0))
 
     def lease(self, environment: str, app: str) -> Lease:
@@ -140,12 +133,11 @@ class Store:
 
     def order(self, rollout: str, kind: OrderKind, by: str, reason: str = "") -> int:
         """Leave an order to a rollout; return its number. StoreError when it has ended."""
-        with self.database.writing() as connection:
-            return ordering.give(connection, rollout, kind, by, reason, self.now())
+        return self.database.write(lambda c: ordering.give(c, rollout, kind, by, reason, self.now()))
 
     def orders(self, rollout: str, after: int = 0) -> tuple[StoredOrder, ...]:
         """Return the orders to a rollout that came after this one, in order."""
-        with self.database.reading() as connection:
+        with self.database.reading(fresh=True) as connection:
             return ordering.given(connection, rollout, after)
 
     # --- what people did by hand

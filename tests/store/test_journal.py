@@ -110,7 +110,7 @@ for wanted in ("E_JOURNAL_", "E_JOURNAL_POISONED"):
 
 
 def test_a_locked_journal_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollout.store.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("rollout.store.sqlite.BUSY_TIMEOUT_MS", 50)
     store = open_store(str(tmp_path / "s.db"))
     begin(store)
     raw = sqlite3.connect(tmp_path / "s.db", isolation_level=None)

@@ -1,0 +1,143 @@
+"""State in PostgreSQL, for teams: several machines reach it, and its server says what time it is.
+
+A writing transaction holds one lock of the whole database from its first moment, as SQLite's does; a commit
+that returned is on the server's disk, whatever its settings say. Every wait has an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from rollout.errors import InputError, Problem, StoreError
+from rollout.store import tables
+from rollout.store.database import rfc3339
+
+T = TypeVar("T")
+LOCK = 0x726F6C6C6F7574  # "rollout": the one advisory lock that writers take
+CONNECT_S = 10
+LOCK_MS = 10_000
+STATEMENT_MS = 20_000
+SILENCE_MS = 20_000  # of the network, after which a connection counts as lost
+DRIVER = "postgresql+psycopg"
+
+# state of the error -> (our code, what it means, what to do)
+_FAILURES = (
+    ("53100", "E_JOURNAL_FULL", "its disk is full", "Make room there"),
+    ("53", "E_JOURNAL_OPEN", "it has no room for another connection", "Raise its limits, or close others"),
+    ("55P03", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
+    ("57014", "E_JOURNAL_LOCKED", "it did not answer in time", "Look at what it is doing"),
+    ("25006", "E_JOURNAL_READONLY", "it only reads: is it a standby?", "Name the primary"),
+    ("28", "E_JOURNAL_OPEN", "it does not let this user in", "Look at user, password and pg_hba.conf"),
+    ("3D", "E_JOURNAL_OPEN", "there is no such database", "Make it: createdb NAME"),
+    ("42501", "E_JOURNAL_READONLY", "this user may not write there", "Grant it the right to make tables"),
+    ("58030", "E_JOURNAL_IO", "its disk refused to read or write", "Look at the disk and at the server's log"),
+    ("XX", "E_JOURNAL_CORRUPT", "it is damaged", "Bring it back from a backup"),
+)
+
+
+class PostgresDatabase:
+    """One PostgreSQL database; transactions that say what went wrong where."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and lay the tables where there are none; refuse a schema that is not ours."""
+        self.url = _url(url)
+        self.engine = _engine(self.url)
+        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with self.reading() as connection:
+            self._ahead = connection.execute(text("SELECT clock_timestamp()")).scalar_one() - datetime.now(UTC)
+            laid = tables.are_laid(connection, self.place)
+        if not laid:
+            self.write(lambda connection: tables.lay(connection, self.place))
+
+    @property
+    def place(self) -> str:
+        """Name where it is, for messages; without its password."""
+        return self.url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
+
+    def now(self) -> str:
+        """Return the server's time, by how far it was ahead of ours when we came."""
+        ahead: timedelta = self._ahead
+        return rfc3339(datetime.now(UTC) + ahead)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work alone, in one transaction that is durable when this returns."""
+        with self._said(), self.engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            return work(connection)
+
+    @contextmanager
+    def reading(self, *, fresh: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - it always is
+        """Give a transaction that sees one moment and locks nobody out."""
+        with self._said(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turn what the driver raises into what a person can act on."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreError(_explain(self.place, error)) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _url(said: str) -> URL:
+    """Read the URL; what is wrong with it is said without repeating it, since it may hold a password."""
+    try:
+        url = make_url(said)
+    except (ArgumentError, ValueError):
+        what, instead = "the URL cannot be read.", "Write postgresql://USER@HOST/DATABASE."
+        raise InputError(Problem(file="--state", code="E_STATE_URL", what=what, instead=instead)) from None
+    return url.set(drivername=DRIVER)
+
+
+def _engine(url: URL) -> Engine:
+    """Return an engine whose connections are durable, and wait for nothing without end."""
+    options = f"-c lock_timeout={LOCK_MS} -c statement_timeout={STATEMENT_MS} -c application_name=rollout"
+    bounds = {
+        "connect_timeout": CONNECT_S,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_MS,
+        "options": options,
+    }
+    try:
+        engine = create_engine(url, connect_args=bounds)
+    except (ModuleNotFoundError, NoSuchModuleError):
+        what = "state in PostgreSQL takes its driver, which is not installed."
+        instead = "Type: pip install 'rollout[postgres]'"
+        raise InputError(Problem(file="--state", code="E_EXTRA", what=what, instead=instead)) from None
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    """Make commits durable on this connection, where the server's or the user's settings are weaker."""
+    with connection.cursor() as cursor:
+        if cursor.execute("SHOW synchronous_commit").fetchone()[0] in ("off", "local"):
+            cursor.execute("SET SESSION synchronous_commit = on")
+    connection.commit()
+
+
+def _explain(place: str, error: SQLAlchemyError) -> str:
+    """Return what failed, where, and what to do about it."""
+    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None) or ""
+    said = " ".join(str(original).split())[:300]
+    for prefix, code, what, instead in _FAILURES:
+        if state.startswith(prefix):
+            return f"{code}: {place}: {what} ({said}). {instead}, then type the command again."
+    if not state or state.startswith(("08", "57P")):
+        return f"E_JOURNAL_OPEN: {place}: it cannot be reached ({said}). Look at the server and the network."
+    return f"E_JOURNAL: {place}: {said}. Look at the server's log."

@@ -1,0 +1,138 @@
+"""State in an SQLite file: opened safely, its version checked, its failures said in words.
+
+WAL with ``synchronous=FULL``: a commit that returned is on disk (I5), and readers never wait.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from rollout.errors import StoreError
+from rollout.store import tables
+from rollout.store.database import utc_now
+from rollout.store.place import check_private, make_private
+
+T = TypeVar("T")
+BUSY_TIMEOUT_MS = 10_000
+
+# SQLite's own name of the failure -> (our code, what it means, what to do)
+_FAILURES = (
+    ("SQLITE_FULL", "E_JOURNAL_FULL", "the disk is full", "Make room there"),
+    ("SQLITE_BUSY", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
+    ("SQLITE_LOCKED", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
+    ("SQLITE_READONLY", "E_JOURNAL_READONLY", "it cannot be written", "Make the file and its folder writable"),
+    ("SQLITE_CANTOPEN", "E_JOURNAL_OPEN", "it cannot be opened", "Look at the file and its folder"),
+    ("SQLITE_CORRUPT", "E_JOURNAL_CORRUPT", "it is damaged", "Bring it back from a backup"),
+    ("SQLITE_NOTADB", "E_JOURNAL_CORRUPT", "it is not an SQLite database", "Name the right file with --state PATH"),
+    ("SQLITE_IOERR", "E_JOURNAL_IO", "the disk refused to read or write", "Look at the disk and at the kernel's log"),
+)
+
+
+class SqliteDatabase:
+    """One SQLite file; transactions that say what went wrong where."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open it, make it where ``create`` allows, and refuse a schema that is not ours."""
+        self.path = path
+        if create:
+            make_private(path)
+        else:
+            self._must_exist()
+        self.engine = _engine(path)
+        self._writer = self.engine.execution_options(rollout_begin="IMMEDIATE")
+        with self.reading() as connection:
+            laid = tables.are_laid(connection, self.place)
+        if not laid:
+            with self.writing() as connection:
+                tables.lay(connection, self.place)
+
+    @property
+    def place(self) -> str:
+        """Name where it is, for messages."""
+        return str(self.path)
+
+    def now(self) -> str:
+        """Return the time of this machine."""
+        return utc_now()
+
+    def _must_exist(self) -> None:
+        """Refuse to read what is not there, rather than make it."""
+        if not self.path.exists():
+            raise StoreError(
+                f"E_NO_STATE: there is no state at {self.path}: nothing was ever recorded there. "
+                "Name the right place with --state PATH or ROLLOUT_STATE."
+            )
+        check_private(self.path)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in one transaction, durable when this returns."""
+        with self.writing() as connection:
+            return work(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a transaction that holds the write lock from its first moment."""
+        with self._said(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self, *, fresh: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - it always is
+        """Give a transaction that sees one moment and locks nobody out; here it is always fresh."""
+        with self._said(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turn what the driver raises into what a person can act on."""
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(_explain(self.path, error)) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    """Return an engine whose connections are set up for durability, and leave BEGIN to us."""
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    """Set one connection up. The order matters: the timeout also covers the change to WAL."""
+    connection.isolation_level = None  # the driver's own BEGIN comes too late to be IMMEDIATE
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin as asked: a writer takes the lock now, not at its first write, when it may be too late."""
+    kind = connection.get_execution_options().get("rollout_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def _explain(path: Path, error: SQLAlchemyError | sqlite3.Error) -> str:
+    """Return what failed, where, and what to do about it."""
+    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(original, "sqlite_errorname", "")
+    for prefix, code, what, instead in _FAILURES:
+        if name.startswith(prefix):
+            return f"{code}: {path}: {what} ({original}). {instead}, then type the command again."
+    return f"E_JOURNAL: {path}: {original}. Look at the file, or name another with --state PATH."

@@ -1,0 +1,55 @@
+"""State that several machines reach: one begins, is killed, and another goes on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout.testing.store_contract import LONG_AGO
+from tests.e2e.lab import Lab
+from tests.store.benches import PostgresBench, Server
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+SLOW = "min_in_service: 3\n  hooks: { after_service: { shell: 'sleep 1' } }"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    made = Server.up()
+    yield made
+    made.down()
+
+
+def test_in_postgresql(lab: Lab, server: Server, tmp_path: Path) -> None:
+    bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
+    goes_on_elsewhere(lab, bench, tmp_path)
+
+
+def goes_on_elsewhere(lab: Lab, bench: PostgresBench, folder: Path) -> None:
+    """Roll out, kill a controller, and resume with nothing of the first machine but the state, and the artifact."""
+    state = ("--state", bench.url)
+    for version in ("v1", "v2"):
+        lab.release(version)
+    lab.playbook(extra=SLOW)
+    first = lab.type(*lab.words_of("apply", "v1", *state, "-y"))
+    assert first.returncode == 0, first.stdout + first.stderr
+    process = lab.begin("v2", *state, "-y", extra=SLOW)
+    lab.wait(lambda: lab.current(lab.hosts[0]) == "v2", "the first host is on it")
+    process.kill()
+    said, _ = process.communicate(timeout=20)
+    assert "hunter2" not in said
+    held = lab.type(*lab.words_of("apply", "v2", *state))
+    assert (held.returncode, "E_HELD" in held.stderr) == (7, True), held.stderr
+    bench.elsewhere(LONG_AGO)
+    another = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "s"), "XDG_CACHE_HOME": str(folder / "c")}
+    unfinished = lab.type("status", *state, env=another)
+    assert "is unfinished" in unfinished.stdout
+    rollout = unfinished.stdout.split("Rollout ")[1].split()[0]
+    done = lab.type("resume", rollout, *state, "--output", "plain", env=another)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lab.all_on("v2")
+    audited = lab.type("audit", "verify", rollout, *state, env=another)
+    assert (audited.returncode, "chain and order hold" in audited.stdout) == (0, True), audited.stderr

@@ -1,0 +1,78 @@
+"""Every store under one contract; and what is said of a server that is away."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rollout.errors import InputError, StoreError
+from rollout.store.store import open_store
+from rollout.testing.store_contract import CONTRACT, StoreBench, many_of, staged
+from tests.store.benches import PostgresBench, Server, SqliteBench
+
+
+def _sqlite(_: pytest.FixtureRequest, folder: Path) -> StoreBench:
+    return SqliteBench(folder)
+
+
+def _postgres(request: pytest.FixtureRequest, _: Path) -> StoreBench:
+    return PostgresBench.fresh(request.getfixturevalue("server"), f"t{uuid.uuid4().hex[:12]}")
+
+
+BENCHES: dict[str, Callable[[pytest.FixtureRequest, Path], StoreBench]] = {"sqlite": _sqlite, "postgresql": _postgres}
+
+
+@pytest.mark.parametrize("rule", CONTRACT)
+@pytest.mark.parametrize("kind", BENCHES)
+def test_every_store_keeps_the_contract(kind: str, rule: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with many_of(BENCHES[kind](request, tmp_path)) as many:
+        CONTRACT[rule](many)
+
+
+def test_a_server_that_dies_in_the_middle_and_comes_back(server: Server) -> None:
+    """Nothing that was written is lost, nothing false is there, and no password is said."""
+    bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
+    with many_of(bench) as many:
+        store = many.begun()
+        journal = store.journal("r1")
+        journal.append(staged())
+        server.kill()
+        with pytest.raises(StoreError, match="E_JOURNAL_OPEN") as lost:
+            journal.append(staged(2))
+        assert lost.value.exit_code == 8
+        assert "hunter2" not in str(lost.value)
+        with pytest.raises(StoreError, match=r"E_JOURNAL_OPEN: postgresql://rollout:\*\*\*@"):
+            bench.open()
+        server.start()
+        with pytest.raises(StoreError, match="E_JOURNAL_POISONED"):
+            journal.append(staged(2))
+        assert len(many().journal("r1").read()) == 3
+
+
+def test_a_commit_is_durable_whatever_the_user_is_set_to(server: Server) -> None:
+    bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
+    with server.connect("postgres") as admin:
+        admin.execute(f"ALTER DATABASE {bench.name} SET synchronous_commit = off")
+    with many_of(bench) as many:
+        shown: list[str] = []
+        many().database.write(lambda c: shown.append(c.exec_driver_sql("SHOW synchronous_commit").scalar_one()))
+    assert shown == ["on"]
+
+
+def test_silence_is_told_by_the_servers_clock(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
+    with many_of(bench) as many:
+        store = many()
+        store.database._ahead = store.database._ahead.__class__(days=365)  # type: ignore[attr-defined]
+        ours, theirs = store.now()[:4], many().now()[:4]
+    assert int(ours) == int(theirs) + 1
+
+
+@pytest.mark.parametrize("url", ["postgres://u:hunter2@127.0.0.1:port/x"])
+def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    with pytest.raises(InputError, match="E_STATE_URL") as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
