@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rollout.app.provenance import user
+from rollout.app.states import open_state
 from rollout.engine.policy import PAUSABLE
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.errors import Busy, StoreError
@@ -18,7 +19,6 @@ from rollout.model.verdict import Cause
 from rollout.store.place import state_url
 from rollout.store.process import ProcessMark, alive
 from rollout.store.rows import OrderKind, StoredOrder, StoredRollout
-from rollout.store.store import open_store
 
 if TYPE_CHECKING:
     from rollout.store.store import Store
@@ -31,7 +31,7 @@ PAUSE_TIMEOUT_S = 3600.0
 def give(rollout: str, kind: OrderKind, reason: str, state: str, say: Callable[[str], None]) -> int:
     """Leave an order to a rollout, and wait until its process has heard it; raise StoreError where nobody can."""
     place, _ = state_url(state or None)
-    with closing(open_store(place, create=False)) as store:
+    with closing(open_state(place, create=False)) as store:
         found = store.find(rollout) if rollout else _only(store)
         _refuse_gone(store, found)
         number = store.order(found.id, kind, user(), reason)

@@ -73,8 +73,8 @@ def store_of(request: Request, *, writing: bool) -> Store:
     """Open the state. In CI the default one is refused for writing: it dies with the runner and protects nobody."""
     import os
 
+    from rollout.app.states import open_state
     from rollout.store.place import state_url
-    from rollout.store.store import open_store
 
     place, is_default = state_url(request.state or None)
     if writing and is_default and os.environ.get("CI"):
@@ -82,7 +82,7 @@ def store_of(request: Request, *, writing: bool) -> Store:
         raise Refused(
             Reason(code="E_STATE_CI", what=what, instead="Name one that lasts: --state PATH or ROLLOUT_STATE.")
         )
-    return open_store(place)
+    return open_state(place)
 
 
 def package_of(artifact: ArtifactAsk) -> Package:

@@ -17,6 +17,7 @@ from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
+from rollout.app.states import open_state
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, ordered, stranger, to_be_staged, touched, unlocked
 from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
@@ -30,7 +31,7 @@ from rollout.perform.observe import Glance, observe
 from rollout.perform.outside import Outside
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
-from rollout.store.store import Store, open_store
+from rollout.store.store import Store
 from rollout.stream import Stream
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ _TO_GO_BACK = "To go back from a finished rollout, apply the earlier release."
 
 def _store(state: str) -> Store:
     place, _ = state_url(state or None)
-    return open_store(place, create=False)
+    return open_state(place, create=False)
 
 
 def _left(store: Store, rollout: str, instead: str) -> Left:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import click
 
+from rollout.app.states import open_state
 from rollout.report.jsonlines import json_line
 from rollout.report.text import ascii_only, folded
 from rollout.store.place import path_of, state_url
-from rollout.store.store import Store, open_store
+from rollout.store.store import Store
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def reading(option: str | None) -> Iterator[Store | None]:
         click.echo(f"Nothing is recorded yet in {url}.", err=True)
         yield None
         return
-    store = open_store(url, create=False)
+    store = open_state(url, create=False)
     try:
         yield store
     finally:

@@ -20,6 +20,7 @@ from rollout.posix import (
     evidence,
     identity,
     install,
+    keeping,
     layout,
     ledger,
     lock,
@@ -41,6 +42,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    ReadState,
     Reply,
     RunCheck,
     RunTask,
@@ -48,6 +50,7 @@ from rollout.posix.op import (
     Survey,
     TellBalancer,
     Withdraw,
+    WriteState,
 )
 from rollout.posix.quote import assign, lean
 
@@ -78,6 +81,10 @@ _UNRECORDED = lean("""
     guarded() { belongs; epoch; work; }
 """)
 _NOTHING_MORE = lean("work() { finish done; }")
+_KEEP = lean("""
+    main() { made; found; own; lock; guarded 9>&-; }
+    guarded() { belongs; work; }
+""")  # the leases that it carries are its fence
 _READ = lean("main() { enter; work; }")
 _LOOK_IN = lean("main() { work; }")  # Observe says itself when there is nothing to enter
 
@@ -92,13 +99,15 @@ def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
         raise ValueError("a nonce is 16 to 64 letters and digits")
     if payload_size and payload_size != _announced(op.do):
         raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
-    run = _RUN_FED if isinstance(op.do, Install) else _RUN
+    run = _RUN_FED if isinstance(op.do, Install | WriteState) else _RUN
     found = "found() { home; enter; }\n" if layout.at_home(op.site) else "found() { enter; }\n"
     script = (_head(op, nonce) + found + _main(op.do) + run).encode()
     return b"%d\n" % len(script) + script
 
 
 def _announced(deed: Deed) -> int:
+    if isinstance(deed, WriteState):
+        return deed.more + deed.lease
     if isinstance(deed, Install) and not deed.present:
         return deed.release.size + deed.release.manifest_size
     return 0
@@ -114,7 +123,9 @@ def _head(op: Op, nonce: str) -> str:
 
 
 def _main(deed: Deed) -> str:
-    if isinstance(deed, Observe | AskBalancer):
+    if isinstance(deed, WriteState):
+        return _KEEP
+    if isinstance(deed, Observe | AskBalancer | ReadState):
         return _LOOK_IN
     if isinstance(deed, READ_ONLY):
         return _READ
@@ -149,6 +160,10 @@ def _body(op: Op) -> str:
             return settle.script(op.do)
         case Close():
             return _NOTHING_MORE
+        case ReadState():
+            return keeping.read(op.do)
+        case WriteState():
+            return keeping.write(op.do)
         case AskBalancer() | TellBalancer():
             return converse.script(op.do)
 

@@ -13,6 +13,7 @@ from rollout.errors import InputError, Problem, StoreError
 from rollout.store.database import Database
 
 POSTGRES = ("postgresql", "postgres")
+SERVED = (*POSTGRES, "ssh")
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside the database
 
 
@@ -45,14 +46,16 @@ def path_of(url_or_path: str) -> Path | None:
         return Path(url_or_path).expanduser()
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:])
-    if scheme in POSTGRES:
+    if scheme in SERVED:
         return None
     raise InputError(_no_such_store(scheme))
 
 
 def _no_such_store(scheme: str) -> Problem:
     """Say which stores there are; the rest of the URL may hold a password and is not repeated."""
-    instead = "Write a path, sqlite:////absolute/path/state.db, or postgresql://USER@HOST/DATABASE."
+    instead = (
+        "Write a path, sqlite:////absolute/path/state.db, postgresql://USER@HOST/DATABASE, or ssh://USER@HOST/PATH."
+    )
     if scheme == "sqlite":
         return Problem(file="--state", code="E_STATE_URL", what="the sqlite:// URL names no file.", instead=instead)
     what = f"there is no state store of the kind {scheme[:40]!r}."

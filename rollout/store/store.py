@@ -28,8 +28,11 @@ def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] 
 class Store:
     """The state of every rollout. Raises StoreError; ``take`` and ``retake`` also Held."""
 
-    def __init__(self, database: Database, now: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self, database: Database, now: Callable[[], str] | None = None, closing: Callable[[], None] = lambda: None
+    ) -> None:
         """Keep the database; ``now`` gives the time of records and leases, where it is not the database's."""
+        self._closing = closing
         self.database, self.now = database, now or database.now
         self._numbers: dict[str, int] = {}  # rollouts that this process took -> epoch
 
@@ -39,8 +42,9 @@ class Store:
         return self.database.place
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and the way to it."""
         self.database.close()
+        self._closing()
 
     # --- leases
 

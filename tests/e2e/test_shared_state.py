@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from rollout.testing.store_contract import LONG_AGO
 from tests.e2e.lab import Lab
-from tests.store.benches import PostgresBench, Server
+from tests.posix.shells import shell
+from tests.sshd import Sshd
+from tests.store.benches import FilesBench, PostgresBench, Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 SLOW = "min_in_service: 3\n  hooks: { after_service: { shell: 'sleep 1' } }"
@@ -28,7 +32,44 @@ def test_in_postgresql(lab: Lab, server: Server, tmp_path: Path) -> None:
     goes_on_elsewhere(lab, bench, tmp_path)
 
 
-def goes_on_elsewhere(lab: Lab, bench: PostgresBench, folder: Path) -> None:
+@dataclass(slots=True, kw_only=True)
+class OverSsh(FilesBench):
+    """The same files, reached through a real sshd."""
+
+    sshd: Sshd
+
+    @property
+    def url(self) -> str:
+        sshd = self.sshd
+        asked = f"identity={sshd.client_key}&known_hosts={sshd.known_hosts}"
+        return f"ssh://127.0.0.1:{sshd.port}{self.root}?{asked}"
+
+
+def test_in_files_on_a_host(lab: Lab, tmp_path: Path) -> None:
+    """No server is needed but the sshd that is there anyway."""
+    sshd = Sshd(tmp_path / "sshd")
+    try:
+        bench = OverSsh(tmp_path, shell("dash", tmp_path), sshd=sshd)
+        goes_on_elsewhere(lab, bench, tmp_path)
+        assert {p.name for p in bench.root.iterdir()} == {".rollout", "journal.jsonl", "leases.jsonl"}
+        nobody = lab.type("history", "--state", bench.url.replace("/kept?", "/nothing?"))
+        assert (nobody.returncode, "E_NO_STATE" in nobody.stderr) == (8, True), nobody.stderr
+    finally:
+        sshd.stop()
+    away = lab.type("history", "--state", bench.url)
+    assert (away.returncode, "E_JOURNAL_OPEN" in away.stderr) == (8, True), away.stderr
+
+
+class Shared(Protocol):
+    """A state that is reached by its URL."""
+
+    @property
+    def url(self) -> str: ...
+
+    def elsewhere(self, heartbeat: str) -> None: ...
+
+
+def goes_on_elsewhere(lab: Lab, bench: Shared, folder: Path) -> None:
     """Roll out, kill a controller, and resume with nothing of the first machine but the state, and the artifact."""
     state = ("--state", bench.url)
     for version in ("v1", "v2"):

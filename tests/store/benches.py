@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -12,12 +13,19 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from rollout.errors import OutcomeUnknown
+from rollout.model.release import Site
+from rollout.posix import frame
+from rollout.posix.op import Epoch, Op, ReadState, Reply, WriteState
+from rollout.store.remote import RemoteDatabase
 from rollout.store.store import Store, open_store
+from tests.posix.shells import NONCE, Shell
 from tests.sshd import free_port
 
 CHANGED = "UPDATE records SET body = replace(body, 'kind', 'mind') WHERE rollout = '{rollout}' AND seq = {seq}"
@@ -58,6 +66,59 @@ class SqliteBench:
             connection.exec_driver_sql(
                 "CREATE TEMP TRIGGER broken BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'the disk refused'); END"
             )
+
+
+@dataclass(slots=True)
+class FilesBench:
+    """A folder as a host keeps it, written to by a real shell."""
+
+    folder: Path
+    shell: Shell
+    opened: int = 0
+    told: int = 0
+    broken: int = 0  # the one that cannot be reached any more
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "kept"
+
+    def open(self) -> Store:
+        self.opened += 1
+        return Store(RemoteDatabase("ssh://lab/kept", partial(self._tell, self.opened), fresh_s=0.0))
+
+    def _tell(self, who: int, deed: ReadState | WriteState, payload: bytes) -> Reply:
+        self.told += 1
+        if who == self.broken:
+            raise OutcomeUnknown("the line is cut")
+        site = Site(root=str(self.root), app="state", environment="rollout")
+        op = Op(id="state", epoch=Epoch(number=0, rollout="-", sequence=0), site=site, do=deed, timeout_s=20)
+        reply = frame.parse(NONCE, self.shell.send(frame.render(op, NONCE, len(payload)) + payload))
+        assert reply is not None
+        return reply
+
+    def doctor(self, rollout: str, seq: int, how: str) -> None:
+        """Change or cut lines, each of which is a transaction."""
+        path = self.root / "journal.jsonl"
+        kept = []
+        for line in path.read_bytes().splitlines(keepends=True):
+            rows = json.loads(line).get("records", [])
+            mine = [n for n, row in enumerate(rows) if row["rollout"] == rollout and row["seq"] >= seq]
+            if mine and how == "cut":
+                break
+            if any(rows[n]["seq"] == seq for n in mine):
+                rows[mine[0]]["body"] = rows[mine[0]]["body"].replace("kind", "mind")
+                line = json.dumps({"records": rows}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+            kept.append(line)
+        path.write_bytes(b"".join(kept))
+
+    def elsewhere(self, heartbeat: str) -> None:
+        path = self.root / "leases.jsonl"
+        first, *held = map(json.loads, path.read_text().splitlines())
+        held = [{**lease, "machine": "elsewhere", "heartbeat": heartbeat} for lease in held]
+        path.write_text("".join(json.dumps(line) + "\n" for line in (first, *held)))
+
+    def break_off(self) -> None:
+        self.broken = 1
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from rollout.app.states import way_of
 from rollout.errors import InputError, StoreError
 from rollout.store.store import open_store
 from rollout.testing.store_contract import CONTRACT, StoreBench, many_of, staged
-from tests.store.benches import PostgresBench, Server, SqliteBench
+from tests.posix.shells import shell
+from tests.store.benches import FilesBench, PostgresBench, Server, SqliteBench
 
 
 def _sqlite(_: pytest.FixtureRequest, folder: Path) -> StoreBench:
@@ -22,7 +24,20 @@ def _postgres(request: pytest.FixtureRequest, _: Path) -> StoreBench:
     return PostgresBench.fresh(request.getfixturevalue("server"), f"t{uuid.uuid4().hex[:12]}")
 
 
-BENCHES: dict[str, Callable[[pytest.FixtureRequest, Path], StoreBench]] = {"sqlite": _sqlite, "postgresql": _postgres}
+def _files(_: pytest.FixtureRequest, folder: Path) -> StoreBench:
+    return FilesBench(folder, shell("dash", folder))
+
+
+def _files_busybox(_: pytest.FixtureRequest, folder: Path) -> StoreBench:
+    return FilesBench(folder, shell("busybox", folder))
+
+
+BENCHES: dict[str, Callable[[pytest.FixtureRequest, Path], StoreBench]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "files on a host": _files,
+    "files on a small host": _files_busybox,
+}
 
 
 @pytest.mark.parametrize("rule", CONTRACT)
@@ -75,4 +90,26 @@ def test_silence_is_told_by_the_servers_clock(server: Server, monkeypatch: pytes
 def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(InputError, match="E_STATE_URL") as caught:
         open_store(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_turn_of_the_loop_is_one_round_trip(tmp_path: Path) -> None:
+    bench = FilesBench(tmp_path, shell("dash", tmp_path))
+    with many_of(bench) as many:
+        journal = many.begun().journal("r1")
+        before = bench.told
+        for op in range(1, 6):
+            journal.append(staged(op))
+        assert bench.told - before == 5
+        other = many()
+        assert other.take("default", "blog", "r9", "bob") == 1
+        before = bench.told
+        journal.append(staged(6))
+        assert bench.told - before == 3, "somebody else has written: read what, and write again"
+
+
+@pytest.mark.parametrize("url", ["ssh://u:hunter2@h/x", "ssh://h", "ssh://h:port/x", "ssh://h/x?shell=sh", "ssh:///x"])
+def test_a_way_that_is_none_is_said(url: str) -> None:
+    with pytest.raises(InputError, match="E_STATE_URL") as caught:
+        way_of(url)
     assert "hunter2" not in str(caught.value)

@@ -1,0 +1,324 @@
+"""State in files on a host, over SSH: a journal that only grows and the leases that commit it (posix/keeping.py).
+
+What is there is read into a database in memory, which answers every question; a transaction is done there first,
+and is one Op to the host before it is believed: it carries the digest of the leases that were read, and where
+somebody else has written since, what is new is read, and the work is done again on that.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
+from sqlalchemy.pool import StaticPool
+
+from rollout.errors import OutcomeUnknown, RolloutError, StoreError, Unreachable
+from rollout.model.event import Record
+from rollout.posix.op import ReadState, Reply, WriteState
+from rollout.posix.sanitise import line as inert
+from rollout.store import tables
+from rollout.store.codec import decode
+from rollout.store.database import rfc3339
+from rollout.store.projection import project
+from rollout.store.schema import leases, orders, records, rollouts
+
+T = TypeVar("T")
+Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
+FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
+TRIES = 20
+MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
+
+_OUTBOX = (
+    "CREATE TABLE outbox (kind TEXT NOT NULL, line TEXT NOT NULL)",
+    "CREATE TRIGGER said AFTER INSERT ON records BEGIN INSERT INTO outbox VALUES ('records', json_object("
+    "'rollout', NEW.rollout, 'seq', NEW.seq, 'at', NEW.at, 'body', NEW.body, "
+    "'previous_hash', NEW.previous_hash, 'hash', NEW.hash)); END",
+    "CREATE TRIGGER ordered AFTER INSERT ON orders BEGIN INSERT INTO outbox VALUES ('orders', json_object("
+    "'rollout', NEW.rollout, 'number', NEW.number, 'kind', NEW.kind, 'by', NEW.by, 'at', NEW.at, "
+    "'reason', NEW.reason)); END",
+    *(
+        f"CREATE TRIGGER leases_{what} AFTER {what} ON leases BEGIN INSERT INTO outbox VALUES ('leases', ''); END"  # noqa: S608
+        for what in ("INSERT", "UPDATE", "DELETE")
+    ),
+)
+
+# code of the host's refusal -> (our code, what to do)
+_REFUSED = {
+    "E_DISK": ("E_JOURNAL_FULL", "Make room there"),
+    "E_DIGEST": ("E_JOURNAL_FULL", "Look at its disk, and at the network"),
+    "E_CUT": ("E_CUT", "Bring it back from a backup"),
+    "E_ROOT": ("E_JOURNAL_READONLY", "Let this user, and nobody else, write there"),
+    "E_TOOL": ("E_TOOL", "Install it there"),
+    "E_STEP_STILL_RUNNING": ("E_JOURNAL_LOCKED", "Wait for that process, or end it"),
+}
+
+
+class RemoteDatabase:
+    """The files of one folder on one host. One lock is held for each question: there is one copy."""
+
+    def __init__(self, place: str, tell: Telling, *, create: bool = True, fresh_s: float = FRESH_S) -> None:
+        """Read all that is there; where nothing is, it is made by the first writing, if ``create`` allows."""
+        self.place, self._tell, self._fresh_s = place, tell, fresh_s
+        self._lock = threading.RLock()
+        self._size, self._leases = 0, b""
+        self._hash = hashlib.sha256()  # of what was read of the journal
+        self._read_at = 0.0
+        self._ahead = timedelta()
+        self.engine = _engine()
+        with self.engine.begin() as connection:
+            tables.lay(connection, place)
+            for statement in _OUTBOX:
+                connection.execute(text(statement))
+        there = self._refresh()
+        if not (there or create):
+            raise StoreError(
+                f"E_NO_STATE: there is no state at {place}: nothing was ever recorded there. "
+                "Name the right place with --state or ROLLOUT_STATE."
+            )
+
+    def now(self) -> str:
+        """Return the host's time, by how far it was ahead of ours when we came."""
+        return rfc3339(datetime.now(UTC) + self._ahead)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work, and do it again where it was done on what is old by now; durable on the host at the end."""
+        with self._lock:
+            for attempt in range(TRIES):
+                done = self._tried(work, fresh=attempt > 0)
+                if done is not None:
+                    return done[0]
+                self._refresh()
+        raise StoreError(f"E_JOURNAL_LOCKED: {self.place}: others write there without end. Try again.")
+
+    def _tried(self, work: Callable[[Connection], T], *, fresh: bool) -> tuple[T] | None:
+        """Do the work here, then there; None where that is to be done again on what is new."""
+        with self.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+            except RolloutError:
+                transaction.rollback()
+                if fresh:
+                    raise  # decided on what is there now
+                return None
+            said = _outbox(connection)
+            if not said:
+                transaction.rollback()
+                return (result,) if fresh else None
+            if not self._sent(connection, said):
+                transaction.rollback()
+                return None
+            transaction.commit()
+            return (result,)
+
+    def _sent(self, connection: Connection, said: Mapping[str, list[Any]]) -> bool:
+        """Send a transaction to the host; return whether it is committed there."""
+        entries = {kind: rows for kind, rows in said.items() if kind != "leases"}
+        line = _ascii(entries) if entries else b""
+        held = _leases_text(connection, self._size + len(line))
+        deed = WriteState(
+            size=self._size,
+            more=len(line),
+            lease=len(held),
+            before=_sha(self._leases) if self._leases else "",
+            after=_sha(held),
+            digest=_sha(line + held),
+        )
+        reply = self._told(deed, line + held)
+        if reply.status != "done" and reply.code == "E_BEHIND":
+            return False
+        self._expect_done(reply)
+        self._took(line, held)
+        return True
+
+    def _took(self, line: bytes, held: bytes) -> None:
+        self._size, self._leases = self._size + len(line), held
+        self._hash.update(line)
+        self._read_at = time.monotonic()
+
+    @contextmanager
+    def reading(self, *, fresh: bool = False) -> Iterator[Connection]:
+        """Give what is known, read again where it is older than it may be."""
+        with self._lock:
+            if fresh or time.monotonic() - self._read_at > self._fresh_s:
+                self._refresh()
+            with self.engine.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Let go of the copy; whoever opened the way to the host closes it."""
+        self.engine.dispose()
+
+    # -- reading
+
+    def _refresh(self) -> bool:
+        """Read what is new on the host; return whether anything was ever kept there."""
+        while True:
+            reply = self._told(ReadState(size=self._size), b"")
+            self._expect_done(reply)
+            self._ahead = _ahead(reply.fields.get("now", ""))
+            if reply.fields.get("there") != "1":
+                self._expect(not self._size, "what was there is gone")
+                return False
+            if self._taken_in(reply):
+                self._read_at = time.monotonic()
+                return True
+
+    def _taken_in(self, reply: Reply) -> bool:
+        """Take in one piece; return whether that is all."""
+        held, piece = self._part(reply, "L"), self._part(reply, "J")
+        committed = self._committed(held)
+        there = reply.fields.get("bytes", "")
+        self._expect(there.isdecimal() and int(there) >= committed, "its journal was cut: it was longer")
+        self._expect(committed >= self._size, "its leases were put back to an earlier time")
+        self._expect(reply.fields.get("prefix") == self._hash.hexdigest(), "its journal was changed behind us")
+        piece = piece[: committed - self._size]
+        whole = piece[: piece.rfind(b"\n") + 1]
+        last = self._size + len(piece) == committed
+        self._expect(bool(whole) or not piece or not last, "the last line of its journal has no end")
+        self._expect(bool(piece) or last, "its journal cannot be read")
+        if piece and not whole:
+            raise StoreError(f"E_JOURNAL: {self.place}: a line of its journal is longer than can be read.")
+        with self.engine.begin() as connection:
+            for number, line in enumerate(whole.splitlines()):
+                self._taken_line(connection, line, number)
+            if last:
+                _put_leases(connection, held)
+            connection.execute(text("DELETE FROM outbox"))
+        self._size += len(whole)
+        self._hash.update(whole)
+        self._leases = held
+        return last
+
+    def _taken_line(self, connection: Connection, line: bytes, number: int) -> None:
+        """Take in one transaction that somebody wrote."""
+        try:
+            said = json.loads(line)
+            rows, given = said.get("records", []), said.get("orders", [])
+            for row in rows:
+                connection.execute(insert(records).values(**row))
+            for row in given:
+                connection.execute(insert(orders).values(**row))
+        except Exception as error:
+            raise StoreError(
+                f"E_CHAIN: {self.place}: line {number + 1} after byte {self._size} of its journal is not what was "
+                f"written: {inert(str(error))[:200]}. Bring it back from a backup."
+            ) from error
+        _projected(connection, rows)
+
+    def _part(self, reply: Reply, mark: str) -> bytes:
+        """Return what stands in the lines of one mark."""
+        coded = "".join(line[1:] for line in reply.tail if line.startswith(mark))
+        try:
+            unpacker = zlib.decompressobj(wbits=31)
+            return unpacker.decompress(base64.b64decode(coded, validate=True), MOST_BYTES) if coded else b""
+        except (ValueError, zlib.error, binascii.Error) as error:
+            raise StoreError(f"E_JOURNAL: {self.place}: its answer cannot be read: {error}.") from error
+
+    def _committed(self, held: bytes) -> int:
+        """Return how much of the journal the leases say is committed."""
+        try:
+            return int(json.loads(held.splitlines()[0])["size"])
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            raise StoreError(f"E_CHAIN: {self.place}: leases.jsonl is not what was written.") from error
+
+    # -- asking
+
+    def _told(self, deed: ReadState | WriteState, payload: bytes) -> Reply:
+        """Say it; what is in doubt is said once more: twice is once."""
+        for last in (False, True):
+            try:
+                return self._tell(deed, payload)
+            except (Unreachable, OutcomeUnknown) as error:
+                if last:
+                    raise StoreError(
+                        f"E_JOURNAL_OPEN: {self.place}: it cannot be reached ({inert(str(error))}). "
+                        "Look at the host and the network."
+                    ) from error
+        raise AssertionError("the second time ends it")
+
+    def _expect_done(self, reply: Reply) -> None:
+        if reply.status != "done":
+            code, instead = _REFUSED.get(reply.code, ("E_JOURNAL", "Look at the host"))
+            said = inert(f"{reply.code} {reply.summary}".strip())
+            raise StoreError(f"{code}: {self.place}: {said}. {instead}, then type the command again.")
+
+    def _expect(self, so: bool, otherwise: str) -> None:
+        if not so:
+            raise StoreError(
+                f"E_CHAIN: {self.place}: {otherwise}. Nothing in it is believed: bring it back from a backup."
+            )
+
+
+def _engine() -> Engine:
+    """Return a database in memory with one connection, whose transactions are ours to begin."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _outbox(connection: Connection) -> dict[str, list[Any]]:
+    """Return what the transaction has changed, by kind, and forget it."""
+    found: dict[str, list[Any]] = {}
+    for kind, line in connection.execute(text("SELECT kind, line FROM outbox ORDER BY rowid")):
+        found.setdefault(kind, []).append(json.loads(line) if line else None)
+    connection.execute(text("DELETE FROM outbox"))
+    return found
+
+
+def _ascii(value: object) -> bytes:
+    """Return one line of JSON that any shell carries."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+
+
+def _leases_text(connection: Connection, size: int) -> bytes:
+    rows = connection.execute(select(leases).order_by(leases.c.environment, leases.c.app))
+    return _ascii({"size": size}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
+
+
+def _put_leases(connection: Connection, held: bytes) -> None:
+    """Replace the leases here by those on the host; those of rollouts that have ended are nobody's."""
+    connection.execute(delete(leases))
+    for line in held.splitlines()[1:]:
+        connection.execute(insert(leases).values(**json.loads(line)))
+    over = select(rollouts.c.id).where(rollouts.c.finished != "")
+    connection.execute(update(leases).where(leases.c.rollout.in_(over)).values(rollout=""))
+
+
+def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Bring the tables that people ask up to date; a record that cannot be read is found when its journal is."""
+    try:
+        chain = [Record(**{k: v for k, v in row.items() if k != "body"}, event=decode(row["body"])) for row in rows]
+        if chain:
+            project(connection, chain)
+    except RolloutError:
+        head = {"mine": rows[-1]["rollout"], "newest": rows[-1]["hash"]}
+        connection.execute(update(rollouts).where(rollouts.c.id == head["mine"]).values(head=head["newest"]))
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _ahead(said: str) -> timedelta:
+    """Return how far the host's clock is ahead of ours; nothing where it says none."""
+    try:
+        return datetime.fromisoformat(said) - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return timedelta()
