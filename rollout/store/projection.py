@@ -13,7 +13,7 @@ from rollout.store.drains import moved
 from rollout.store.reaching import reach
 from rollout.store.schema import leases, releases, rollouts
 
-_HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
+HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
 
 
 def project(connection: Connection, chain: Sequence[Record]) -> None:
@@ -29,7 +29,7 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
                 moved(connection, chain)
                 reach(connection, chain)
     last = chain[-1]
-    connection.execute(_HEAD, {"mine": last.rollout, "newest": last.hash})
+    connection.execute(HEAD, {"mine": last.rollout, "newest": last.hash})
 
 
 def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:

@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -30,13 +30,15 @@ from rollout.posix.sanitise import line as inert
 from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import rfc3339
-from rollout.store.projection import project
+from rollout.store.projection import HEAD, project
 from rollout.store.schema import leases, orders, records, rollouts
 
 T = TypeVar("T")
 Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
 FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
 TRIES = 20
+TELLING = tuple(f'"kind":"{kind}"' for kind in ("rollout_started", "revert_started", "rollout_finished"))
+_RECORDS, _ORDERS = insert(records), insert(orders)
 MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
 
 _OUTBOX = (
@@ -206,10 +208,9 @@ class RemoteDatabase:
         try:
             said = json.loads(line)
             rows, given = said.get("records", []), said.get("orders", [])
-            for row in rows:
-                connection.execute(insert(records).values(**row))
-            for row in given:
-                connection.execute(insert(orders).values(**row))
+            for table, new in ((_RECORDS, rows), (_ORDERS, given)):
+                if new:
+                    connection.execute(table, new)
         except Exception as error:
             raise StoreError(
                 f"E_CHAIN: {self.place}: line {number + 1} after byte {self._size} of its journal is not what was "
@@ -303,13 +304,13 @@ def _put_leases(connection: Connection, held: bytes) -> None:
 
 def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Bring the tables that people ask up to date; a record that cannot be read is found when its journal is."""
-    try:
-        chain = [Record(**{k: v for k, v in row.items() if k != "body"}, event=decode(row["body"])) for row in rows]
+    telling = [row for row in rows if any(kind in row["body"] for kind in TELLING)]
+    with suppress(RolloutError):
+        chain = [Record(**{k: v for k, v in r.items() if k != "body"}, event=decode(r["body"])) for r in telling]
         if chain:
             project(connection, chain)
-    except RolloutError:
-        head = {"mine": rows[-1]["rollout"], "newest": rows[-1]["hash"]}
-        connection.execute(update(rollouts).where(rollouts.c.id == head["mine"]).values(head=head["newest"]))
+    for row in rows[-1:]:
+        connection.execute(HEAD, {"mine": row["rollout"], "newest": row["hash"]})
 
 
 def _sha(data: bytes) -> str:
