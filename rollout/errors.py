@@ -10,6 +10,7 @@
     ├── Held                7   another rollout holds the lease
     │   └── Fenced          7   a host has seen a newer rollout than this one
     ├── StoreError          8   the journal cannot be written or read
+    │   └── Unwritten       8   what is to be done is not on record, and so not begun
     ├── Unreachable         6   no connection: what was to be sent was not sent
     │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
     ├── OutcomeUnknown      5   sent, and no trailer came back
@@ -120,6 +121,10 @@ class StoreError(RolloutError):
     """The state store failed, or does not know what it was asked for."""
 
     exit_code = 8
+
+
+class Unwritten(StoreError):
+    """What is to be done could not be put on record: it is not begun."""
 
 
 class Unreachable(RolloutError):

@@ -17,7 +17,7 @@ from rollout.engine.policy import RULES, Rule
 from rollout.engine.rollout import Rollout, decide, due, evolve, stamped
 from rollout.engine.schedule import Begun
 from rollout.engine.state import At, HostState, State
-from rollout.errors import RolloutError
+from rollout.errors import RolloutError, Unwritten
 from rollout.model.event import (
     Event,
     HaltOrdered,
@@ -55,6 +55,11 @@ class Abort:
     signal: str
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Look once more what is due: the inbox's word for a while that has passed."""
+
+
 class Workers(Protocol):
     """Runs coroutines of effects, each by itself."""
 
@@ -65,10 +70,10 @@ class Workers(Protocol):
 class Inbox(Protocol):
     """Where facts arrive, from any thread."""
 
-    def put(self, fact: Event | Abort) -> None:
+    def put(self, fact: Event | Abort | Knock) -> None:
         """Leave a fact."""
 
-    def get(self) -> Sequence[Event | Abort]:
+    def get(self) -> Sequence[Event | Abort | Knock]:
         """Wait for facts; return all that are there."""
 
 
@@ -114,10 +119,12 @@ class Runner:
         self.close()
         return self.state
 
-    def take(self, facts: Sequence[Event | Abort]) -> None:
+    def take(self, facts: Sequence[Event | Abort | Knock]) -> None:
         """Decide on facts in their order; what follows becomes durable in one go."""
         state, events = self.state, list[Event]()
         for fact in facts:
+            if isinstance(fact, Knock):
+                continue
             if isinstance(fact, Abort):
                 raise Aborted(f"stopped by a second {fact.signal}")
             for event in decide(state, fact, self.rules):
@@ -132,7 +139,10 @@ class Runner:
         if not begun:
             return
         doubtful = {one.op for one in begun if _begun_before(self.state, one)}
-        self.stream.record(begun)
+        try:
+            self.stream.record(begun)
+        except Unwritten:
+            return  # the halt is in the inbox; then whoever knocks has us try again
         for one in begun:
             step = one if isinstance(one, StepStarted) else _as_step(one)
             condemned = _condemned(self.state.plays[step.play])

@@ -6,9 +6,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rollout.app.orders import healing_s, listening
@@ -21,12 +22,14 @@ from rollout.app.signals import heeded
 from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
-from rollout.model.event import Event, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
+from rollout.model.verdict import Cause
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
-from rollout.runner import Aborted, Runner
+from rollout.runner import Aborted, Knock, Runner
+from rollout.store.patient import EVERY_S, PATIENCE_S, PatientJournal
 from rollout.stream import Stream
 from rollout.workers import ThreadInbox, ThreadWorkers
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from rollout.store.store import Store
 
 HEARTBEAT_S = 10.0
+SETTLE_S = 20.0  # how long a state that failed is tried again at the end
 JOIN_S = 0.3
 
 
@@ -157,8 +161,9 @@ def _hold_to(filed: Filed, made: Plan) -> None:
 
 def perform(run: Run, *facts: Event) -> int:
     """Run the loop to its end, with signals heeded; show the recap; return the exit code."""
-    stream = Stream(run.store.journal(run.rollout), evolve, run.state, run.showing.sinks)
     inbox = ThreadInbox()
+    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(_lost, inbox.put, run.showing.say))
+    stream = Stream(journal, evolve, run.state, run.showing.sinks)
     workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=time.monotonic)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
@@ -168,6 +173,7 @@ def perform(run: Run, *facts: Event) -> int:
             heeded(inbox.put, run.showing.say, bound_s),
             _heartbeat(run.store, run.rollout),
             listening(run.store, run.rollout, inbox.put, lambda: stream.state),
+            _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
         ):
             state = runner.run(*facts)
     except StoreError:
@@ -181,11 +187,31 @@ def perform(run: Run, *facts: Event) -> int:
         _name_unknown(run, stream.state)
         return 143 if "SIGTERM" in str(stop) else 130
     workers.join(JOIN_S)
-    for outside in run.outsides:
-        outside.leave()
+    if journal.settle(SETTLE_S):
+        for outside in run.outsides:
+            outside.leave()
     stream.close()
+    if journal.failure is not None:
+        return _without_state(run, journal)
     run.showing.recap(run.store, run.rollout)
     return state.end.exit_code if state.end else 1
+
+
+def _lost(put: Callable[[Event], None], say: Callable[[str], None], error: StoreError) -> None:
+    """Halt when the state cannot be written: nobody begins to leave, and who is half-way goes back."""
+    say(f"{error}")
+    say(f"no further host leaves; who is half-way is put back when the state can be written, for {PATIENCE_S:g} s")
+    put(HaltOrdered(cause=Cause.CONTROLLER, reason=f"the state could not be written: {error}", revert=False))
+
+
+def _without_state(run: Run, journal: PatientJournal) -> int:
+    """Say what the state knows of a rollout that it failed in."""
+    if not journal.behind:
+        run.showing.say(f"the state could be reached again, and knows how it ended: rollout status {run.rollout}")
+        return 8
+    run.showing.say("every host is in order, but the state does not know yet how it ended")
+    run.showing.say(f"when it can be written: rollout heal {run.rollout} looks at the hosts, and ends it there too")
+    return 8
 
 
 def _let_go(run: Run) -> None:
@@ -208,16 +234,25 @@ def _name_unknown(run: Run, state: Rollout) -> None:
 @contextmanager
 def _heartbeat(store: Store, rollout: str) -> Iterator[None]:
     """Say every few seconds that this process lives."""
-    stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(HEARTBEAT_S):
-            try:
-                store.heartbeat(rollout)
-            except Exception:  # the next append says what is wrong, before any effect
-                return
+        with suppress(Exception):  # the next append says what is wrong, before any effect
+            store.heartbeat(rollout)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    with _every(HEARTBEAT_S, beat):
+        yield
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+    """Do something every so often beside the loop."""
+    stop = threading.Event()
+
+    def go() -> None:
+        while not stop.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=go, name="beside the loop", daemon=True)
     thread.start()
     try:
         yield

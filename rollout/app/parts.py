@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,11 +15,12 @@ from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
-from rollout.errors import BalancerFenced, Busy
+from rollout.errors import BalancerFenced, Busy, StoreError
 from rollout.model.plan import Plan, Purpose
 from rollout.model.play import delegates_of
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
+from rollout.store.leasing import SILENT_S
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WAIT_EVERY_S = 1.0
+UNASKED_S = SILENT_S / 2  # how long a lease counts as ours that cannot be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,8 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
         epoch = 0 if look.check else waited(take, look.wait_s, look.say)
         yield replace(look, epoch=epoch)
     finally:
-        look.store.release(look.rollout)
+        with suppress(StoreError):  # it has said so already, and an unfinished rollout holds its app all the same
+            look.store.release(look.rollout)
         look.store.close()
 
 
@@ -126,14 +129,34 @@ def _acting(part: Part, look: Look) -> Acting:
         pools=play.pools,
         fence=fence,
         package=part.package,
-        holding=partial(holding, look.store, look.rollout),
+        holding=Holding(store=look.store, rollout=look.rollout),
     )
 
 
-def holding(store: Store, rollout: str) -> None:
-    """Raise BalancerFenced where the lease of a rollout is another process's by now."""
-    if not store.holds(rollout):
-        raise BalancerFenced(f"E_FENCED: another process took rollout {rollout} over, or its app")
+@dataclass(slots=True, kw_only=True)
+class Holding:
+    """Raises BalancerFenced where the lease of a rollout is another process's by now.
+
+    While the state cannot be asked nobody can take over who does not see us silent for a minute.
+    """
+
+    store: Store
+    rollout: str
+    seen_at: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> None:
+        """Read the lease."""
+        if not self._ours():
+            raise BalancerFenced(f"E_FENCED: another process took rollout {self.rollout} over, or its app")
+
+    def _ours(self) -> bool:
+        try:
+            ours = self.store.holds(self.rollout)
+        except StoreError:
+            return time.monotonic() - self.seen_at < UNASKED_S
+        if ours:
+            self.seen_at = time.monotonic()
+        return ours
 
 
 def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) -> list[Preflight]:

@@ -14,7 +14,7 @@ from rollout.app import orders
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import holding, waited
+from rollout.app.parts import Holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.app.states import open_state
@@ -247,7 +247,7 @@ def _acting(store: Store, state: State, epoch: int, package: Package | None) -> 
         pools=tuple(p.spec for p in play.pools),
         fence=fence,
         package=package,
-        holding=partial(holding, store, plan.id),
+        holding=Holding(store=store, rollout=plan.id),
     )
 
 

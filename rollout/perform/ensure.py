@@ -46,8 +46,9 @@ class Wording:
             self.said += 1
         plan = self.desk.plan
         become = None if self.delegate else self.desk.host(self.host).connection.become
+        attempt = f"{self.step}.{self.said}.{plan.epoch}"  # a successor may count on from fewer steps than were taken
         return Op(
-            id=f"{plan.id}.{self.task}" if isinstance(deed, RunTask) else f"{plan.id}.{self.step}.{self.said}",
+            id=f"{plan.id}.{self.task if isinstance(deed, RunTask) else attempt}",
             epoch=self._epoch(closing=_is_last(deed)),
             site=self.desk.site_of_tasks() if self.delegate else self.desk.site(self.host),
             do=deed,

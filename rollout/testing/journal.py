@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from rollout.errors import StoreError
 from rollout.model.event import Event, Record
 
 
@@ -24,6 +25,8 @@ class SimulatedJournal:
     rollout: str = "r1"
     clock: Callable[[], float] = lambda: 0.0
     crash_after: int | None = None
+    fails_after: int | None = None  # so many are durable, and then the store is away
+    failed: bool = False  # whether it was, for somebody
 
     @property
     def durable(self) -> int:
@@ -32,6 +35,9 @@ class SimulatedJournal:
 
     def append(self, events: Sequence[Event]) -> Sequence[Record]:
         """Write the events in one transaction: all of them, or at a crash none."""
+        if self.fails_after is not None and len(self.records) + len(events) > self.fails_after:
+            self.failed = True
+            raise StoreError("the store is away")
         limit = self.crash_after
         if limit is not None and len(self.records) + len(events) > limit:
             raise Crashed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +32,38 @@ def server() -> Iterator[Server]:
 def test_in_postgresql(lab: Lab, server: Server, tmp_path: Path) -> None:
     bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
     goes_on_elsewhere(lab, bench, tmp_path)
+
+
+def test_a_server_that_is_away_for_a_while_leaves_nobody_half_way(lab: Lab, tmp_path: Path) -> None:
+    """No step is begun that is not on record; who is half-way goes back when it can be written that he does."""
+    server = Server.up()
+    try:
+        bench = PostgresBench.fresh(server, "shop")
+        state = ("--state", bench.url)
+        lab.playbook(extra=SLOW)
+        for version in ("v1", "v2"):
+            lab.release(version)
+        assert lab.type(*lab.words_of("apply", "v1", *state, "-y")).returncode == 0
+        process = lab.begin("v2", *state, "-y", "--output", "plain", extra=SLOW)
+        lab.wait(lambda: lab.current(lab.hosts[1]) == "v2", "the second host is on it")
+        server.kill()
+        time.sleep(4)
+        on = {h: lab.current(h) for h in lab.hosts}
+        assert "v1" in on.values(), "nobody else left"
+        server.start()
+        said, _ = process.communicate(timeout=90)
+        assert process.returncode == 8, said
+        assert "E_JOURNAL_OPEN" in said
+        assert "knows how it ended" in said
+        assert all(there for _, _, there in lab.truth().values()), "nobody is left out"
+        (last,) = [r for r in json.loads(lab.type("history", *state, "--json").stdout) if r["release"] == "v2"]
+        assert last["end"] == "halted"
+        audited = lab.type("audit", "verify", last["id"], *state)
+        assert audited.returncode == 0, audited.stderr
+        assert lab.type(*lab.words_of("apply", "v2", *state, "-y")).returncode == 0
+        assert lab.all_on("v2")
+    finally:
+        server.down()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -52,6 +52,15 @@ class Oracle:
         world.fleet.watchers.append(self.saw)
         world.observers.append(self.recorded)
         world.time.after_each = self.always
+        world.forget = self._forget
+
+    def _forget(self) -> None:
+        """Know of decisions only what is on record: the world is as it is."""
+        events = [record.event for record in self.world.journal.records]
+        self.turned = [event.host for event in events if isinstance(event, HostRevertStarted)]
+        halts = [event for event in events if isinstance(event, HaltOrdered)]
+        self.halted_at = self.halted_at if halts else 1e9
+        self.rollout = self.world.folded()
 
     # -- events
 

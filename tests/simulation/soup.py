@@ -10,10 +10,11 @@ from typing import Any
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.recovery import Aim
 from rollout.engine.rollout import Rollout, initial
-from rollout.errors import Refused
+from rollout.errors import Refused, StoreError
 from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered, RolloutStarted
 from rollout.model.verdict import Cause
 from rollout.runner import Runner
+from rollout.store.patient import PatientJournal
 from rollout.testing.faults import Script, random_incidents
 from rollout.testing.journal import Crashed
 from tests.simulation import verdict
@@ -21,6 +22,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.shapes import Shape, random_shape, random_tiers
 from tests.simulation.world import World
 
+SETTLE_S = 20.0
 SIGNALS = ("SIGINT", "SIGTERM")
 
 
@@ -47,6 +49,7 @@ class Trial:
     script: Script
     crashes: tuple[int, ...] = ()
     signal: tuple[str, float] | None = None
+    lost: tuple[int, float] | None = None  # the store: after so many records, and for how long
     orders: tuple[tuple[float, Event], ...] = ()  # from another terminal: when, and what
     healed: bool = True  # what can be mended is, before somebody takes over
     aim: Aim = "revert"  # of who takes over
@@ -81,6 +84,7 @@ def _drawn(seed: int, shape: Shape) -> Trial:
         crashes=crashes,
         signal=signal,
         orders=_orders(dice) if dice.random() < 0.15 else (),
+        lost=(dice.randrange(2, 80), dice.choice((1.0, 40.0, 1e9))) if dice.random() < 0.08 else None,
         healed=healed,
         pause_s=pause_s,
     )
@@ -139,7 +143,7 @@ def go(trial: Trial) -> Ran:
 
 def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int) -> None:
     """What holds only for some: after little faults, after a success, after everything was healed."""
-    simple = lives == 1 and trial.signal is None and not trial.orders
+    simple = lives == 1 and trial.signal is None and not trial.orders and trial.lost is None
     if simple and verdict.harmless(world, trial.script) and any(play.hosts for play in state.plays):
         verdict.clean(world, state)
     if trial.healed:
@@ -162,11 +166,19 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
     if trial.signal is not None:
         _signal_at(world, runner, *trial.signal)
     lives, facts = 1, tuple[Event, ...]((started,))
+    if trial.lost is not None:
+        _lose(world, *trial.lost)
+        runner = world.runner(initial())
+        world.obey(runner)
     while True:
         try:
-            return runner.run(*facts), lives
-        except Crashed:
+            state = runner.run(*facts)
+            if not _behind(world, runner):
+                return state, lives
+        except (Crashed, StoreError):
             world.kill(runner)
+        world.journal.fails_after = None
+        world.forget()
         if not world.journal.records:  # nothing was written down, so nothing was done: the next apply begins
             world.journal.crash_after = None
             runner = world.runner(initial())
@@ -180,6 +192,30 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         if lives < len(trial.crashes):
             world.journal.crash_after = len(world.journal.records) + trial.crashes[lives]
         lives += 1
+
+
+def _lose(world: World, after: int, for_s: float) -> None:
+    """Have the store fail once so many records are in it, and come back some time later."""
+    world.patient = True
+    world.journal.fails_after = after
+
+    def look() -> None:
+        away = len(world.journal.records) >= after or world.journal.failed
+        world.time.after(for_s if away else 0.5, back if away else look)
+
+    def back() -> None:
+        world.journal.fails_after = None
+
+    world.time.after(0.5, look)
+
+
+def _behind(world: World, runner: Runner) -> bool:
+    """Whether a rollout has ended of which the store does not know it, for a while yet."""
+    journal = runner.stream.journal  # type: ignore[attr-defined]
+    if not isinstance(journal, PatientJournal) or journal.settle(0.0):
+        return False
+    world.settle(SETTLE_S)
+    return not journal.settle(0.0)
 
 
 def _signal_at(world: World, runner: Runner, name: Any, after_s: float) -> None:

@@ -12,8 +12,9 @@ from rollout.engine.question import Question
 from rollout.engine.recovery import Aim, ordered, stranger, touched
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
+from rollout.errors import StoreError
 from rollout.model.check import Health, HttpCheck
-from rollout.model.event import Event, Recovered, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
@@ -21,9 +22,11 @@ from rollout.model.play import ArtifactAsk, Ask, Play
 from rollout.model.pool import Drain, HaproxyPool, Member, PoolName, Rotation, WorkersPool
 from rollout.model.release import Process, Release, ReleaseId
 from rollout.model.share import Share
+from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
-from rollout.runner import Runner
+from rollout.runner import Knock, Runner
+from rollout.store.patient import EVERY_S, PatientJournal
 from rollout.testing.behaviour import Build
 from rollout.testing.faults import Script
 from rollout.testing.fleet import SimulatedFleet
@@ -44,7 +47,7 @@ def manifest(release: str) -> str:
 class Stream:
     """The stream without its threads: journal, then state."""
 
-    journal: SimulatedJournal
+    journal: SimulatedJournal | PatientJournal
     state: Rollout
     seen: list[Callable[[Event, Rollout], None]] = field(default_factory=list)
 
@@ -95,6 +98,8 @@ class World:
             session_s=shape.session_s,
         )
         self.epoch = 1
+        self.forget: Callable[[], None] = lambda: None  # for oracles: what is not on record was never said
+        self.patient = False  # whether the journal outlives its store
         self.given: list[Event] = []  # orders in the store
         self.obeying: Runner | None = None  # who hears them
         self.journal = SimulatedJournal(clock=self.time.now)
@@ -248,11 +253,26 @@ class World:
     # -- running
 
     def runner(self, state: Rollout) -> Runner:
-        stream = Stream(self.journal, state, self.observers)
         inbox = VirtualInbox(time=self.time)
+        stream = Stream(self._patient(inbox) if self.patient else self.journal, state, self.observers)
         return Runner(
             stream=stream, workers=self.workers(), inbox=inbox, now=self.time.now, pace=PACE, rules=self.rules
         )
+
+    def _patient(self, inbox: VirtualInbox) -> PatientJournal:
+        """The journal as a real controller has it, that outlives its store."""
+
+        def lost(error: StoreError) -> None:
+            inbox.put(HaltOrdered(cause=Cause.CONTROLLER, reason=str(error), revert=False))
+            knock()
+
+        def knock() -> None:
+            if made.behind:
+                inbox.put(Knock())
+                self.time.after(EVERY_S, knock)
+
+        made = PatientJournal(lambda: self.journal, lost, self.time.now)
+        return made
 
     def apply(self) -> State:
         """Plan and roll out, and return the play; the script's incidents count from here."""

@@ -1,0 +1,42 @@
+"""A store that fails in the middle: nobody begins to leave, nobody is left half-way, and nothing false is on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout.engine.recovery import Aim
+from rollout.testing.faults import Script
+from tests.simulation.soup import Trial, go
+from tests.simulation.sweep import FLEETS
+
+FOREVER_S = 1e9
+
+
+def lost_at(fleet: str, for_s: float, aim: Aim = "heal") -> set[tuple[str, int, int]]:
+    """Lose the store after each record; return how the rollouts ended, and in how many lives."""
+    shape = FLEETS[fleet]
+    plain = go(Trial(shape=shape, script=Script()))
+    found = set()
+    for at in range(1, plain.events):
+        trial = Trial(shape=shape, script=Script(), lost=(at, for_s), aim=aim)
+        try:
+            ran = go(trial)
+        except BaseException as error:
+            error.add_note(f"repeat it: go({trial!r})")
+            raise
+        found.add((ran.end, ran.code, ran.lives))
+    return found
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+def test_one_that_comes_back_knows_all_of_it(fleet: str) -> None:
+    ends = lost_at(fleet, 1.0)
+    assert {lives for _, _, lives in ends} == {1}
+    assert any(end == "halted" for end, _, _ in ends)
+
+
+@pytest.mark.parametrize("aim", ["heal", "revert", "resume"])
+@pytest.mark.parametrize("fleet", FLEETS)
+def test_one_that_stays_away_is_told_by_who_looks_at_the_hosts(fleet: str, aim: Aim) -> None:
+    """The rollout was healed without a record of it: its successor takes the hosts as they are."""
+    assert max(lives for _, _, lives in lost_at(fleet, FOREVER_S, aim)) == 2
