@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import click
 
@@ -48,7 +49,17 @@ def _known(error: RolloutError, arguments: Sequence[str]) -> int:
     if isinstance(error, InvalidTransition) or type(error) is RolloutError:
         return _crashed(error, arguments)
     _say(text_of(error))
+    if isinstance(error, InputError) and _for_github(arguments):
+        from rollout.report.github import annotated
+
+        annotated(error.problems)
     return error.exit_code
+
+
+def _for_github(arguments: Sequence[str]) -> bool:
+    """Whether what is wrong in files is to be shown at its lines."""
+    said = list(arguments)
+    return "--output=github" in said or ("--output", "github") in pairwise(said)
 
 
 def text_of(error: RolloutError) -> str:

@@ -12,8 +12,7 @@ from rollout.errors import InputError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NOT_BUILT = ("github", "gitlab")
-OUTPUTS = ("auto", "plain", "json", "quiet")
+OUTPUTS = ("auto", "plain", "json", "github", "gitlab", "quiet")
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -64,10 +63,8 @@ class Duration(click.ParamType[float]):
 
 
 def _known_output(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """Refuse what is no output, and what is none yet."""
+    """Refuse what is no output."""
     if value in OUTPUTS:
         return value
-    code, what = "E_OUTPUT", f"{value[:40]!r} is no kind of output."
-    if value in NOT_BUILT:
-        code, what = "E_NOT_BUILT", f"the output {value!r} is not built yet."
-    raise InputError(Problem(file="--output", code=code, what=what, instead=f"Choose {', '.join(OUTPUTS)}."))
+    what = f"{value[:40]!r} is no kind of output."
+    raise InputError(Problem(file="--output", code="E_OUTPUT", what=what, instead=f"Choose {', '.join(OUTPUTS)}."))

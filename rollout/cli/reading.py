@@ -41,6 +41,11 @@ def say(lines: Iterable[str]) -> None:
             click.echo(part if unicode else ascii_only(part))
 
 
+def width() -> int:
+    """Return how many columns there are to write in: as many as one likes where nobody looks."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+
+
 def say_json(value: object) -> None:
     """Write one JSON object on one line."""
     click.echo(json_line(value))

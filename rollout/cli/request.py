@@ -77,7 +77,7 @@ def _default_inventory() -> tuple[str, ...]:
 
 def showing(output: str, *, plan: bool = True) -> Showing:
     """Return how a command that acts shows itself: a board on a terminal, lines elsewhere."""
-    words = output in ("auto", "plain")
+    words = output in ("auto", "plain", "github", "gitlab")
     return Showing(
         sinks=(sink_for(output),),
         plan=(lambda made: say(plan_lines(made))) if words and plan else lambda _: None,

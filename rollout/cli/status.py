@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from rollout.cli.history import HEAD, as_object, cells
+from rollout.cli.moments import Moment
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
 from rollout.model.plan import BRINGS
@@ -14,7 +15,7 @@ from rollout.report.board import Board, Row
 from rollout.report.boards import Boards, seen_all
 from rollout.report.recap import recap_text
 from rollout.report.recaps import recap_of_all
-from rollout.report.text import inert, table
+from rollout.report.text import inert, moment, table
 from rollout.store.process import ProcessMark, alive
 from rollout.store.rows import Lease, StoredRollout
 from rollout.store.store import Store
@@ -24,9 +25,10 @@ MANY = 30  # hosts; beyond, the recap's groups say more than a table
 
 @command("status")
 @click.argument("id", required=False)
+@click.option("--at", type=Moment(), metavar="TIME", help="What was so then: 2026-11-23T14:00, or 2h for hours ago.")
 @state_option
 @json_option
-def status(id: str | None, state: str | None, output: str) -> int:
+def status(id: str | None, at: str | None, state: str | None, output: str) -> int:
     """Show what became of a rollout, or without ID the newest of each app and environment.
 
     ID may be cut short.
@@ -34,6 +36,8 @@ def status(id: str | None, state: str | None, output: str) -> int:
     with reading(state) as store:
         if store is None:
             return _nothing(id, output)
+        if at is not None:
+            return _then(store, id, at, output)
         return _one(store, id, output) if id else _all(store, output)
 
 
@@ -66,6 +70,31 @@ def _all(store: Store, output: str) -> int:
         f"{inert(d.host, 80)} of {inert(d.app, 60)} in {inert(d.environment, 60)}: {inert(str(d), 300)}"
         for d in store.drained()
     )
+    return 0
+
+
+def _then(store: Store, id: str | None, at: str, output: str) -> int:
+    """Show what was so at a moment, from the journals as far as they had come."""
+    begun = [r for r in store.rollouts(limit=1_000_000) if r.started <= at]
+    if id:
+        wanted = store.find(id)
+        shown = [r for r in begun if r.id == wanted.id]
+    else:
+        newest: dict[tuple[str, str], StoredRollout] = {}
+        for rollout in begun:
+            if rollout.purpose in BRINGS:
+                newest.setdefault((rollout.environment, rollout.app), rollout)
+        shown = list(newest.values())
+    seen = {r.id: seen_all(e for e in store.journal(r.id).read() if e.at <= at) for r in shown}
+    if output == "json":
+        say_json([{"id": r.id, "environment": r.environment, "at": at, **_as_object(seen[r.id])} for r in shown])
+        return 0
+    if not shown:
+        say([f"No rollout had begun by {moment(at)}."])
+    for rollout in shown:
+        say(recap_text(recap_of_all(seen[rollout.id]))[:1])
+        for board in seen[rollout.id].plays:
+            say(["", *([f"{inert(board.app, 60)}:"] if seen[rollout.id].several else []), *hosts_table(board)])
     return 0
 
 

@@ -99,3 +99,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     every = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[n]) for row in every) for n in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+
+
+def fitting(head: Sequence[str], rows: Iterable[Sequence[str]], width: int, spare: Sequence[str]) -> list[str]:
+    """Return a table that is not wider than so many columns, as far as leaving these out in turn can make it so."""
+    left, every = list(head), [list(row) for row in rows]
+    for name in spare:
+        lines = table(left, every)
+        if max(map(len, lines)) <= width:
+            return lines
+        at = left.index(name)
+        left = [*left[:at], *left[at + 1 :]]
+        every = [[*row[:at], *row[at + 1 :]] for row in every]
+    return table(left, every)

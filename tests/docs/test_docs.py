@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import pytest
 import yaml
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from rollout.cli import cli
 from rollout.playbook.built import TOP, Keys
 from rollout.playbook.extra_vars import parse_extra_vars
 from rollout.playbook.load import Options, validate
@@ -36,8 +38,21 @@ PLAYBOOKS = [(name, what, text) for name, kind, what, _, text in BLOCKS if kind 
 
 
 def test_no_example_goes_without_being_run() -> None:
-    assert [b for b in BLOCKS if b[1] not in ("validated", "run")] == []
+    assert [b for b in BLOCKS if b[1] not in ("validated", "run", "pipeline")] == []
     assert len(PLAYBOOKS) >= 4
+
+
+@pytest.mark.parametrize("text", [text for _, kind, _, _, text in BLOCKS if kind == "pipeline"])
+def test_a_pipeline_in_the_docs_is_typed_right(text: str) -> None:
+    """It cannot be run here: it is YAML, and every command in it is one, with options that it has."""
+    assert isinstance(yaml.safe_load(text), dict)
+    typed = re.findall(r"(?:run: |- )(rollout .*)$", text, re.MULTILINE)
+    assert len(typed) == 2
+    for line in typed:
+        _, name, *words = shlex.split(re.sub(r"\$\{\{.*?\}\}", "x", line))  # the runner fills them in
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        command.make_context(name, words)
 
 
 @pytest.mark.parametrize(("page", "how", "text"), PLAYBOOKS)
