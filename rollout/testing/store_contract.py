@@ -174,7 +174,7 @@ def a_changed_byte_is_found(many: Many) -> None:
     """With the number of its record."""
     many.begun().journal("r1").append([StagingClosed(), *staged()])
     many.bench.doctor("r1", 3, "changed")
-    _refused(StoreError, "record 3", lambda: many().journal("r1").read())
+    _refused(StoreError, "E_CHAIN: record 3", lambda: many().journal("r1").read())
 
 
 def a_cut_tail_is_found(many: Many) -> None:

@@ -23,6 +23,7 @@ from rollout.perform.steps import Job, carry_out
 from rollout.runner import Runner
 from rollout.testing.host import SimulatedHost
 from tests.engine import cases, pins
+from tests.engine.beyond import BEYOND
 from tests.engine.guards import GUARDS
 from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
 from tests.engine.plays import BINDING
@@ -143,6 +144,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *GUARDS,
     *BINDING,
+    *BEYOND,
 )
 
 
