@@ -17,6 +17,7 @@ from rollout.perform.desk import Desk
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.retries import reconnecting
 from rollout.posix.op import READ_ONLY, Adopt, Deed, Epoch, Mark, Op, Reply, RunTask, Settle
+from rollout.posix.sanitise import line as inert
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
 
@@ -141,3 +142,11 @@ def _recorded(answer: Reply) -> Reply | None:
     if status == "failed":
         return Reply(status="failed", code=code, summary=summary, fields=was, tail=answer.tail)
     return Reply(status="done", fields=was, tail=answer.tail)
+
+
+def ending(reply: Reply, most: int) -> tuple[str, ...]:
+    """Return the last lines of what a host printed, fit to be kept; where some are left out, the first line says so."""
+    kept = tuple(inert(line) for line in reply.tail[-most:])
+    if len(reply.tail) <= most:
+        return kept
+    return (f"[... {len(reply.tail) - most + 1} lines before are left out (truncated) ...]", *kept[1:])

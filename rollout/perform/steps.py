@@ -24,7 +24,7 @@ from rollout.model.plan import (
 from rollout.model.release import NoService, ReleaseId
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
-from rollout.perform.ensure import Lost, Wording, ask, ensure
+from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
 from rollout.perform.health import Proof, proof_of, prove, rebooted
 from rollout.perform.rotation import Mover
 from rollout.perform.tasks import run_task
@@ -79,14 +79,10 @@ def _outcome(reply: Reply | Lost, *, begun: bool = True) -> Outcome:
         verdict=Verdict.FAILED,
         cause=Cause.CONTROLLER if fenced else Cause.HOST,
         summary=inert(said),
-        tail=_tail(reply),
+        tail=ending(reply, TAIL_LINES),
         data=fenced,
         untouched=reply.status == "refused" and begun,
     )
-
-
-def _tail(reply: Reply) -> tuple[str, ...]:
-    return tuple(inert(line) for line in reply.tail[-TAIL_LINES:])
 
 
 def _small(fields: Mapping[str, str]) -> dict[str, str]:
@@ -187,7 +183,7 @@ async def _with_evidence(job: Job, outcome: Outcome) -> Outcome:
     reply = await ask(job.wording, op.Collect(service=service), COLLECT_S)
     if isinstance(reply, Lost):
         return outcome
-    return replace(outcome, tail=(*outcome.tail, *_tail(reply))[-TAIL_LINES:])
+    return replace(outcome, tail=(*outcome.tail, *ending(reply, TAIL_LINES))[-TAIL_LINES:])
 
 
 async def _withdraw(job: Job) -> Outcome:

@@ -14,7 +14,7 @@ from rollout.model.plan import Hook, PlayPlan, Run
 from rollout.model.task import LENIENT_BACK, OF_PLAY
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.effects import Command, Sleep
-from rollout.perform.ensure import Lost, ensure
+from rollout.perform.ensure import Lost, ending, ensure
 from rollout.posix.op import Reply, RunTask
 from rollout.posix.sanitise import line as inert
 
@@ -125,8 +125,7 @@ def _outcome(action: Run, reply: Reply | Lost) -> Outcome:
     status = reply.fields.get("exit", "")
     why = reply.summary or (f"{reply.code}, status {status}" if status else reply.code)
     outcome = _failed(_cause(action, reply), f"{_called(action)}: {why}", data={"code": reply.code})
-    tail = tuple(inert(line) for line in reply.tail[-TAIL_LINES:])
-    return replace(outcome, tail=tail, untouched=reply.status == "refused")
+    return replace(outcome, tail=ending(reply, TAIL_LINES), untouched=reply.status == "refused")
 
 
 def _called(action: Run) -> str:

@@ -22,9 +22,16 @@ _WORK = lean(r"""
     recent() {
         read -r me x </proc/self/stat
         echo "$me" >"$log.ear"
-        while dd bs=4096 count=256 of="$1.b" 2>/dev/null && [ -s "$1.b" ]; do mv -f "$1.b" "$1.a"; done
+        while dd bs=4096 count=256 of="$1.b" 2>/dev/null && [ -s "$1.b" ]; do
+            [ ! -s "$1.a" ] || : >"$1.cut"
+            mv -f "$1.b" "$1.a"
+        done
     }
-    window() { cat "$1.a" "$1.b" 2>/dev/null | tr -d '\000' | tail -c 16384; }
+    window() {
+        set -- "$1" "$({ wc -c <"$1.a"; } 2>/dev/null)"
+        [ ! -f "$1.cut" ] && [ "${2:-0}" -le 16384 ] || echo '[... what it printed before is left out (truncated) ...]'
+        cat "$1.a" "$1.b" 2>/dev/null | tr -d '\000' | tail -c 16384
+    }
     place() {
         look
         dir=${begin_at:-$P}

@@ -50,6 +50,9 @@ class PlainSink:
 
     def _tail(self, at: str, host: str, tail: Sequence[str]) -> None:
         """Write the last lines that the failing host said."""
+        if len(tail) > TAIL:
+            cut = ", truncated" if "truncated" in tail[0] else ""
+            self._line(at, host, f"  | [... {len(tail) - TAIL} lines before{cut}: rollout show has them ...]")
         for line in tail[-TAIL:]:
             self._line(at, host, f"  | {inert(line, 300)}")
 
