@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rollout.errors import StoreError
 from rollout.model.event import Event
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _Tagged = Annotated[Event, Field(discriminator="kind")]
 
 
@@ -29,7 +30,7 @@ def _adapter() -> TypeAdapter[Event]:
 
 def canonical(value: object) -> str:
     """Return JSON with sorted keys and no padding; raise ValueError for what JSON cannot say."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def plain(event: Event) -> dict[str, Any]:

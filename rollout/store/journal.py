@@ -18,12 +18,13 @@ from rollout.model.event import Event, Record
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
 from rollout.store.projection import project
+from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
 _mine = (leases.c.rollout == bindparam("mine"), leases.c.number == bindparam("my_number"))
-_HELD = select(leases.c.heartbeat).where(*_mine).limit(1)
-_BEAT = update(leases).where(*_mine).values(heartbeat=bindparam("at"))
-_ADD = insert(records)
+_HELD = Quick(select(leases.c.heartbeat).where(*_mine))
+_BEAT = Quick(update(leases).where(*_mine).values(heartbeat=bindparam("at")))
+_ADD = Quick(insert(records))
 
 
 def chained(rollout: str, seq: int, at: str, body: str, previous_hash: str) -> str:
@@ -77,20 +78,20 @@ class StoredJournal:
         self._check_lease(connection, at)
         chain = self._chain(connection, at, events, bodies)
         project(connection, chain)
-        connection.execute(_ADD, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+        _ADD.run(connection, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
         return chain
 
     def _check_lease(self, connection: Connection, at: str) -> None:
         """Refuse to write for a rollout that another process took over (I6); tell others that we live."""
         mine = {"mine": self.rollout, "my_number": self.number}
-        held = connection.execute(_HELD, mine).first()
+        held = _HELD.first(connection, mine)
         if held is None:
             raise Fenced(
                 f"E_FENCED: rollout {self.rollout} is not this process's to write any more: another one took it over. "
                 f"Look at it with: rollout status {self.rollout}"
             )
-        if held.heartbeat[:18] != at[:18]:  # once in ten seconds is enough, and saves a page of every commit
-            connection.execute(_BEAT, {**mine, "at": at})
+        if held[0][:18] != at[:18]:  # once in ten seconds is enough, and saves a page of every commit
+            _BEAT.run(connection, [{**mine, "at": at}])
 
     def _chain(
         self, connection: Connection, at: str, events: Sequence[Event], bodies: Sequence[str]

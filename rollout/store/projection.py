@@ -10,10 +10,12 @@ from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
 from rollout.model.plan import BRINGS, PlayPlan
 from rollout.store.drains import moved
+from rollout.store.quick import Quick
 from rollout.store.reaching import reach
 from rollout.store.schema import leases, releases, rollouts
 
 HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
+_HEAD = Quick(HEAD)
 
 
 def project(connection: Connection, chain: Sequence[Record]) -> None:
@@ -29,7 +31,7 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
                 moved(connection, chain)
                 reach(connection, chain)
     last = chain[-1]
-    connection.execute(HEAD, {"mine": last.rollout, "newest": last.hash})
+    _HEAD.run(connection, [{"mine": last.rollout, "newest": last.hash}])
 
 
 def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:

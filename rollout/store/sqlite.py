@@ -46,7 +46,6 @@ class SqliteDatabase:
         else:
             self._must_exist()
         self.engine = _engine(path)
-        self._writer = self.engine.execution_options(rollout_begin="IMMEDIATE")
         with self.reading() as connection:
             laid = tables.are_laid(connection, self.place)
         if not laid:
@@ -79,14 +78,26 @@ class SqliteDatabase:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a transaction that holds the write lock from its first moment."""
-        with self._said(), self._writer.begin() as connection:
+        with self._begun("IMMEDIATE") as connection:
             yield connection
 
     @contextmanager
     def reading(self, *, fresh: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - it always is
         """Give a transaction that sees one moment and locks nobody out; here it is always fresh."""
-        with self._said(), self.engine.begin() as connection:
+        with self._begun("DEFERRED") as connection:
             yield connection
+
+    @contextmanager
+    def _begun(self, kind: str) -> Iterator[Connection]:
+        """Begin as asked: a writer takes the lock now, not at its first write, when it may be too late.
+
+        What is not committed at the end is rolled back when the connection goes back to the pool.
+        """
+        with self._said(), self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"BEGIN {kind}")
+            yield connection
+            driver.commit()
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -105,7 +116,6 @@ def _engine(path: Path) -> Engine:
     """Return an engine whose connections are set up for durability, and leave BEGIN to us."""
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -120,12 +130,6 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    """Begin as asked: a writer takes the lock now, not at its first write, when it may be too late."""
-    kind = connection.get_execution_options().get("rollout_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {kind}")
 
 
 def _explain(path: Path, error: SQLAlchemyError | sqlite3.Error) -> str:

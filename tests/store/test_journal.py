@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import Fenced, StoreError
+from rollout.model.event import Record
 from rollout.ports import Journal
+from rollout.store.codec import encode
 from rollout.store.store import open_store
 from tests.store.stories import step
 from tests.store.test_store import begin, elsewhere, killed
@@ -165,20 +167,31 @@ for op in range(1, 6):
 
 @pytest.mark.alone  # a disk that others write to says nothing about us
 def test_an_append_costs_little_more_than_a_bare_durable_insert(tmp_path: Path) -> None:
+    """Of the same bytes, turn by turn, by medians; of some rounds the middle one counts."""
     store = open_store(str(tmp_path / "s.db"))
     begin(store)
     journal = store.journal("r1")
     raw = sqlite3.connect(tmp_path / "bare.db", isolation_level=None)
     for line in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE t (n INTEGER PRIMARY KEY, body)"):
         raw.execute(line)
+    ratio = statistics.median(_ratio(journal, raw) for _ in range(7))
+    print(f"append / bare insert: {ratio:.2f}")
+    assert ratio <= 1.5
+
+
+def _ratio(journal: Journal, raw: sqlite3.Connection) -> float:
+    """Return how much longer an append of two records takes than an insert of their text."""
     ours, bare = [], []
-    for op in range(200):
+    for op in range(100):
         begun = time.perf_counter()
-        journal.append(step(op))
+        written = journal.append(step(op))
         middle = time.perf_counter()
-        raw.execute("INSERT INTO t (body) VALUES (?)", ("x" * 300,))
+        raw.execute("INSERT INTO t (body) VALUES (?)", ("x" * sum(map(_length, written)),))
         ours.append(middle - begun)
         bare.append(time.perf_counter() - middle)
-    ratio = statistics.median(ours) / statistics.median(bare)
-    print(f"append / bare insert: {ratio:.2f} (bare {statistics.median(bare) * 1e3:.2f} ms)")
-    assert ratio < 4
+    return statistics.median(ours) / statistics.median(bare)
+
+
+def _length(record: Record) -> int:
+    """Return how many characters of a record are kept."""
+    return len(record.rollout + record.at + encode(record.event) + record.previous_hash + record.hash)
