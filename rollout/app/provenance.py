@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -32,6 +33,9 @@ CLAIMS = (
 )
 GIT_S = 5.0
 HIDDEN = "***"
+_PASSWORD = re.compile(
+    r"(://[^:/@\s]*:)\S*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE
+)  # of a URL, and in its query
 
 
 def provenance(playbook: Path, argv: Sequence[str], message: str, artifacts: Sequence[ArtifactAsk] = ()) -> Provenance:
@@ -62,7 +66,7 @@ def user() -> str:
 
 
 def without_values(argv: Sequence[str]) -> list[str]:
-    """Return the arguments with the values of extra variables left out: they may be secrets."""
+    """Return the arguments without what may be secret: the values of extra variables, and the passwords of URLs."""
     shown: list[str] = []
     hide = False
     for word in argv:
@@ -73,9 +77,14 @@ def without_values(argv: Sequence[str]) -> list[str]:
         elif word.startswith("-e") and len(word) > 2:
             shown.append("-e" + _names_only(word[2:]))
         else:
-            shown.append(word)
+            shown.append(_without_password(word))
         hide = not hide and word in ("-e", "--extra-vars")
     return shown
+
+
+def _without_password(word: str) -> str:
+    """Return a word with the password of its URL left out, such as that of ``--state``."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}", word)
 
 
 def _names_only(word: str) -> str:

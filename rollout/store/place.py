@@ -68,7 +68,7 @@ def database_at(url_or_path: str, *, create: bool) -> Database:
     if path is None:
         from rollout.store.postgres import PostgresDatabase
 
-        return PostgresDatabase(url_or_path)
+        return PostgresDatabase(url_or_path, create=create)
     from rollout.store.sqlite import SqliteDatabase
 
     return SqliteDatabase(path, create=create)

@@ -6,8 +6,11 @@ that returned is on the server's disk, whatever its settings say. Every wait has
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -24,6 +27,8 @@ CONNECT_S = 10
 LOCK_MS = 10_000
 STATEMENT_MS = 20_000
 SILENCE_MS = 20_000  # of the network, after which a connection counts as lost
+IDLE_MS = 30_000  # of a controller in the middle of a transaction: whoever is frozen, or gone, gives the lock back
+WHOLE_S = 45.0  # of a transaction: a server that is frozen, or waits for its disk or its standby, bounds nothing itself
 DRIVER = "postgresql+psycopg"
 
 # state of the error -> (our code, what it means, what to do)
@@ -31,10 +36,9 @@ _FAILURES = (
     ("53100", "E_JOURNAL_FULL", "its disk is full", "Make room there"),
     ("53", "E_JOURNAL_OPEN", "it has no room for another connection", "Raise its limits, or close others"),
     ("55P03", "E_JOURNAL_LOCKED", "another process keeps it locked", "Wait for that process, or end it"),
+    ("25P03", "E_JOURNAL_OPEN", "this process was silent for too long", "Look at what held it up"),
     ("57014", "E_JOURNAL_LOCKED", "it did not answer in time", "Look at what it is doing"),
     ("25006", "E_JOURNAL_READONLY", "it only reads: is it a standby?", "Name the primary"),
-    ("28", "E_JOURNAL_OPEN", "it does not let this user in", "Look at user, password and pg_hba.conf"),
-    ("3D", "E_JOURNAL_OPEN", "there is no such database", "Make it: createdb NAME"),
     ("42501", "E_JOURNAL_READONLY", "this user may not write there", "Grant it the right to make tables"),
     ("58030", "E_JOURNAL_IO", "its disk refused to read or write", "Look at the disk and at the server's log"),
     ("XX", "E_JOURNAL_CORRUPT", "it is damaged", "Bring it back from a backup"),
@@ -44,14 +48,19 @@ _FAILURES = (
 class PostgresDatabase:
     """One PostgreSQL database; transactions that say what went wrong where."""
 
-    def __init__(self, url: str) -> None:
-        """Connect, and lay the tables where there are none; refuse a schema that is not ours."""
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """Connect, and lay the tables where there are none and ``create`` allows; refuse a schema that is not ours."""
         self.url = _url(url)
         self.engine = _engine(self.url)
         self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         with self.reading() as connection:
             self._ahead = connection.execute(text("SELECT clock_timestamp()")).scalar_one() - datetime.now(UTC)
             laid = tables.are_laid(connection, self.place)
+            if not (laid or create or tables.are_older(connection, self.place)):
+                raise StoreError(
+                    f"E_NO_STATE: there is no state in {self.place}: nothing was ever recorded there. "
+                    "Name the right database with --state URL or ROLLOUT_STATE."
+                )
         if not laid:
             self.write(lambda connection: tables.lay(connection, self.place))
 
@@ -67,14 +76,14 @@ class PostgresDatabase:
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work alone, in one transaction that is durable when this returns."""
-        with self._said(), self.engine.begin() as connection:
+        with self._said(), self.engine.connect() as connection, _bounded(connection), connection.begin():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             return work(connection)
 
     @contextmanager
     def reading(self, *, fresh: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - it always is
         """Give a transaction that sees one moment and locks nobody out."""
-        with self._said(), self._reader.begin() as connection:
+        with self._said(), self._reader.connect() as connection, _bounded(connection), connection.begin():
             yield connection
 
     @contextmanager
@@ -102,7 +111,12 @@ def _url(said: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     """Return an engine whose connections are durable, and wait for nothing without end."""
-    options = f"-c lock_timeout={LOCK_MS} -c statement_timeout={STATEMENT_MS} -c application_name=rollout"
+    settings = {
+        "lock_timeout": LOCK_MS,
+        "statement_timeout": STATEMENT_MS,
+        "idle_in_transaction_session_timeout": IDLE_MS,
+        "application_name": "rollout",
+    }
     bounds = {
         "connect_timeout": CONNECT_S,
         "keepalives": 1,
@@ -110,11 +124,11 @@ def _engine(url: URL) -> Engine:
         "keepalives_interval": 3,
         "keepalives_count": 3,
         "tcp_user_timeout": SILENCE_MS,
-        "options": options,
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }
     try:
         engine = create_engine(url, connect_args=bounds)
-    except (ModuleNotFoundError, NoSuchModuleError):
+    except (ImportError, NoSuchModuleError):  # a psycopg without its library is no driver either
         what = "state in PostgreSQL takes its driver, which is not installed."
         instead = "Type: pip install 'rollout[postgres]'"
         raise InputError(Problem(file="--state", code="E_EXTRA", what=what, instead=instead)) from None
@@ -130,6 +144,27 @@ def _prepare(connection: Any, _record: object) -> None:
     connection.commit()
 
 
+@contextmanager
+def _bounded(connection: Connection) -> Iterator[None]:
+    """Cut the line where a transaction has no end: its outcome is unknown then, as with any answer that is lost."""
+    driver: Any = connection.connection.driver_connection
+    line = socket.socket(fileno=os.dup(driver.fileno()))  # a name of our own: it can never be another connection's
+    timer = threading.Timer(WHOLE_S, _cut, (line,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        line.close()
+
+
+def _cut(line: socket.socket) -> None:
+    """End a connection in both directions, whoever waits on it."""
+    with suppress(OSError):  # it has ended meanwhile
+        line.shutdown(socket.SHUT_RDWR)
+
+
 def _explain(place: str, error: SQLAlchemyError) -> str:
     """Return what failed, where, and what to do about it."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
@@ -138,6 +173,10 @@ def _explain(place: str, error: SQLAlchemyError) -> str:
     for prefix, code, what, instead in _FAILURES:
         if state.startswith(prefix):
             return f"{code}: {place}: {what} ({said}). {instead}, then type the command again."
+    if not state and "FATAL" in said:  # the driver gives refused connections no state
+        return (
+            f"E_JOURNAL_OPEN: {place}: it does not let us in ({said}). Look at database, user, password, pg_hba.conf."
+        )
     if not state or state.startswith(("08", "57P")):
         return f"E_JOURNAL_OPEN: {place}: it cannot be reached ({said}). Look at the server and the network."
     return f"E_JOURNAL: {place}: {said}. Look at the server's log."

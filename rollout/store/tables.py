@@ -14,6 +14,11 @@ def are_laid(connection: Connection, place: str) -> bool:
     return not _is_empty(connection, place) and _version(connection) == schema.VERSION
 
 
+def are_older(connection: Connection, place: str) -> bool:
+    """Return whether our tables are there, laid by an earlier version: they are to grow."""
+    return not _is_empty(connection, place) and _version(connection) < schema.VERSION
+
+
 def lay(connection: Connection, place: str) -> None:
     """Lay or grow the tables, unless another process did since somebody looked."""
     if _is_empty(connection, place):
