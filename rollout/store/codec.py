@@ -61,6 +61,11 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
+def unicode(text: str) -> str:
+    """Return the text as every store can keep it: a byte that was no UTF-8 where it was typed becomes ``?``."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def encode(event: Event) -> str:
     """Return the event's canonical text.
 
@@ -68,7 +73,7 @@ def encode(event: Event) -> str:
     """
     try:
         with _no_collections():
-            return canonical(plain(event)).encode("utf-8", "replace").decode("utf-8")
+            return unicode(canonical(plain(event)))
     except ValueError as error:
         raise StoreError(f"E_EVENT: a {event.kind} cannot be written down: {error}. This is a bug of ours.") from error
 

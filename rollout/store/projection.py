@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
 from rollout.model.plan import BRINGS, PlayPlan
+from rollout.store.codec import unicode
 from rollout.store.drains import moved
 from rollout.store.quick import Quick
 from rollout.store.reaching import reach
@@ -45,8 +46,8 @@ def _began(connection: Connection, record: Record, event: RolloutStarted) -> Non
             release=",".join(play.release.id for play in plan.plays),
             plan_digest=plan.digest,
             started=record.at,
-            by=_who(event.provenance),
-            message=event.provenance.message,
+            by=unicode(_who(event.provenance)),
+            message=unicode(event.provenance.message),
             purpose=plan.plays[0].purpose,
             limited=int(any(play.limited for play in plan.plays)),
         )

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from rollout.errors import Fenced, StoreError
 from rollout.model.plan import BRINGS, DEPLOYS
 from rollout.store import leasing, ordering
+from rollout.store.codec import unicode
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import database_at
@@ -137,7 +138,7 @@ class Store:
 
     def order(self, rollout: str, kind: OrderKind, by: str, reason: str = "") -> int:
         """Leave an order to a rollout; return its number. StoreError when it has ended."""
-        return self.database.write(lambda c: ordering.give(c, rollout, kind, by, reason, self.now()))
+        return self.database.write(lambda c: ordering.give(c, rollout, kind, by, unicode(reason), self.now()))
 
     def orders(self, rollout: str, after: int = 0) -> tuple[StoredOrder, ...]:
         """Return the orders to a rollout that came after this one, in order."""

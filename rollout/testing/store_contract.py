@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from rollout.errors import Busy, Fenced, Held, RolloutError, StoreError
 from rollout.model.event import (
     Event,
+    Provenance,
     RevertStarted,
     RolloutFinished,
     RolloutStarted,
@@ -221,6 +222,18 @@ def history_says_what_became_of_it(many: Many) -> None:
     _refused(StoreError, "E_NO_ROLLOUT", lambda: two.find("zebra"))
 
 
+def words_that_are_no_text_are_kept_as_well_as_can_be(many: Many) -> None:
+    """A byte that is no UTF-8, typed into a message or a reason, stops nobody."""
+    one = many()
+    number = one.take("default", "shop", "r1", "ann")
+    said = replace(started("r1", number=number), provenance=Provenance(user="ann", message="sale\udcff"))
+    one.journal("r1").append([said])
+    many().order("r1", "pause", "bob", "look\udcff")
+    assert many().find("r1").message == "sale?"
+    assert [o.reason for o in one.orders("r1")] == ["look?"]
+    assert len(many().journal("r1").read()) == 1
+
+
 def orders_are_heard_in_their_order(many: Many) -> None:
     """By whoever holds the rollout, from whichever process they come; nobody orders what is over."""
     one, two = many.begun(), many()
@@ -246,6 +259,7 @@ CONTRACT: Mapping[str, Callable[[Many], None]] = {
         a_cut_tail_is_found,
         after_a_failed_write_nothing_is_written,
         history_says_what_became_of_it,
+        words_that_are_no_text_are_kept_as_well_as_can_be,
         orders_are_heard_in_their_order,
     )
 }

@@ -97,6 +97,7 @@ def test_each_command_is_where_the_overview_says_and_explains_itself(
         (["status", "--output", "html"], 2, "E_OUTPUT: 'html' is no kind of output."),
         (["status", "--output", "xml"], 2, "E_OUTPUT"),
         (["status", "--state", "mysql://u:hunter2@h/d"], 2, "E_STATE_URL"),
+        (["status", "--state", "postgresql://u:hunter2@h:port/d"], 2, "E_STATE_URL"),
         (["status", "--state", "{tmp}/none.db"], 8, "E_NO_STATE: there is no state at"),
         (["show", "x"], 8, "Nothing is recorded yet in"),
         (["show", "x", "--state", "{state}"], 8, "E_NO_ROLLOUT: no rollout 'x' is known"),

@@ -32,6 +32,9 @@ def server() -> Iterator[Server]:
 def test_in_postgresql(lab: Lab, server: Server, tmp_path: Path) -> None:
     bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
     goes_on_elsewhere(lab, bench, tmp_path)
+    with server.connect(bench.name) as raw:
+        secret = raw.execute("SELECT count(*) FROM records WHERE body LIKE '%hunter2%'").fetchone()
+    assert secret == (0,), "the password of --state stands in the journal"
 
 
 def test_a_server_that_is_away_for_a_while_leaves_nobody_half_way(lab: Lab, tmp_path: Path) -> None:
