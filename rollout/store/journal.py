@@ -8,10 +8,12 @@ so a cut-off end shows too.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from rollout.errors import Fenced, RolloutError, StoreError
 from rollout.model.event import Event, Record
@@ -78,7 +80,13 @@ class StoredJournal:
         self._check_lease(connection, at)
         chain = self._chain(connection, at, events, bodies)
         project(connection, chain)
-        _ADD.run(connection, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+        try:
+            _ADD.run(connection, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+        except (IntegrityError, sqlite3.IntegrityError) as error:
+            raise StoreError(
+                f"E_JOURNAL_BEHIND: the journal of rollout {self.rollout} has grown since it was read: what a server "
+                "was not heard to have written was written after all. Nothing was added. Read it again."
+            ) from error
         return chain
 
     def _check_lease(self, connection: Connection, at: str) -> None:
@@ -108,13 +116,19 @@ class StoredJournal:
         return tuple(chain)
 
     def read(self) -> Sequence[Record]:
-        """Return all records in order, the chain checked; raise StoreError with the record's number."""
+        """Return all records in order, the chain checked; raise StoreError with the record's number.
+
+        What is appended next follows these: a write that lands only now, after its answer was given up, is not
+        followed unseen.
+        """
         with self.database.reading() as connection:
             found = connection.execute(
                 select(records).where(records.c.rollout == self.rollout).order_by(records.c.seq)
             ).all()
             head = connection.execute(select(rollouts.c.head).where(rollouts.c.id == self.rollout)).scalar()
-        return _verified(self.rollout, found, head or "")
+        chain = _verified(self.rollout, found, head or "")
+        self._head = (chain[-1].seq, chain[-1].hash) if chain else None
+        return chain
 
 
 def _head(connection: Connection, rollout: str) -> tuple[int, str]:

@@ -199,6 +199,18 @@ def after_a_failed_write_nothing_is_written(many: Many) -> None:
     assert two.journal("r1").append([BAD])[-1].event == BAD
 
 
+def what_lands_late_is_not_written_twice(many: Many) -> None:
+    """A write whose answer was given up can land after somebody has read; nothing follows it unseen."""
+    one = many.begun()
+    late, journal = one.journal("r1"), one.journal("r1")
+    journal.read()
+    late.append([StagingClosed()])
+    _refused(StoreError, "E_JOURNAL_BEHIND", lambda: journal.append([StagingClosed()]))
+    again = one.journal("r1")
+    assert len(again.read()) == 2
+    assert again.append([GOOD])[0].seq == 3
+
+
 def history_says_what_became_of_it(many: Many) -> None:
     """Rollouts, the newest first; releases with what was found of them; and which epoch hosts have seen."""
     one = many.begun("r1", release="1.0")
@@ -258,6 +270,7 @@ CONTRACT: Mapping[str, Callable[[Many], None]] = {
         a_changed_byte_is_found,
         a_cut_tail_is_found,
         after_a_failed_write_nothing_is_written,
+        what_lands_late_is_not_written_twice,
         history_says_what_became_of_it,
         words_that_are_no_text_are_kept_as_well_as_can_be,
         orders_are_heard_in_their_order,
