@@ -22,7 +22,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 def state_option(function: F) -> F:
     """Add ``--state``: where the journal is."""
-    said = "Where the state is: a path, postgresql://… or ssh://HOST/PATH (else $ROLLOUT_STATE, else the user's folder)."
+    said = "Where the state is: a path, postgresql://… or ssh://HOST/PATH (else $ROLLOUT_STATE, or a file of yours)."
     return click.option("--state", metavar="URL", default=None, help=said)(function)
 
 
