@@ -33,6 +33,7 @@ STEPS = {
     "keep": "noting it as kept",
     "discard": "noting it as unverified",
 }
+FENCED = 7
 TELLING = re.compile(r"error|exception|fatal|panic|traceback|critical|failed|refused|denied|no such|cannot", re.I)
 
 
@@ -146,6 +147,8 @@ def _now(board: Board) -> list[tuple[str, str]]:
         (_untouched(board), "not touched", ""),
     ]
     said = [(f"{count(len(hosts), 'host')} {what}: {names(hosts)}", mood) for hosts, what, mood in groups if hosts]
+    if said and board.end is not None and board.end.exit_code == FENCED:
+        said.insert(0, ("as far as this process knew when another one took over:", "warn"))
     said += [(_stranded(host, board.rows[host]), "bad") for host in board.in_state("stranded")[:20]]
     said += _out(board)
     if board.play and board.play.off_target:
@@ -214,6 +217,11 @@ def _next(board: Board) -> list[str]:
             f"rollout status {board.rollout}, and when its process is gone: "
             f"rollout resume, heal or revert {board.rollout}"
         ]
+    if board.end.exit_code == FENCED:
+        return [
+            "another process has taken over, and knows more than is said here: "
+            f"rollout status {board.rollout}, or that of the rollout which is named above (--state PATH)"
+        ]
     stranded = board.in_state("stranded")
     if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
         return [
@@ -234,8 +242,6 @@ def _next(board: Board) -> list[str]:
         return [f"apply as usual: a release that fails comes back to {board.release}"]
     if board.end.end == "succeeded":
         return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
-    if board.end.exit_code == 7:
-        return [f"{show} names the other rollout; find its state (--state PATH), and go on from there"]
     if board.condemned:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
     again = "apply again" if board.play and board.play.purpose == "apply" else "type the same again"

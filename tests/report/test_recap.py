@@ -130,7 +130,7 @@ def test_who_was_fenced_is_not_told_to_apply_again() -> None:
     script.finish("halted", "a host has seen another rollout", 7)
     text = "\n".join(recap_text(recap(script.records)))
     assert "exit 7: another rollout of this app was met" in text
-    assert "find its state" in text
+    assert "another process has taken over" in text
     assert "apply again" not in text
 
 
