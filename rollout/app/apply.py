@@ -142,7 +142,8 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
         run.showing.say("nothing was changed")
         return 3
     artifacts = [part.play.artifact if part.package else ArtifactAsk(path="") for part in parts]
-    who = provenance(request.playbook, request.argv, request.message, artifacts)
+    lines = [part.play.line for part in parts]
+    who = provenance(request.playbook, request.argv, request.message, artifacts, lines)
     return perform(run, RolloutStarted(plan=made, provenance=who))
 
 

@@ -38,8 +38,14 @@ _PASSWORD = re.compile(
 )  # of a URL, and in its query
 
 
-def provenance(playbook: Path, argv: Sequence[str], message: str, artifacts: Sequence[ArtifactAsk] = ()) -> Provenance:
-    """Return what is known of how this rollout came to be."""
+def provenance(
+    playbook: Path,
+    argv: Sequence[str],
+    message: str,
+    artifacts: Sequence[ArtifactAsk] = (),
+    lines: Sequence[int] = (),
+) -> Provenance:
+    """Return what is known of how this rollout came to be; ``lines``: where each play begins."""
     commit, dirty = _commit(playbook.parent)
     return Provenance(
         user=user(),
@@ -47,6 +53,7 @@ def provenance(playbook: Path, argv: Sequence[str], message: str, artifacts: Seq
         controller=socket.gethostname(),
         message=message,
         playbook=str(playbook),
+        lines=tuple(lines),
         folder=os.getcwd(),
         artifacts=tuple(artifacts),
         argv=tuple(without_values(argv)),

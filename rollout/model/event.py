@@ -27,6 +27,7 @@ class Provenance:
     controller: str = ""
     message: str = ""
     playbook: str = ""
+    lines: tuple[int, ...] = ()  # of the playbook, by play: where each begins
     folder: str = ""  # in which it was typed: names of files are from there
     artifacts: tuple[ArtifactAsk, ...] = ()  # by play; without a path where none was at hand
     argv: tuple[str, ...] = ()

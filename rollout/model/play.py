@@ -88,5 +88,6 @@ class Play:
     progress_deadline_s: float = 900.0
     collect: bool = True
     resolve: Resolve
+    line: int = 0  # of its playbook, where it begins
     sources: Mapping[str, str] = field(default_factory=dict)  # file -> digest, of everything that was read
     warnings: tuple[str, ...] = ()

@@ -334,6 +334,7 @@ class _Loading:
             forks=options.forks,
             seed=options.seed,
             runs_nothing=isinstance(service, Scalar) and service.value == "none",
+            line=play.place.line,
             sources={**self.inventory.sources, **self.source.digests},
             warnings=(*self.inventory.warnings, *self.source.warnings),
         )

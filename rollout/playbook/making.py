@@ -32,6 +32,7 @@ class Made:
         forks: int | None,
         seed: int | None,
         runs_nothing: bool,
+        line: int,
         sources: Mapping[str, str],
         warnings: tuple[str, ...],
     ) -> Play:
@@ -66,6 +67,7 @@ class Made:
             progress_deadline_s=model.limits.progress_deadline,
             collect=model.on_failure.collect == "default",
             resolve=self.resolve,
+            line=line,
             sources=sources,
             warnings=warnings,
         )

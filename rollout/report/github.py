@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from rollout.errors import Problem
-from rollout.model.event import Record, RolloutFinished
+from rollout.model.event import Provenance, Record, RolloutFinished
 from rollout.report.groups import closes, opened_by
 from rollout.report.plain import PlainSink
 from rollout.report.recap import Line
@@ -32,7 +32,7 @@ class GithubSink(PlainSink):
         super().__init__(out)
         self._environ = os.environ if environ is None else environ
         self._open = False
-        self._playbook = ""
+        self._by = Provenance()
 
     def event(self, record: Record) -> None:
         """Write the line of an event, in its group; annotate what failed."""
@@ -44,11 +44,11 @@ class GithubSink(PlainSink):
             self._raw(f"::group::{data(title)}")
             self._open = True
         super().event(record)
-        self._playbook = self.boards.plays[0].by.playbook
+        self._by = self.boards.plays[0].by
         outcome = getattr(event, "outcome", None)
         if outcome is not None and not outcome.passed and outcome.cause != "none":
             host = getattr(event, "host", "")
-            self._annotate("error", f"{host or 'a task'} failed", outcome.summary)
+            self._annotate("error", f"{host or 'a task'} failed", outcome.summary, getattr(event, "play", 0))
         if closes(event):
             self._close()
         if isinstance(event, RolloutFinished):
@@ -60,14 +60,18 @@ class GithubSink(PlainSink):
 
     def _ended(self, event: RolloutFinished) -> None:
         if event.end != "succeeded":
-            self._annotate("error", TITLES[event.end], event.reason or event.end)
+            missed = next((n for n, end in enumerate(event.plays) if end != "succeeded"), 0)
+            self._annotate("error", TITLES[event.end], event.reason or event.end, missed)
         elif event.exit_code:
             self._annotate("warning", "rollout: hosts off target", "some hosts are not on the release")
         self._summarise(recap_of_all(self.boards))
 
-    def _annotate(self, level: str, title: str, text: str) -> None:
-        file = f"file={prop(self._playbook)}," if self._playbook else ""
-        self._raw(f"::{level} {file}title={prop(title)}::{data(text)}")
+    def _annotate(self, level: str, title: str, text: str, play: int = 0) -> None:
+        """Annotate the playbook, at the line where the play begins that it is about."""
+        place = f"file={prop(self._by.playbook)}," if self._by.playbook else ""
+        if place and play < len(self._by.lines):
+            place += f"line={self._by.lines[play]},"
+        self._raw(f"::{level} {place}title={prop(title)}::{data(text)}")
 
     def _close(self) -> None:
         if self._open:

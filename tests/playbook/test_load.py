@@ -127,6 +127,7 @@ def test_every_key_reaches_the_play(tmp_path: Path) -> None:
     )
     assert play.on_failure == OnFailure(revert="batch", before_switch="revert")
     assert (play.step_timeout_s, play.progress_deadline_s, play.collect) == (3600.0, 86400.0, True)
+    assert play.line == 1
     assert set(play.sources) == {str(tmp_path / f) for f in ("play.yml", "common.yml", "hosts.ini")}
     assert play.sources[str(tmp_path / "common.yml")] == hashlib.sha256(b"kind: tar\n").hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import Problem
-from rollout.model.event import Record
+from rollout.model.event import Record, RolloutFinished, StepFinished, StepStarted
 from rollout.model.host import HostName
+from rollout.model.plan import Stage
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.report.github import GithubSink, annotated, data, harmless, markdown, prop, summary
 from rollout.report.gitlab import CLEAR, GitlabSink
@@ -21,18 +23,21 @@ from rollout.report.sinks import sink_for
 from tests.report import journals
 from tests.report.journals import Script
 from tests.report.test_sinks import feed
+from tests.store.stories import started
 
 EVIL = st.text(alphabet=st.sampled_from("::# []%,\r\n\x1b\x9b abgroupendset-env name=x|`<>@"), max_size=60)
 COMMAND = re.compile(
     r"::(group::staging|group::taken over|group::batch \d+ of \d+: .*|group::halt|group::revert of .*"
-    r"|endgroup::|(error|warning) (file=[^:,]*,)?title=[^:,]*::.*)"
+    r"|endgroup::|(error|warning) (file=[^:,]*,(line=\d+,)?)?title=[^:,]*::.*)"
 )
 
 
-def told(text: str) -> list[Record]:
+def told(text: str, playbook: str = "", *lines: int) -> list[Record]:
     """A journal in which a host and a person said this."""
     script = Script()
-    of = script.begin(hosts=2, batches=(1,))
+    begun = started(hosts=2, batches=(1,))
+    of = begun.plan
+    script.add(replace(begun, provenance=replace(begun.provenance, playbook=playbook, lines=lines)))
     script.stage(of)
     bad = Outcome(verdict=Verdict.FAILED, cause=Cause.RELEASE, summary=text, tail=(text, f"error {text}"))
     script.forward(of, HostName("web1"), upto=3, outcome=bad)
@@ -93,6 +98,40 @@ def test_a_failure_is_annotated_and_the_recap_is_the_steps_summary(tmp_path: Pat
     assert written.startswith("### HALTED\\: shop 2\\.0\\.0")
     assert "| why |" in written
     feed(GithubSink(io.StringIO(), {"GITHUB_STEP_SUMMARY": str(tmp_path)}), told("x"))  # a folder: said, not raised
+
+
+def test_an_annotation_stands_at_the_line_where_its_play_begins() -> None:
+    out = io.StringIO()
+    feed(GithubSink(out, {}), told("no", "deploy/shop.yml", 7))
+    assert "::error file=deploy/shop.yml,line=7,title=web1 failed::no\n" in out.getvalue()
+    assert "::error file=deploy/shop.yml,line=7,title=rollout%3A halted::no\n" in out.getvalue()
+    earlier = io.StringIO()
+    feed(GithubSink(earlier, {}), told("no", "deploy/shop.yml"))  # a journal of a version that kept no lines
+    assert "::error file=deploy/shop.yml,title=web1 failed::no\n" in earlier.getvalue()
+
+
+@given(EVIL)
+def test_no_playbook_is_more_than_a_name(name: str) -> None:
+    out = io.StringIO()
+    feed(GithubSink(out, {}), told("no", f"x{name}", 7))
+    for line in re.split(r"[\r\n]", out.getvalue()):
+        if line.lstrip().startswith("::"):
+            assert COMMAND.fullmatch(line), line
+
+
+def test_an_annotation_is_of_the_play_that_failed() -> None:
+    script = Script()
+    begun = started(hosts=2, batches=(1,))
+    two = replace(begun.plan, plays=(begun.plan.plays[0], replace(begun.plan.plays[0], app="web")))
+    by = replace(begun.provenance, playbook="two.yml", lines=(3, 20))
+    script.add(replace(begun, plan=two, provenance=by))
+    bad = Outcome(verdict=Verdict.FAILED, cause=Cause.HOST, summary="no")
+    script.add(StepStarted(play=1, host=HostName("web1"), op=1, at=0, action=Stage()))
+    script.add(StepFinished(play=1, host=HostName("web1"), op=1, outcome=bad))
+    script.add(RolloutFinished(end="halted", reason="no", exit_code=3, plays=("succeeded", "halted")))
+    out = io.StringIO()
+    feed(GithubSink(out, {}), script.records)
+    assert out.getvalue().count("::error file=two.yml,line=20,") == 2
 
 
 def test_what_is_wrong_in_a_file_is_annotated_at_its_place() -> None:
