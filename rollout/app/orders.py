@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LISTEN_S = 1.0
 UNHEARD_S = 30.0  # after which whoever gave an order is told that nobody has heard it
-PAUSE_TIMEOUT_S = 3600.0
 
 
 def give(rollout: str, kind: OrderKind, reason: str, state: str, say: Callable[[str], None]) -> int:
@@ -175,8 +174,12 @@ class _Ears:
             self._time_out(time.monotonic())
 
     def _time_out(self, now: float) -> None:
-        paused = any(play.paused for play in self.state().plays)
-        self.paused_at = (self.paused_at or now) if paused else None
-        if self.paused_at is not None and now - self.paused_at > PAUSE_TIMEOUT_S:
-            reason = f"paused for {PAUSE_TIMEOUT_S:g} s, and nobody said proceed"
+        """Halt where the play whose turn it is has been paused for longer than it allows; a takeover counts anew."""
+        paused = next((play.play for play in self.state().plays if play.paused), None)
+        if paused is None:
+            self.paused_at = None
+            return
+        self.paused_at = self.paused_at or now
+        if now - self.paused_at > paused.pause_timeout_s:
+            reason = f"paused for {paused.pause_timeout_s:g} s, and nobody said proceed"
             self.put(HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False))

@@ -71,6 +71,7 @@ def plan(question: Question) -> Plan:
         on_failure=operations.on_failure(question),
         step_timeout_s=play.step_timeout_s,
         progress_deadline_s=play.progress_deadline_s,
+        pause_timeout_s=play.pause_timeout_s,
         collect=play.collect,
         purpose=question.purpose,
         limited=len(play.hosts) < len(play.matched),

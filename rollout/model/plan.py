@@ -232,6 +232,7 @@ class PlayPlan:
     on_failure: OnFailure = field(default_factory=OnFailure)
     step_timeout_s: float = 300.0
     progress_deadline_s: float = 900.0
+    pause_timeout_s: float = 3600.0  # then a pause that nobody ended is a halt
     collect: bool = True
     purpose: Purpose = "apply"
     limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet

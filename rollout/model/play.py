@@ -86,6 +86,7 @@ class Play:
     on_failure: OnFailure = field(default_factory=OnFailure)
     step_timeout_s: float = 300.0
     progress_deadline_s: float = 900.0
+    pause_timeout_s: float = 3600.0
     collect: bool = True
     resolve: Resolve
     line: int = 0  # of its playbook, where it begins

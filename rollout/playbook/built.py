@@ -113,7 +113,7 @@ PLAY: Keys = {
         "identity": BUILT,
     },
     "warmup": LATER,
-    "gates": LATER,
+    "gates": dict.fromkeys(("before_first", "after_batch", "during", "after_last"), LATER) | {"pause_timeout": BUILT},
     "hooks": {
         **dict.fromkeys(("before_rollout", "before_batch", "after_batch", "after_rollout"), _TASKS),
         **dict.fromkeys(("before_drain", "before_switch", "after_switch", "after_service"), _TASKS),

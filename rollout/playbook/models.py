@@ -161,6 +161,12 @@ class OnFailureModel(Strict):
     collect: Annotated[str, w.Accepts(w.evidence)] = "default"
 
 
+class GatesModel(Strict):
+    """``gates``: of them only how long a pause may last."""
+
+    pause_timeout: w.PositiveSeconds = 3600.0
+
+
 class LimitsModel(Strict):
     """``limits``."""
 
@@ -198,6 +204,7 @@ class PlayModel(Strict):
     service: Any
     load_balancers: Annotated[list[BalancerModel], BeforeValidator(_balancers)]
     drain: DrainModel = DrainModel()
+    gates: GatesModel = GatesModel()
     hooks: Any = None
     health: HealthModel = HealthModel()
     on_failure: OnFailureModel = OnFailureModel()

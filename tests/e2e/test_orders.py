@@ -16,10 +16,10 @@ def told(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
     return lab.type(*words, "--state", str(lab.state))
 
 
-def going(lab: Lab, version: str = "v2") -> subprocess.Popen[str]:
+def going(lab: Lab, version: str = "v2", extra: str = SLOW) -> subprocess.Popen[str]:
     """Begin a rollout, one host at a time, and return when the first host is on its way."""
     lab.release(version)
-    process = lab.begin(version, "-y", "--output", "plain", extra=SLOW)
+    process = lab.begin(version, "-y", "--output", "plain", extra=extra)
     lab.wait(lambda: lab.current(lab.hosts[0]) == version, "the first host switches")
     return process
 
@@ -85,6 +85,20 @@ def test_a_pause_outlives_its_controller_and_nobody_orders_one_that_is_gone(serv
     printed, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, printed
     assert served.all_on("v2")
+
+
+def test_a_pause_that_nobody_ends_is_a_halt(served: Lab) -> None:
+    """Also where another process has taken the paused rollout over: what the play says is in the journal."""
+    process = going(served, extra=SLOW + "\n  gates: { pause_timeout: 2s }")
+    assert told(served, "pause").returncode == 0
+    process.kill()
+    process.communicate(timeout=20)
+    done = told(served, "resume", served.last()["id"], "--output", "plain")
+    said = done.stdout + done.stderr
+    assert (done.returncode, "paused for 2 s, and nobody said proceed" in said) == (3, True), said
+    assert served.last()["end"] == "halted"
+    assert [served.serves(h) for h in served.hosts] == ["v2", "v1", "v1", "v1"], "done hosts stay"
+    assert all(there for _, _, there in served.truth().values())
 
 
 def test_one_rollout_takes_the_place_of_another(served: Lab) -> None:

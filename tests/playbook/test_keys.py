@@ -47,6 +47,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "health.checks.*.tcp": host.TcpModel,
     "health.checks.*.command": host.CommandModel,
     "on_failure": play.OnFailureModel,
+    "gates": play.GatesModel,
     "limits": play.LimitsModel,
 }
 
@@ -85,6 +86,7 @@ def good() -> dict[str, Any]:
         "drain": {},
         "hooks": {},
         "on_failure": {},
+        "gates": {"pause_timeout": "10m"},
         "limits": {},
     }
 

@@ -84,6 +84,7 @@ FULL = """\
     identity: checks
   on_failure: { revert: batch, before_switch: revert, collect: default }
   limits: { step_timeout: 1h, progress_deadline: 1d }
+  gates: { pause_timeout: 10m }
 """
 SMALL = """\
 - app: shop
@@ -127,7 +128,7 @@ def test_every_key_reaches_the_play(tmp_path: Path) -> None:
     )
     assert play.on_failure == OnFailure(revert="batch", before_switch="revert")
     assert (play.step_timeout_s, play.progress_deadline_s, play.collect) == (3600.0, 86400.0, True)
-    assert play.line == 1
+    assert (play.pause_timeout_s, play.line) == (600.0, 1)
     assert set(play.sources) == {str(tmp_path / f) for f in ("play.yml", "common.yml", "hosts.ini")}
     assert play.sources[str(tmp_path / "common.yml")] == hashlib.sha256(b"kind: tar\n").hexdigest()
 
