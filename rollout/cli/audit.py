@@ -26,19 +26,21 @@ def audit() -> None:
 
 @command("verify")
 @click.argument("id")
+@click.option("--head", default="", metavar="HASH", help="The head that the recap printed: the chain has to end there.")
 @state_option
 @json_option
-def verify(id: str, state: str | None, output: str) -> int:
+def verify(id: str, head: str, state: str | None, output: str) -> int:
     """Check the chain of hashes of rollout ID, and the order of what it says; 8 when one of them is broken.
 
-    ID may be cut short. The recap of each rollout prints the head of its chain: compare it with what
-    is printed here, and a journal that was cut off or written anew shows too.
+    ID may be cut short. The recap of each rollout prints the head of its chain: give it with --head, and a
+    journal that was cut off or written anew, together with what is kept beside it, shows too.
     """
     with reading(state) as store:
         if store is None:
             return 8
         rollout = store.find(id).id
         records = _checked(store, rollout)
+    _hold_to(records, head)
     found = {"rollout": rollout, "records": len(records), "head": records[-1].hash}
     if output == "json":
         say_json(found)
@@ -76,6 +78,20 @@ def _checked(store: Store, rollout: str) -> Sequence[Record]:
             "that is what was written: do not rely on what this rollout says, and report it."
         )
     return records
+
+
+def _hold_to(records: Sequence[Record], head: str) -> None:
+    """Raise StoreError when the chain does not end where somebody saw it end."""
+    last = records[-1]
+    if head in ("", last.hash):
+        return
+    seen = next((record.seq for record in records if record.hash == head), 0)
+    cut = "no record of it has that hash: it was cut or rewritten"
+    where = f"that is record {seen}, and it goes on" if seen else cut
+    raise StoreError(
+        f"E_HEAD: the journal of rollout {last.rollout} ends with record {last.seq}, {last.hash}, not with "
+        f"{inert(head, 80)}: {where}."
+    )
 
 
 audit.add_command(verify)
