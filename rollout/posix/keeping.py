@@ -3,7 +3,8 @@
 ::
 
     journal.jsonl   one line for each transaction, appended
-    leases.jsonl    first {"size": bytes of journal.jsonl that are committed}, then a line for each lease
+    leases.jsonl    first {"size": bytes of journal.jsonl that are committed, "sha256": their digest}, then a line
+                    for each lease
 
 A transaction is there once leases.jsonl is replaced, by one rename: what stands in the journal beyond the size that
 it names was never committed, and is cut off by the next writer. Nothing is parsed here: who writes says which

@@ -150,20 +150,23 @@ def _row(record: Record, body: str) -> dict[str, object]:
     }
 
 
-def _verified(rollout: str, found: Sequence[Any], head: str) -> tuple[Record, ...]:
-    """Return the records of these rows, or say which one is not what was written."""
-    chain: list[Record] = []
+def fitting(rollout: str, found: Sequence[Any]) -> str:
+    """Hold rows to the chain that they are; return the hash of the last, or say which is not what was written."""
     previous = ""
     for seq, row in enumerate(found, start=1):
         if row.seq != seq:
             raise _broken(rollout, seq, "it is missing")
         if row.previous_hash != previous or row.hash != chained(rollout, seq, row.at, row.body, previous):
             raise _broken(rollout, seq, "its hash does not fit what it says")
-        chain.append(_decoded(rollout, row))
         previous = row.hash
-    if previous != head:
-        raise _broken(rollout, len(chain) + 1, "it is missing: the journal was longer")
-    return tuple(chain)
+    return previous
+
+
+def _verified(rollout: str, found: Sequence[Any], head: str) -> tuple[Record, ...]:
+    """Return the records of these rows, or say which one is not what was written."""
+    if fitting(rollout, found) != head:
+        raise _broken(rollout, len(found) + 1, "it is missing: the journal was longer")
+    return tuple(_decoded(rollout, row) for row in found)
 
 
 def _decoded(rollout: str, row: Any) -> Record:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
@@ -30,6 +32,7 @@ from rollout.posix.sanitise import line as inert
 from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import rfc3339
+from rollout.store.journal import chained, fitting
 from rollout.store.projection import HEAD, project
 from rollout.store.schema import leases, orders, records, rollouts
 
@@ -39,6 +42,8 @@ FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath 
 TRIES = 20
 TELLING = tuple(f'"kind":"{kind}"' for kind in ("rollout_started", "revert_started", "rollout_finished"))
 _RECORDS, _ORDERS = insert(records), insert(orders)
+_IN_ORDER = select(records).order_by(records.c.rollout, records.c.seq)
+_NAMED = re.compile(rb'"rollout":"([^"]*)","seq":(\d+)')
 MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
 
 _OUTBOX = (
@@ -128,7 +133,7 @@ class RemoteDatabase:
         """Send a transaction to the host; return whether it is committed there."""
         entries = {kind: rows for kind, rows in said.items() if kind != "leases"}
         line = _ascii(entries) if entries else b""
-        held = _leases_text(connection, self._size + len(line))
+        held = _leases_text(connection, self._size + len(line), self._digest(line))
         deed = WriteState(
             size=self._size,
             more=len(line),
@@ -143,6 +148,12 @@ class RemoteDatabase:
         self._expect_done(reply)
         self._took(line, held)
         return True
+
+    def _digest(self, more: bytes = b"") -> str:
+        """Return the digest of what was read of the journal, and of what follows it."""
+        whole = self._hash.copy()
+        whole.update(more)
+        return whole.hexdigest()
 
     def _took(self, line: bytes, held: bytes) -> None:
         self._size, self._leases = self._size + len(line), held
@@ -180,30 +191,33 @@ class RemoteDatabase:
     def _taken_in(self, reply: Reply) -> bool:
         """Take in one piece; return whether that is all."""
         held, piece = self._part(reply, "L"), self._part(reply, "J")
-        committed = self._committed(held)
+        committed, digest = self._committed(held)
         there = reply.fields.get("bytes", "")
-        self._expect(there.isdecimal() and int(there) >= committed, "its journal was cut: it was longer")
+        ends = (named(piece) or ["its beginning"])[-1]
+        whole_there = there.isdecimal() and int(there) >= committed
+        self._expect(whole_there, f"its journal was cut after {ends}: it was longer")
         self._expect(committed >= self._size, "its leases were put back to an earlier time")
         self._expect(reply.fields.get("prefix") == self._hash.hexdigest(), "its journal was changed behind us")
         piece = piece[: committed - self._size]
         whole = piece[: piece.rfind(b"\n") + 1]
         last = self._size + len(piece) == committed
-        self._expect(bool(whole) or not piece or not last, "the last line of its journal has no end")
+        self._expect(whole == piece or not last, "the last line of its journal has no end")
         self._expect(bool(piece) or last, "its journal cannot be read")
         if piece and not whole:
             raise StoreError(f"E_JOURNAL: {self.place}: a line of its journal is longer than can be read.")
         with self.engine.begin() as connection:
-            for number, line in enumerate(whole.splitlines()):
-                self._taken_line(connection, line, number)
+            for line in whole.split(b"\n")[:-1]:
+                self._taken_line(connection, line)
             if last:
-                _put_leases(connection, held)
+                self._hold_to(connection, digest, whole)
+                self._put_leases(connection, held)
             connection.execute(text("DELETE FROM outbox"))
         self._size += len(whole)
         self._hash.update(whole)
         self._leases = held
         return last
 
-    def _taken_line(self, connection: Connection, line: bytes, number: int) -> None:
+    def _taken_line(self, connection: Connection, line: bytes) -> None:
         """Take in one transaction that somebody wrote."""
         try:
             said = json.loads(line)
@@ -211,12 +225,32 @@ class RemoteDatabase:
             for table, new in ((_RECORDS, rows), (_ORDERS, given)):
                 if new:
                     connection.execute(table, new)
+            _projected(connection, rows)
         except Exception as error:
-            raise StoreError(
-                f"E_CHAIN: {self.place}: line {number + 1} after byte {self._size} of its journal is not what was "
-                f"written: {inert(str(error))[:200]}. Bring it back from a backup."
-            ) from error
-        _projected(connection, rows)
+            raise self._damaged(f"{wrong_in(line)} is not what was written") from error
+
+    def _hold_to(self, connection: Connection, digest: str, more: bytes) -> None:
+        """Hold what was read to the digest that was written with it; say which record is another one."""
+        if digest in ("", self._digest(more)):  # an earlier version wrote none
+            return
+        for rollout, rows in groupby(connection.execute(_IN_ORDER), key=lambda row: str(row.rollout)):
+            fitting(rollout, tuple(rows))
+        ends = (named(more) or ["what was read before"])[-1]
+        raise self._damaged(f"all records hold up to {ends}, but not what stands behind it, or beside it (orders)")
+
+    def _put_leases(self, connection: Connection, held: bytes) -> None:
+        """Replace the leases here by those on the host; those of rollouts that have ended are nobody's."""
+        connection.execute(delete(leases))
+        try:
+            for line in held.split(b"\n")[1:-1]:
+                connection.execute(insert(leases).values(**json.loads(line)))
+        except Exception as error:
+            raise self._damaged("leases.jsonl is not what was written") from error
+        over = select(rollouts.c.id).where(rollouts.c.finished != "")
+        connection.execute(update(leases).where(leases.c.rollout.in_(over)).values(rollout=""))
+
+    def _damaged(self, what: str) -> StoreError:
+        return StoreError(f"E_CHAIN: {self.place}: {what}. Nothing in it is believed: bring it back from a backup.")
 
     def _part(self, reply: Reply, mark: str) -> bytes:
         """Return what stands in the lines of one mark."""
@@ -227,12 +261,13 @@ class RemoteDatabase:
         except (ValueError, zlib.error, binascii.Error) as error:
             raise StoreError(f"E_JOURNAL: {self.place}: its answer cannot be read: {error}.") from error
 
-    def _committed(self, held: bytes) -> int:
-        """Return how much of the journal the leases say is committed."""
+    def _committed(self, held: bytes) -> tuple[int, str]:
+        """Return how much of the journal the leases say is committed, and its digest."""
         try:
-            return int(json.loads(held.splitlines()[0])["size"])
+            said = json.loads(held.splitlines()[0])
+            return int(said["size"]), str(said.get("sha256", ""))
         except (ValueError, IndexError, KeyError, TypeError) as error:
-            raise StoreError(f"E_CHAIN: {self.place}: leases.jsonl is not what was written.") from error
+            raise self._damaged("leases.jsonl is not what was written") from error
 
     # -- asking
 
@@ -257,9 +292,7 @@ class RemoteDatabase:
 
     def _expect(self, so: bool, otherwise: str) -> None:
         if not so:
-            raise StoreError(
-                f"E_CHAIN: {self.place}: {otherwise}. Nothing in it is believed: bring it back from a backup."
-            )
+            raise self._damaged(otherwise)
 
 
 def _engine() -> Engine:
@@ -288,18 +321,25 @@ def _ascii(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
 
 
-def _leases_text(connection: Connection, size: int) -> bytes:
+def _leases_text(connection: Connection, size: int, digest: str) -> bytes:
     rows = connection.execute(select(leases).order_by(leases.c.environment, leases.c.app))
-    return _ascii({"size": size}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
+    return _ascii({"size": size, "sha256": digest}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
 
 
-def _put_leases(connection: Connection, held: bytes) -> None:
-    """Replace the leases here by those on the host; those of rollouts that have ended are nobody's."""
-    connection.execute(delete(leases))
-    for line in held.splitlines()[1:]:
-        connection.execute(insert(leases).values(**json.loads(line)))
-    over = select(rollouts.c.id).where(rollouts.c.finished != "")
-    connection.execute(update(leases).where(leases.c.rollout.in_(over)).values(rollout=""))
+def named(piece: bytes) -> list[str]:
+    """Return the records that a piece of the journal tells of, as far as it can be read."""
+    found = _NAMED.findall(piece)
+    return [f"record {seq.decode()} of rollout {inert(rollout.decode('utf-8', 'replace'))}" for rollout, seq in found]
+
+
+def wrong_in(line: bytes) -> str:
+    """Return what of a line is not what was written: a record, or a few of which it is one."""
+    with suppress(Exception):
+        for row in json.loads(line)["records"]:
+            if row["hash"] != chained(*(row[name] for name in ("rollout", "seq", "at", "body", "previous_hash"))):
+                return f"record {int(row['seq'])} of rollout {inert(row['rollout'])}"
+    first, *more = named(line) or ["a record or an order that cannot be told"]
+    return f"{first} to {more[-1]}" if more else first
 
 
 def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:

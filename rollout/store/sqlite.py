@@ -106,6 +106,10 @@ class SqliteDatabase:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(_explain(self.path, error)) from error
+        except UnicodeDecodeError as error:  # the driver's own words of a damaged schema, before it is prepared
+            damaged = sqlite3.DatabaseError("its schema is no text")
+            damaged.sqlite_errorname = "SQLITE_CORRUPT"
+            raise StoreError(_explain(self.path, damaged)) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,6 +126,7 @@ def _engine(path: Path) -> Engine:
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     """Set one connection up. The order matters: the timeout also covers the change to WAL."""
     connection.isolation_level = None  # the driver's own BEGIN comes too late to be IMMEDIATE
+    connection.text_factory = _text
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
@@ -130,6 +135,11 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _text(said: bytes) -> str:
+    """Return a text as it was kept. Bytes that are no UTF-8 were damaged: longer than before, no hash fits them."""
+    return said.decode("utf-8", "backslashreplace")
 
 
 def _explain(path: Path, error: SQLAlchemyError | sqlite3.Error) -> str:
