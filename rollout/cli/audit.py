@@ -69,6 +69,8 @@ def export(id: str, state: str | None) -> int:
 def _checked(store: Store, rollout: str) -> Sequence[Record]:
     """Return the records of a sound journal; raise StoreError for one that is not."""
     records = store.journal(rollout).read()
+    if not records:  # a damaged index finds the rollout and not its records
+        raise StoreError(f"E_CHAIN: record 1 of rollout {rollout}: it is missing, and history knows of it.")
     wrong = violations(record.event for record in records)
     if wrong:
         shown = "; ".join(f"record {number}: {inert(what, 200)}" for number, what in wrong[:SHOWN])

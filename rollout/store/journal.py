@@ -126,6 +126,8 @@ class StoredJournal:
                 select(records).where(records.c.rollout == self.rollout).order_by(records.c.seq)
             ).all()
             head = connection.execute(select(rollouts.c.head).where(rollouts.c.id == self.rollout)).scalar()
+        if head is not None and not found:
+            raise _broken(self.rollout, 1, "it is missing")
         chain = _verified(self.rollout, found, head or "")
         self._head = (chain[-1].seq, chain[-1].hash) if chain else None
         return chain
@@ -156,6 +158,8 @@ def fitting(rollout: str, found: Sequence[Any]) -> str:
     for seq, row in enumerate(found, start=1):
         if row.seq != seq:
             raise _broken(rollout, seq, "it is missing")
+        if not all(isinstance(kept, str) for kept in (row.at, row.body, row.previous_hash, row.hash)):
+            raise _broken(rollout, seq, "it is no text")  # SQLite keeps whatever the bytes say
         if row.previous_hash != previous or row.hash != chained(rollout, seq, row.at, row.body, previous):
             raise _broken(rollout, seq, "its hash does not fit what it says")
         previous = row.hash

@@ -201,7 +201,7 @@ class RemoteDatabase:
         piece = piece[: committed - self._size]
         whole = piece[: piece.rfind(b"\n") + 1]
         last = self._size + len(piece) == committed
-        self._expect(whole == piece or not last, "the last line of its journal has no end")
+        self._expect(whole == piece or not last, f"the last line of its journal, that of {ends}, has no end")
         self._expect(bool(piece) or last, "its journal cannot be read")
         if piece and not whole:
             raise StoreError(f"E_JOURNAL: {self.place}: a line of its journal is longer than can be read.")

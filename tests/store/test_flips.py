@@ -272,5 +272,11 @@ def test_a_state_of_an_earlier_version_is_read_without_a_digest(host: Host) -> N
     host.leases.write_text("".join([f'{{"size":{size}}}\n', *rest]))
     assert host() == wanted
     host.journal.write_bytes(host.journal.read_bytes()[:-1] + b"\x0b")
-    with pytest.raises(StoreError, match=r"E_CHAIN.*the last line of its journal has no end"):
+    with pytest.raises(StoreError, match=r"E_CHAIN.*that of record 5 of rollout r1, has no end"):
         host()
+
+
+def test_a_rollout_whose_records_cannot_be_found_is_no_sound_one(state: Path) -> None:
+    """As where an index and its table are of two minds about the name."""
+    with closing(open_store(str(state))) as store, pytest.raises(StoreError, match="E_CHAIN: record 1 of rollout r1x"):
+        _checked(store, "r1x")

@@ -195,3 +195,23 @@ def _ratio(journal: Journal, raw: sqlite3.Connection) -> float:
 def _length(record: Record) -> int:
     """Return how many characters of a record are kept."""
     return len(record.rollout + record.at + encode(record.event) + record.previous_hash + record.hash)
+
+
+def test_a_rollout_without_any_record_is_a_broken_one(tmp_path: Path) -> None:
+    """Even where its head is gone too: it was begun, and that is a record."""
+    store = open_store(str(tmp_path / "s.db"))
+    begin(store)
+    for edit in ("DELETE FROM records", "UPDATE rollouts SET head = ''"):
+        with sqlite3.connect(tmp_path / "s.db") as raw:
+            raw.execute(edit)
+    with pytest.raises(StoreError, match="E_CHAIN: record 1 of rollout r1: it is missing"):
+        store.journal("r1").read()
+
+
+def test_what_is_no_text_is_no_record(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "s.db"))
+    begin(store)
+    with sqlite3.connect(tmp_path / "s.db") as raw:
+        raw.execute("UPDATE records SET body = CAST(body AS BLOB)")
+    with pytest.raises(StoreError, match="E_CHAIN: record 1 of rollout r1: it is no text"):
+        store.journal("r1").read()
