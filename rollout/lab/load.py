@@ -30,7 +30,8 @@ class Sent:
     """One request. ``at`` is its place in the schedule (epoch seconds), ``late_s`` how much later it left.
 
     ``latency_s`` counts from the schedule, so that a stall shows in every request that it held up.
-    ``failure`` is "" or one of connect, reset, timeout, status, garbled, unsent.
+    ``failure`` is "" or one of connect, reset, timeout, status, garbled, unsent. ``by`` is what the app says of
+    itself: the host, the process, and when it was asked and answered, by its monotonic clock.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Sent:
     latency_s: float
     status: int = 0
     version: str = ""
+    by: str = ""
     failure: str = ""
     reused: bool = False
     retried: bool = False
@@ -187,6 +189,7 @@ class Generator:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
         said["status"] = int(head[0].split(" ")[1])
         headers = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
+        said["by"] = headers.get("x-served-by", "")[:100]
         try:
             body = await (
                 reader.readexactly(int(headers["content-length"])) if "content-length" in headers else reader.read()

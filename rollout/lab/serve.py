@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+NAME = os.environ.get("ROLLOUT_LAB", "").rpartition("/")[2] or socket.gethostname()  # whose process this is
 GRACE_S = 5.0  # for requests in flight when told to stop
 FRESH_S = 0.5  # for connections that were accepted and have not asked yet
 
@@ -92,6 +93,7 @@ class App:
 
     def respond(self, connection: socket.socket, head: bytes) -> bool:
         """Answer one request; return whether the connection stays."""
+        asked = time.monotonic()
         method, path, protocol = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         status, body = self.answer(path)
         stay = protocol == "HTTP/1.1" and b"connection: close" not in head.lower() and not self.stopping
@@ -100,6 +102,7 @@ class App:
             f"Content-Type: {'application/json' if body.startswith('{') else 'text/plain'}",
             f"Content-Length: {len(body)}",
             f"X-Version: {self.version}",
+            f"X-Served-By: {NAME} {os.getpid()} {asked:.6f} {time.monotonic():.6f}",
             f"Connection: {'keep-alive' if stay else 'close'}",
         )
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + ("" if method == "HEAD" else body)).encode())

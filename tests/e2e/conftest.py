@@ -9,6 +9,7 @@ import pytest
 
 from rollout.lab.loopback import Fleet
 from tests.e2e.lab import Lab
+from tests.referee.watching import Referee, refereed
 
 HOSTS = 4
 
@@ -34,3 +35,10 @@ def served(lab: Lab) -> Lab:
     done = lab.apply("v1")
     assert done.returncode == 0, done.stdout + done.stderr
     return lab
+
+
+@pytest.fixture
+def referee(served: Lab) -> Iterator[Referee]:
+    """Watch a test from outside, from when v1 serves to its end; all rules have to hold then."""
+    with refereed(served) as watching:
+        yield watching

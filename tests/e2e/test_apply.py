@@ -8,6 +8,7 @@ import pytest
 
 from rollout.model.pool import Member, Rotation
 from tests.e2e.lab import Lab
+from tests.referee.watching import refereed
 
 pytestmark = pytest.mark.lab
 
@@ -30,6 +31,7 @@ def test_a_first_release_then_a_second_then_nothing_to_do(lab: Lab) -> None:
     assert [r["release"] for r in lab.read("history")] == ["v2", "v1"]
 
 
+@pytest.mark.usefixtures("referee")
 @pytest.mark.parametrize("broken", ["unhealthy", "exits"])
 def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, broken: str) -> None:
     done = served.apply("v2", broken=broken)
@@ -51,7 +53,8 @@ def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: 
 
 def test_a_host_that_an_operator_drained_stays_drained(served: Lab) -> None:
     served.balancer.set({Member("lab3"): Rotation.MAINT})
-    done = served.apply("v2", play={"extra": "min_in_service: 1"})
+    with refereed(served):
+        done = served.apply("v2", play={"extra": "min_in_service: 1"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert served.member("lab3").admin is Rotation.MAINT
     assert served.current("lab3") == "v2"

@@ -70,6 +70,7 @@ def test_a_paused_controller_that_wakes_is_refused_by_the_hosts(lab: Lab) -> Non
         assert (kept[1], kept[3]) == (rollout, "closed")
 
 
+@pytest.mark.usefixtures("referee")
 def test_a_paused_controller_that_wakes_is_refused_by_its_store(served: Lab) -> None:
     served.release("v2")
     process = served.begin("v2", "-y", "--output", "plain", extra=SLOW)

@@ -138,6 +138,7 @@ def test_heal_leaves_nobody_half_way_and_what_is_done_as_it_is(served: Lab) -> N
     assert served.all_on("v3")
 
 
+@pytest.mark.usefixtures("referee")
 def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(served: Lab) -> None:
     """INT, then TERM, which is no second signal, then KILL before it could heal: as CI cancels a job."""
     served.release("v2")

@@ -14,8 +14,11 @@ import pytest
 
 from rollout.lab.hosts import make_key
 from tests.e2e.lab import Lab
+from tests.referee.rules import LATE_S, WATCH_S
+from tests.referee.watching import Referee
 
 pytestmark = pytest.mark.lab
+WATCHED_S = WATCH_S + LATE_S  # until when a reload is noticed
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -55,6 +58,7 @@ def test_a_controller_killed_after_its_deregister_is_taken_over_by_revert(served
     assert "E_FINISHED" in again.stderr
 
 
+@pytest.mark.usefixtures("referee")
 def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab) -> None:
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain")
@@ -67,6 +71,7 @@ def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab
     assert served.all_on("v2")
 
 
+@pytest.mark.usefixtures("referee")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_halts_and_heals_what_is_in_flight(served: Lab, number: int, code: int) -> None:
     served.release("v2", start_s=1.0)
@@ -94,12 +99,13 @@ def test_a_first_deploy_that_was_stopped_half_way_is_gone_on_with(lab: Lab) -> N
     assert lab.all_on("v1")
 
 
-def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(served: Lab) -> None:
+def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(served: Lab, referee: Referee) -> None:
     served.release("v2", start_s=2.5)
     process = served.begin("v2", "-y", "--output", "plain")
     host = served.wait(lambda: out(served), "a host that leaves")[0]
     served.wait(lambda: served.current(host) == "v2", "the switch")
-    served.fleet.reload_haproxy()
+    with referee.fault("a reload, which puts back a host that may serve nobody yet", after_s=WATCHED_S):
+        served.fleet.reload_haproxy()
     text = finish(process)
     assert process.returncode == 0, text
     events = [e["event"] for e in served.events(served.last()["id"])]
@@ -153,6 +159,7 @@ def endless(lab: Lab) -> Iterator[str]:
         yield busy[0]
 
 
+@pytest.mark.usefixtures("referee")
 @pytest.mark.parametrize(("policy", "code"), [("fail", 3), ("proceed", 0), ("kill", 0)])
 def test_sessions_that_never_end_meet_the_drains_deadline(served: Lab, policy: str, code: int) -> None:
     with endless(served) as host:
@@ -170,6 +177,7 @@ def test_the_state_is_named_in_ci(served: Lab) -> None:
     assert "--state" in done.stderr
 
 
+@pytest.mark.usefixtures("referee")
 def test_a_network_that_is_cut_in_the_middle_ends_with_everybody_named(served: Lab) -> None:
     served.release("v2", start_s=2.0)
     extra = "min_in_service: 2\n  limits: { step_timeout: 3s }"
