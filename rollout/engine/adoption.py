@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
+from rollout.engine.placement import brought_in, moved, named_after, relinked, typed
 from rollout.errors import Reason
-from rollout.model.release import RELEASE_ID, Release, ReleaseId
+from rollout.model.release import Release, ReleaseId
 from rollout.model.tree import Tree
 
 SHOWN = 8
@@ -79,10 +79,10 @@ _MENDED = {
 def _misplaced(trees: Sequence[Tree], naming: Naming) -> Iterator[Reason]:
     """Hosts whose ``current`` is no link to a directory of its own in releases/, and what turns it into one."""
     wrong = [t for t in trees if not t.code and t.kind != "link"]
-    for same in _grouped(wrong, lambda t: f"{t.kind} {t.root} {t.link} {t.lies}").values():
+    for same in _grouped(wrong, lambda t: f"{_kind(t)} {t.root} {t.link} {t.lies}").values():
         what, how = _explained(same[0], naming)
         yield Reason(
-            code=_CODES.get(same[0].kind, "E_CURRENT_NOT_LINK"),
+            code=_CODES.get(_kind(same[0]), "E_CURRENT_NOT_LINK"),
             what=f"{what}: {_names(same)}.",
             instead=how,
             hosts=_hosts(same),
@@ -92,18 +92,23 @@ def _misplaced(trees: Sequence[Tree], naming: Naming) -> Iterator[Reason]:
 _CODES = {"none": "E_NOTHING_THERE", "dangling": "E_NOTHING_THERE"}
 
 
+def _kind(tree: Tree) -> str:
+    return "dangling" if tree.kind == "outside" and not tree.lies else tree.kind
+
+
 def _explained(tree: Tree, naming: Naming) -> tuple[str, str]:
     """Return what is wrong with ``current``, and what to type on the host, or instead."""
     current = f"{tree.root}/current"
-    match tree.kind:
+    match _kind(tree):
         case "none":
             return f"there is no {current}, so nothing to take over", "Name the release.root that is deployed to now."
         case "dangling":
-            return f"{current} leads to {tree.link}, which is not there", "Link what serves, or leave the host out."
+            how = f"Link the release that serves (NAME), or leave the host out. {typed(relinked(tree.root, 'NAME'))}"
+            return f"{current} leads to {tree.link}, and no directory is there", how
         case "directory":
-            return f"{current} is a plain directory", f"{_layout(tree)} {_typed(_moved(tree, current, naming.fresh))}"
+            return f"{current} is a plain directory", f"{_layout(tree)} {typed(moved(tree.root, naming.fresh))}"
         case "outside":
-            return f"{current} leads to {tree.link}", f"{_layout(tree)} {_typed(_linked(tree, naming))}"
+            return f"{current} leads to {tree.link}", f"{_layout(tree)} {typed(_linked(tree, naming))}"
     return f"{current} is a {tree.kind}", f"{_layout(tree)} Move it away and link the release that serves."
 
 
@@ -111,38 +116,8 @@ def _layout(tree: Tree) -> str:
     return LAYOUT.format(root=tree.root)
 
 
-def _typed(commands: Sequence[str]) -> str:
-    return f"There, type: {' && '.join(commands)}"
-
-
-def _moved(tree: Tree, place: str, name: str) -> list[str]:
-    """Move what ``current`` is into releases/; what runs in it goes on running."""
-    releases = f"{tree.root}/releases"
-    return [
-        f"mkdir -p {quote(releases)}",
-        f"mv -T {quote(place)} {quote(f'{releases}/{name}')}",
-        f"ln -s {quote(f'releases/{name}')} {quote(f'{tree.root}/current')}",
-    ]
-
-
 def _linked(tree: Tree, naming: Naming) -> list[str]:
-    """Bring where ``current`` leads into releases/: by a move below the root, by a copy from elsewhere."""
-    root, lies = tree.root, tree.lies or tree.link
-    name = _valid(lies.rstrip("/").rpartition("/")[2]) or naming.fresh
-    place = f"{root}/releases/{name}"
-    link = [f"ln -s {quote(f'releases/{name}')} {quote(f'{root}/.current')}"]
-    link.append(f"mv -T {quote(f'{root}/.current')} {quote(f'{root}/current')}")
-    make = f"mkdir -p {quote(f'{root}/releases')}"
-    if lies.startswith(f"{root}/"):  # what still asks by the old name finds it there
-        move = [f"mv -T {quote(lies)} {quote(place)}", f"ln -s {quote(place)} {quote(lies)}"]
-        return [make, *move, *link]
-    return [make, f"cp -a {quote(lies)} {quote(place)}", *link, ": restart the service"]
-
-
-def _valid(name: str) -> str:
-    """Return a name as a release may be called, "" where nothing of it is left."""
-    made = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).lstrip("-._+")[:128]
-    return made if re.fullmatch(RELEASE_ID, made) else ""
+    return brought_in(tree.root, tree.lies, named_after(tree.lies) or naming.fresh)
 
 
 def _mixed(ids: dict[str, list[Tree]], naming: Naming) -> Reason:

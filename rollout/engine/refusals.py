@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from rollout.engine import operable
+from rollout.engine import operable, placement
 from rollout.engine.batching import largest_floor
 from rollout.engine.question import Question, serves
 from rollout.errors import Reason
@@ -89,13 +89,18 @@ def identities(question: Question, *_: object) -> Iterator[Reason]:
             yield Reason(code="E_IDENTITY", what=what, instead=how, hosts=(host,))
 
 
-def links(question: Question, *_: object) -> Iterator[Reason]:
+def _placed(seen: Observation) -> bool:
+    return seen.current_kind in ("link", "none")
+
+
+def links(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> Iterator[Reason]:
     """``current`` is a link into releases/, or not there yet."""
     for host, seen in _reachable(question).items():
-        if seen.current_kind not in ("link", "none"):
+        if not _placed(seen):
             root = question.asks[host].root
-            what = f"host {host}: {root}/current is not a link into {root}/releases ({seen.current_kind})."
-            how = f"Move it into {root}/releases/ and link it: ln -s releases/NAME {root}/current"
+            what = f"host {host}: {root}/current {placement.stands(seen)}, and must be a link into {root}/releases."
+            back = hosts[host].previous if host in hosts else ""
+            how = placement.mended(root, seen, back, f"before-{question.release.id}")
             yield Reason(code="E_CURRENT_NOT_LINK", what=what, instead=how, hosts=(host,))
 
 
@@ -201,8 +206,9 @@ def checks(question: Question, *_: object) -> Iterator[Reason]:
 
 
 def ways_back(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> Iterator[Reason]:
-    """No host that serves users leaves rotation without a way back (I10)."""
-    stuck = [h for h, p in hosts.items() if p.steps and not p.previous and serves(question, h)]
+    """No host that serves users leaves rotation without a way back (I10). What ``links`` names comes first."""
+    placed = [h for h, p in hosts.items() if p.steps and _placed(question.seen[h])]
+    stuck = [h for h in placed if not hosts[h].previous and serves(question, h)]
     unknown = [h for h in stuck if question.seen[h].current]
     bare = [h for h in stuck if not question.seen[h].current]
     what = "no way back: the running release was not put there by a rollout that succeeded, on"

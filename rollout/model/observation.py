@@ -27,6 +27,8 @@ class Observation:
     identity: str = ""
     current: str = ""
     current_kind: str = "none"
+    link: str = ""  # the text of ``current``
+    lies: str = ""  # where it leads, when that is outside of releases/ and something is there
     running: str = ""
     releases: Mapping[str, str] = field(default_factory=dict)
     ledger: Mapping[str, frozenset[str]] = field(default_factory=dict)

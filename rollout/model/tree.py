@@ -12,7 +12,8 @@ class Tree:
     """One host's. ``why``: with a ``code``, why it could not be read; all of it is only the host's claim.
 
     ``kind``: what ``current`` is (link|none|directory|file|dangling|outside), ``link`` its text, ``lies`` where a
-    link leads that leads outside of releases/. ``manifest`` is the digest, ``listing`` the text where it was asked.
+    link leads that leads outside of releases/, "" where nothing is there. ``manifest`` is the digest, ``listing`` the
+    text where it was asked.
     """
 
     host: HostName

@@ -88,6 +88,8 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         identity=inert(fields.get("identity", "")),
         current=_release(fields.get("current", "")),
         current_kind=inert(fields.get("current_kind", "none")),
+        link=inert(fields.get("link", "")),
+        lies=inert(fields.get("lies", "")),
         running=_release(fields.get("running", "")),
         releases=_pairs(fields.get("releases", "")),
         ledger={i: frozenset(marks.split(",")) for i, marks in _split(fields.get("ledger", ""))},

@@ -58,7 +58,7 @@ _SURVEY = lean(r"""
         f current "$cur"
         f current_kind "$kind"
         f link "$raw"
-        [ "$kind" != outside ] || f lies "$(readlink -f current)"
+        leads
         [ "$kind" = link ] || finish done
         rel=releases/$cur
         if digest_of "$cur"; then

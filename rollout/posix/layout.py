@@ -64,6 +64,8 @@ LOOK = lean(r"""
         elif [ -e current ]; then kind=file
         fi
     }
+    # leads: say where a link leads that leads outside of releases/, if anything is there
+    leads() { [ "$kind" != outside ] || [ ! -e current ] || f lies "$(readlink -f current)"; }
     # digest_of ID: the digest of the manifest that a release carries, "" for none
     digest_of() {
         have=

@@ -81,6 +81,8 @@ _WORK = lean(r"""
         look
         f current "$cur"
         f current_kind "$kind"
+        f link "$raw"
+        leads
         complete
         books
         x=

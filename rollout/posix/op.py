@@ -39,9 +39,10 @@ class Observe:
 
     Fields of the reply: ``root`` (ok|missing|foreign|unsafe: others could exchange it, then ``root_why``),
     ``writable`` (1|0), ``identity`` (``environment/app`` or ""), ``current`` (release id, "" for none),
-    ``current_kind`` (link|none|directory|file|dangling|outside), ``releases`` (``id:manifest`` pairs, space
-    separated: those that are complete), ``ledger`` (``id:mark,mark`` pairs, space separated, in the order in
-    which they were last kept), ``epoch`` (``number rollout open|closed``), ``free_bytes``, ``free_inodes``,
+    ``current_kind`` (link|none|directory|file|dangling|outside), ``link`` (its text), ``lies`` (where one leads that
+    leads outside, if anything is there), ``releases`` (``id:manifest`` pairs, space separated: those that are
+    complete), ``ledger`` (``id:mark,mark`` pairs, space separated, in the order in which they were last kept),
+    ``epoch`` (``number rollout open|closed``), ``free_bytes``, ``free_inodes``,
     ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
     (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit), ``shared.<n>`` (ok|missing,
     for each shared file without content; n counts those from 0), ``running`` (release that the service runs, or
@@ -122,9 +123,9 @@ class Survey:
 
     The manifest covers files and links but for what applications write while they run (adopt.py) and what
     ``leave_out`` names, paths relative to the release. ``listing``: the manifest itself is wanted, in the tail.
-    Reply fields: ``current`` and ``current_kind`` as Observe's, ``link`` (its text), ``lies`` (where it leads, for
-    one that leads outside), and of a link into releases/: ``known`` (1: it carries a manifest, which is believed
-    and not made again), ``manifest`` (digest), ``files``, ``bytes``.
+    Reply fields: ``current``, ``current_kind``, ``link`` and ``lies`` as Observe's, and of a link into releases/:
+    ``known`` (1: it carries a manifest, which is believed and not made again), ``manifest`` (digest), ``files``,
+    ``bytes``.
     Refusals: E_IDENTITY, E_TREE (a link, not a directory), E_NAMES, E_UNREADABLE (files in the tail).
     """
 

@@ -63,7 +63,12 @@ CASES = {
     ),
     "no current": (replace(A, kind="none", current="", manifest=""), "E_NOTHING_THERE", "release.root"),
     "a file": (replace(A, kind="file", current="", manifest=""), "E_CURRENT_NOT_LINK", "Move it away"),
-    "leads nowhere": (replace(OUTSIDE, kind="dangling", link="releases/7"), "E_NOTHING_THERE", "leave the host out"),
+    "leads nowhere": (
+        replace(OUTSIDE, kind="dangling", link="releases/7"),
+        "E_NOTHING_THERE",
+        AFTER.replace("releases/42", "releases/NAME"),
+    ),
+    "leads nowhere outside": (replace(OUTSIDE, link="/gone/7"), "E_NOTHING_THERE", "leave the host out"),
     "unreadable": (Tree(host=A.host, root="/srv/shop", code="E_UNREADABLE", why="x"), "E_UNREADABLE", "--leave-out"),
     "another app's": (Tree(host=A.host, root="/srv/shop", code="E_IDENTITY", why="x"), "E_IDENTITY", "--env"),
     "unreachable": (Tree(host=A.host, root="/srv/shop", code="E_UNREACHABLE", why="x"), "E_UNREACHABLE", "--limit"),

@@ -35,6 +35,7 @@ def first(seen: Observation) -> Callable[[], Question]:
     return lambda: question({H0: seen, H1: on(OLD, H1), H2: on(OLD, H2)})
 
 
+LINK = ", and must be a link into /srv/shop/releases. There, type:"
 REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("unreachable", one(reachable=False, why="connection refused"), "E_UNREACHABLE", "h0000 cannot be reached: connec"),
     (
@@ -60,7 +61,32 @@ REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("roots", one(writable=False), "E_ROOT", "may be written by others, or not by us"),
     ("identities", one(root="foreign", identity="production/shop"), "E_IDENTITY", "belongs to production/shop"),
     ("identities", one(identity="production/shop"), "E_IDENTITY", "belongs to production/shop, not to default/shop"),
-    ("links", one(current_kind="directory"), "E_CURRENT_NOT_LINK", "/srv/shop/current is not a link"),
+    ("links", one(current_kind="directory"), "E_CURRENT_NOT_LINK", "current is a directory, and must be a link"),
+    ("links", one(current_kind="file"), "E_CURRENT_NOT_LINK", "mv -T /srv/shop/current /srv/shop/before-v2 && ln -s "),
+    (
+        "links",
+        one(current_kind="dangling", current="v0", link="releases/v0", running="v0"),
+        "E_CURRENT_NOT_LINK",
+        f"leads to releases/v0, where no directory is{LINK} ln -s releases/v1 /srv/shop/.current && mv -T /srv/shop/.c",
+    ),
+    (
+        "links",
+        one(current_kind="outside", current="", link="latest", lies="/srv/shop/releases/v1", running="", ledger={}),
+        "E_CURRENT_NOT_LINK",
+        f"leads to latest{LINK} ln -s releases/v1 /srv/shop/.current",
+    ),
+    (
+        "links",
+        first(bare(H0, current_kind="outside", link="/mnt/7", lies="/mnt/7")),
+        "E_CURRENT_NOT_LINK",
+        f"leads to /mnt/7{LINK} mkdir -p /srv/shop/releases && cp -a /mnt/7 /srv/shop/releases/7 && ln -s releases/7 ",
+    ),
+    (
+        "links",
+        first(bare(H0, current_kind="dangling", link="releases/v0")),
+        "E_CURRENT_NOT_LINK",
+        "type: rm /srv/shop/current. It is then a host without a release",
+    ),
     ("tools", one(missing_tools=("tar", "gzip")), "E_TOOLS", "tar gzip missing on: h0000"),
     ("sudo", one(sudo="refused"), "E_SUDO", "sudo asks for a password or refuses"),
     ("units", one(units=("shop.service",)), "E_UNIT", "systemd does not know the unit shop.service"),
