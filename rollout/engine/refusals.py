@@ -69,9 +69,17 @@ def roots(question: Question, *_: object) -> Iterator[Reason]:
             how = f"Make it once, as a user who may: install -d -o USER -m 0755 {site}"
             yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
         elif seen.root != "ok" or not seen.writable:
-            what = f"host {host}: {site} or a folder above it may be written by others, or not by us ({seen.root})."
-            how = "It must belong to the SSH user or root, and be writable by no one else."
-            yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
+            what = f"host {host}: {seen.root_why or _unwritten(seen.root, site)}."
+            yield Reason(code="E_ROOT", what=what, instead=_OURS.format(site=site), hosts=(host,))
+
+
+_OURS = "{site} and all above it must belong to the SSH user or root, and be writable by no one else."
+
+
+def _unwritten(root: str, site: str) -> str:
+    if root != "ok":
+        return f"{site} or a folder above it may be written by others, or not by us ({root})"
+    return f"{site} or a folder in it cannot be written to by us: it is another user's, or its disk is read-only"
 
 
 def _identity(question: Question) -> str:

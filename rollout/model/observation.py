@@ -23,6 +23,7 @@ class Observation:
     reachable: bool = True
     why: str = ""  # why it is not reachable
     root: str = "ok"
+    root_why: str = ""  # why it is unsafe
     writable: bool = True
     identity: str = ""
     current: str = ""

@@ -84,6 +84,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
     return Observation(
         host=host,
         root=inert(fields.get("root", "missing")),
+        root_why=inert(fields.get("root_why", "")),
         writable=fields.get("writable", "1") == "1",
         identity=inert(fields.get("identity", "")),
         current=_release(fields.get("current", "")),

@@ -48,19 +48,26 @@ _COMMON = lean(r"""
 """)
 
 # The switch is put on record just before the rename: a process that started after the record and shows the
-# new release cannot be older than the link.
+# new release cannot be older than the link. The line of the release before stays behind it: where the rename never
+# came, that one is what is true.
 _ACTIVATE = lean(r"""
     moment() {
+        was=
+        if [ "$cur" != "$id" ] && [ -f .rollout/switched ]; then
+            while read -r a b x; do
+                [ "$a" != "$cur" ] || was="$a $b $x$nl"
+            done <.rollout/switched
+        fi
         now
-        soft .rollout/switched "$id $ticks $boot$nl" || refuse E_DISK "cannot write $root/.rollout/switched"
+        soft .rollout/switched "$id $ticks $boot$nl$was" || refuse E_DISK "cannot write $root/.rollout/switched"
     }
     swap() {
-        [ -h ".rollout/next-$id" ] || ln -s "releases/$id" ".rollout/next-$id" 2>/dev/null ||
-            refuse E_DISK "cannot make the link that is to become current"
+        [ -h ".rollout/next-$id" ] || try ln -s "releases/$id" ".rollout/next-$id" ||
+            refuse E_DISK "cannot make the link that is to become current$why"
         [ "$(readlink ".rollout/next-$id")" = "releases/$id" ] ||
             refuse E_TAMPERED "$root/.rollout/next-$id does not name release $id"
         moment
-        mv -T ".rollout/next-$id" current || refuse E_DISK "cannot rename the prepared link to $root/current"
+        try mv -T ".rollout/next-$id" current || refuse E_DISK "cannot rename the prepared link to $root/current$why"
         flush . .rollout/switched .rollout
         cur=$id switched=1
     }
@@ -77,7 +84,9 @@ _ACTIVATE = lean(r"""
         [ -z "${idle-}" ] || restarted=0
         if [ "$cur" != "$id" ]; then swap
         elif [ "$again" = 1 ]; then moment
-        else satisfied
+        else
+            satisfied
+            [ "$restarted" = 0 ] || [ -n "$linked" ] || moment
         fi
         f switched "$switched"
         f restarted "$restarted"
@@ -86,7 +95,8 @@ _ACTIVATE = lean(r"""
         mark "$id" activated
         finish done
     }
-    satisfied() { prove; [ "$running" != "$id" ] || restarted=0; }
+    # Where nobody knows when the link was moved (by hand, or the record was lost) no process can be proven: start anew.
+    satisfied() { prove; [ "$running" != "$id" ] || [ -z "$linked${idle-}" ] || restarted=0; }
 """)
 
 _WITHDRAW = lean(r"""

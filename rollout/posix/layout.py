@@ -78,9 +78,19 @@ LOOK = lean(r"""
             case $k in Uid:) uid=$v;; Gid:) gid=$v; break;; esac
         done </proc/self/status
     }
-    # walk: refuse a path that somebody else could exchange; sets unsafe to the reason, or to ""
+    # apart: whether releases/ or .rollout is a mount of its own: what is renamed across is copied, piece by piece
+    apart() {
+        case $(cat /proc/mounts 2>/dev/null) in
+            *" $P/releases "*) d=releases;;
+            *" $P/.rollout "*) d=.rollout;;
+            *) return 1;;
+        esac
+        unsafe="$P/$d is a mount of its own, and nothing can be renamed into it; mount the disk at $P instead"
+    }
+    # walk: refuse a path that somebody else could exchange, or that is not on one disk; sets unsafe to why, or to ""
     walk() {
         unsafe= d=$P
+        ! apart || return 0
         set --
         while :; do
             set -- "$@" "${d:-/}"
@@ -93,18 +103,19 @@ LOOK = lean(r"""
         whoami
         w=$(ls -ldn -- "$@") || { unsafe="cannot list $P"; return; }
         while read -r mode x who of x; do
+            d=/${x#*/}
             case $mode in
                 d*) ;;
-                *) unsafe="$P/${x##*/} is not a directory of its own: a link there could lead anywhere"; return;;
+                *) unsafe="${d%% -> *} is not a directory of its own: a link there could lead anywhere"; return;;
             esac
-            case $who in 0 | "$uid") ;; *) unsafe="a directory on the way to $P belongs to uid $who"; return;; esac
+            case $who in 0 | "$uid") ;; *) unsafe="$d belongs to uid $who"; return;; esac
             case $mode in
                 ?????????[tT]*) continue;;
-                ????????w*) unsafe="everybody can write a directory on the way to $P (chmod o-w)"; return;;
+                ????????w*) unsafe="everybody can write $d (chmod o-w)"; return;;
                 ?????w*) case $of in 0 | "$gid") continue;; esac;;
                 *) continue;;
             esac
-            unsafe="group $of can write a directory on the way to $P (chmod g-w)"
+            unsafe="group $of can write $d (chmod g-w)"
             return
         done <<E
     $w

@@ -67,6 +67,8 @@ TEXT = lean(r"""
 # put FILE TEXT [MORE...]: by temp, fsync (of MORE too) and rename. Where the disk has no inode left the
 # file is written over in place: a short line in a block that is there already.
 DURABLE = lean(r"""
+    # try COMMAND...: where it fails, why is what the kernel said, for the end of a sentence
+    try() { why=$("$@" 2>&1) && return; why=": ${why##*: }"; return 1; }
     flush() { sync "$@" 2>/dev/null || sync; }
     soft() { { printf %s "$2" >"$1.tmp"; } 2>/dev/null && mv -f "$1.tmp" "$1" && return; inplace "$@"; }
     inplace() { rm -f "$1.tmp"; [ -f "$1" ] && { printf %s "$2" 1<>"$1"; } 2>/dev/null; }

@@ -48,8 +48,12 @@ _PROOF = NATIVE + lean(r"""
     prove() {
         running= pid= started= fresh=0 restarts=0 linked= dead=
         if [ -f .rollout/switched ]; then
-            read -r a b x <.rollout/switched
-            if [ "$a" != "$cur" ]; then :; elif [ "$x" = "$boot" ]; then linked=$b; else linked=0; fi
+            while read -r a b x; do
+                [ "$a" = "$cur" ] || continue
+                linked=0
+                [ "$x" != "$boot" ] || linked=$b
+                break
+            done <.rollout/switched
         fi
         svc_identity
     }

@@ -35,7 +35,7 @@ from rollout.testing.packing import Packed, packed
 
 Act = (
     Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
-    | Literal["forget results", "other tool", "other content"]
+    | Literal["forget results", "forget the link", "other tool", "other content"]
 )
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 RELEASES: Mapping[str, Packed] = {
@@ -366,6 +366,7 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "bare": lambda h: setattr(h, "root", "missing"),
         "reboot": lambda h: h.reboot(),
         "forget results": lambda h: h.records.clear(),
+        "forget the link": lambda h: setattr(h, "linked_at", None),
         "other tool": lambda h: (h.trees.update({trees.OLD: trees.DIGEST}), h.point(trees.OLD))[1],
         "other content": lambda h: h.trees.update({trees.OLD: "0" * 64}),
     }

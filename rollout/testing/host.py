@@ -33,7 +33,7 @@ from rollout.posix.op import (
 )
 from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.converse import converse
-from rollout.testing.replies import NOBODY, Fields, Pair, compared, flag, refused
+from rollout.testing.replies import NOBODY, Fields, Pair, compared, flag, marked, refused
 
 VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
@@ -239,11 +239,11 @@ class SimulatedHost:
             return refused("E_NO_RELEASE")
         if do.release in self.tampered:
             return refused("E_TAMPERED")
-        switched = self.current != do.release
-        if switched or do.again:
-            self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
-        satisfied = not switched and not do.again and self.alive and self.running == do.release
+        switched, dated = self.current != do.release, self.linked_at is not None
+        satisfied = not switched and not do.again and dated and self.alive and self.running == do.release
         restarted = not satisfied and not isinstance(do.service, NoService)
+        if switched or do.again or (restarted and not dated):
+            self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
         self.switches += switched + restarted
         fields = {"switched": flag(switched), "restarted": flag(restarted), "previous": do.expect}
         if restarted:
@@ -297,18 +297,7 @@ class SimulatedHost:
         return Reply(status="done", fields={"adopted": "present" if carried else "new"})
 
     def _mark(self, release: str, mark: str) -> None:
-        """Write a mark; ids stand in the order in which they were last kept (first seen, where never)."""
-        marks = self.ledger.get(release, ())
-        gone = {"unverified": ("verified", "kept", "adopted"), "kept": ("kept", "bad")}.get(mark, (mark,))
-        marks = tuple(m for m in marks if m not in gone)
-        if mark != "unverified":
-            marks = (*marks, mark)
-        if mark == "kept":
-            self.ledger.pop(release, None)
-        if marks:
-            self.ledger[release] = marks
-        else:
-            self.ledger.pop(release, None)
+        marked(self.ledger, release, mark)
 
     def _settle(self, do: Settle) -> Reply:
         here = {"current": self.current, "current_kind": self.current_kind}

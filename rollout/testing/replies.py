@@ -54,3 +54,18 @@ def flag(said: bool) -> str:
 def refused(code: str, fields: Fields | None = None) -> Reply:
     """Return a refusal."""
     return Reply(status="refused", code=code, fields=fields or {})
+
+
+def marked(ledger: dict[str, tuple[str, ...]], release: str, mark: str) -> None:
+    """Write a mark; ids stand in the order in which they were last kept (first seen, where never)."""
+    marks = ledger.get(release, ())
+    gone = {"unverified": ("verified", "kept", "adopted"), "kept": ("kept", "bad")}.get(mark, (mark,))
+    marks = tuple(m for m in marks if m not in gone)
+    if mark != "unverified":
+        marks = (*marks, mark)
+    if mark == "kept":
+        ledger.pop(release, None)
+    if marks:
+        ledger[release] = marks
+    else:
+        ledger.pop(release, None)

@@ -1,4 +1,4 @@
-"""The part of the host contract that is about releases which something else brought."""
+"""The part of the host contract that is about what something else, or a person, brought about."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from rollout.model.release import ReleaseId
 from rollout.posix.op import Adopt, Mark, Survey
 from rollout.testing import trees
-from rollout.testing.contracts import Act, Say, activate, install
+from rollout.testing.contracts import BOTH, IDENTIFY, Act, Say, activate, install
 
 ADOPT = Adopt(release=ReleaseId(trees.OLD), manifest=trees.DIGEST)
 TAKEOVERS: Mapping[str, tuple[Say | Act, ...]] = {
@@ -40,5 +40,17 @@ TAKEOVERS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=Survey()),
         Say(deed=replace(ADOPT, release=ReleaseId("v1"))),
         Say(deed=Survey(), app="blog"),
+    ),
+    "a link of which nobody knows when it was moved proves nothing": (
+        *BOTH,
+        Say(deed=activate("v2", "v1")),
+        "forget the link",
+        Say(deed=replace(IDENTIFY, release=ReleaseId("v2"))),
+        Say(deed=activate("v2", "v1")),
+        Say(deed=replace(IDENTIFY, release=ReleaseId("v2"))),
+        Say(deed=activate("v2", "v1")),
+        "forget the link",
+        Say(deed=activate("v1", "v2")),
+        Say(deed=IDENTIFY),
     ),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.disks import tmpfs
 from tests.e2e.lab import Lab
 from tests.e2e.takeover import (
     OLD,
@@ -154,25 +155,41 @@ def test_what_is_sick_or_not_what_runs_is_not_taken_over(lab: Lab) -> None:
 
 
 @pytest.mark.fault("F59")
-def test_a_tree_without_a_release_id_is_given_one_by_what_is_typed(lab: Lab) -> None:
-    """``current`` leads to a directory below the root that is none of releases/."""
-    for host in lab.hosts:
-        capistrano(lab, host)
-        root = lab.fleet.host(host).root
-        (root / "current").unlink()
-        unpacked(lab, root / "builds" / "build@7", "build-7")
-        (root / "builds" / "build@7" / "config" / "port").symlink_to(root / "shared" / "config" / "port")
-        (root / "current").symlink_to("builds/build@7")
-    for host in lab.hosts:
-        started(lab, host)
-    lab.wait(lambda: all(lab.serves(h) for h in lab.hosts), "all serve")
-    done = adopt(lab)
-    assert done.returncode == 6
-    commands = [line.partition("There, type: ")[2] for line in done.stderr.splitlines() if "There, type: " in line]
-    assert len(commands) == len(lab.hosts), "their roots differ here"
-    for command in commands:
-        subprocess.run(["/bin/sh", "-c", command], check=True)
+@pytest.mark.parametrize("elsewhere", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_tree_without_a_release_id_is_given_one_by_what_is_typed(lab: Lab, tmp_path: Path, elsewhere: bool) -> None:
+    """``current`` leads to a directory below the root that is none of releases/, or to another disk."""
+    with tmpfs(tmp_path / "disk"):
+        for host in lab.hosts:
+            capistrano(lab, host)
+            root = lab.fleet.host(host).root
+            (root / "current").unlink()
+            builds = (tmp_path / "disk" / host if elsewhere else root) / "builds"
+            unpacked(lab, builds / "build@7", "build-7")
+            (builds / "build@7" / "config" / "port").symlink_to(root / "shared" / "config" / "port")
+            (root / "current").symlink_to(builds / "build@7" if elsewhere else "builds/build@7")
+        for host in lab.hosts:
+            started(lab, host)
+        lab.wait(lambda: all(lab.serves(h) for h in lab.hosts), "all serve")
+        done = adopt(lab)
+        assert done.returncode == 6
+        commands = [line.partition("There, type: ")[2] for line in done.stderr.splitlines() if "There, type: " in line]
+        assert len(commands) == len(lab.hosts), "their roots differ here"
+        for command in commands:
+            subprocess.run(["/bin/sh", "-c", command], check=True)
+        if elsewhere:  # what is copied has to be started there
+            restarted(lab, tmp_path / "disk")
     taken = adopt(lab, "--json")
     assert taken.returncode == 0, taken.stdout + taken.stderr
     assert json.loads(taken.stdout.splitlines()[-1])
     assert {lab.current(h) for h in lab.hosts} == {"build-7"}
+    if elsewhere:
+        next_one = lab.apply("v2", play=PLAY)
+        assert next_one.returncode == 0, next_one.stdout + next_one.stderr
+        assert lab.all_on("v2")
+
+
+def restarted(lab: Lab, disk: Path) -> None:
+    for host in lab.hosts:
+        subprocess.run([disk / host / "builds" / "build@7" / "bin" / "ctl", "stop"], check=True)
+        started(lab, host)
+    lab.wait(lambda: all(lab.member(h).up and lab.serves(h) for h in lab.hosts), "all serve")

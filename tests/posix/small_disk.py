@@ -1,4 +1,4 @@
-"""Run in a mount namespace of its own: a root on a tiny file system that is then filled up, or turned read-only.
+"""Run in a mount namespace of its own: a root on a tiny file system that is filled up, turned read-only, or cut in two.
 
 ``python -m tests.posix.small_disk SHELL FAULT FOLDER``; ends with 0 when all is as it must be.
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from rollout.model.release import Process, ReleaseId
-from rollout.posix.op import Activate, Identify, Install, Mark, Reply
+from rollout.posix.op import Activate, Identify, Install, Mark, Observe, Reply
 from rollout.testing.packing import packed
 from tests.posix.conftest import end_service
 from tests.posix.shells import ShellHost, shell
@@ -62,6 +62,21 @@ def _read_only(host: ShellHost) -> None:
     assert _activate(host, "v2", "v1").status == "done"
 
 
+def _apart(host: ShellHost, folder: str) -> None:
+    """Another disk where what is installed would have to be renamed to, or from."""
+    place = host.root / folder
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", "none", str(place)], check=True)
+    for reply in (host.do(Install(release=RELEASES["v3"].release)), _activate(host, "v2", "v1")):
+        assert (reply.status, reply.code) == ("refused", "E_ROOT"), reply
+        assert f"{place} is a mount of its own" in reply.summary
+    seen = host.do(Observe(service=SERVICE)).fields
+    assert (seen["root"], seen["current"]) == ("unsafe", "v1"), seen
+    assert "mount the disk at" in seen["root_why"]
+    subprocess.run(["umount", str(place)], check=True)
+    assert host.do(Install(release=RELEASES["v3"].release)).status == "done"
+    assert _activate(host, "v3", "v1").status == "done"
+
+
 def main(name: str, fault: str, folder: Path) -> None:
     """Mount, install two releases, then let the fault come."""
     root = folder / "shop"
@@ -77,6 +92,8 @@ def main(name: str, fault: str, folder: Path) -> None:
                 assert _activate(host, "v1", "").status == "done"
         if fault == "read-only":
             _read_only(host)
+        elif fault.startswith("apart "):
+            _apart(host, fault.removeprefix("apart "))
         else:
             _full(host, fault)
     finally:

@@ -66,6 +66,8 @@ class Real:
             case "forget results":
                 for record in (root / ".rollout/ops").glob("*[!n]"):
                     record.unlink()
+            case "forget the link":
+                (root / ".rollout/switched").unlink()
             case "bare":
                 shutil.rmtree(root)
 

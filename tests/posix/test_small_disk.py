@@ -11,8 +11,16 @@ import pytest
 
 from tests.posix.shells import NAMES
 
+FAULTS = {
+    "inodes": "F54",
+    "blocks": "F53",
+    "read-only": "F55",
+    "apart releases": "F59",
+    "apart .rollout": "F59",
+}
 
-@pytest.mark.parametrize("fault", ["inodes", "blocks", "read-only"])
+
+@pytest.mark.parametrize("fault", [pytest.param(f, marks=pytest.mark.fault(row)) for f, row in FAULTS.items()])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_room(name: str, fault: str, tmp_path: Path) -> None:
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
