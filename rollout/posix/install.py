@@ -91,10 +91,10 @@ _RECEIVE = lean(r"""
     hashed() { h=${1%% *}; [ "$h" = "$2" ]; }
     receive() {
         room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
-        mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && mkdir -m 700 "$stage" 2>/dev/null ||
-            spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
+        try mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && try mkdir -m 700 "$stage" ||
+            spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
         left
-        timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload" 2>/dev/null
+        said=$({ timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload"; } 2>&1)
         got=$(wc -c <"$stage/payload")
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
@@ -104,16 +104,20 @@ _RECEIVE = lean(r"""
         hashed "$(sha256sum <"$stage/manifest")" "$manifest" || short E_DIGEST manifest "$manifest"
     }
     short() {
+        case $said in
+            '' | *Killed* | *Terminated*) ;;
+            *) spoiled E_DISK "the upload cannot be written below $root/.rollout/incoming: ${said##*: }";;
+        esac
         room || spoiled E_DISK "$root is full"
         spoiled "$1" "the $2 that arrived is not the one that was sent: \
             $((got)) of $((size + extra)) bytes came, SHA-256 ${h:-none}, wanted $3"
     }
     unpack() {
-        mkdir -m 700 "$stage/tree" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming"
+        try mkdir -m 700 "$stage/tree" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
         said=$(tar "-x$gzip" -o --no-same-permissions -f "$stage/payload" -C "$stage/tree" 2>&1) || {
             tails "$said"
             room || spoiled E_DISK "$root is full"
-            spoiled E_UNPACK "tar cannot unpack the artifact here"
+            spoiled E_UNPACK "tar cannot unpack the artifact here: ${said%%"$nl"*}"
         }
         # What is not kept need not be made durable.
         rm -f "$stage/payload"
@@ -132,8 +136,8 @@ _PREPARE = lean(r"""
             case $l in ".rollout/next-$id" | ".rollout/next-$cur") ;; *) rm -f "$l";; esac
         done
         for l in "$id" $cur; do
-            [ -h ".rollout/next-$l" ] || ln -s "releases/$l" ".rollout/next-$l" ||
-                refuse E_DISK "cannot make the link that is to become current"
+            [ -h ".rollout/next-$l" ] || try ln -s "releases/$l" ".rollout/next-$l" ||
+                refuse E_DISK "cannot make the link that is to become current$why"
         done
     }
     # What was adopted shares what it shared before, in whatever way.
@@ -158,7 +162,7 @@ _PREPARE = lean(r"""
             shares
             sync -f "$top" 2>/dev/null || sync
             [ -d releases ] || mkdir -m 755 releases
-            mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place"
+            try mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place$why"
             touch "$rel/.rollout-manifest"
             rm -rf .rollout/incoming
         fi

@@ -134,7 +134,7 @@ ENTER = lean(r"""
             refuse E_ROOT "cannot make $root/.rollout: give $root to $(id -un)"
         walk
         [ -z "$unsafe" ] || refuse E_ROOT "$unsafe"
-        [ -w .rollout ] || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)"
+        [ -w .rollout ] || try touch .rollout || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)$why"
     }
     belongs() {
         is=

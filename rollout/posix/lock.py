@@ -36,7 +36,7 @@ TEXT = lean(r"""
         { echo "$me" >.rollout/holder; } 2>/dev/null
     }
     unwritten() {
-        touch .rollout 2>/dev/null || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)"
+        try touch .rollout || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)$why"
         refuse E_DISK "cannot make a lock below $root/.rollout: the disk is full"
     }
     tryflock() { flock -n 9; }

@@ -81,7 +81,8 @@ class Activate:
     counts only when it started after that.
     Reply fields: ``switched`` (1|0), ``restarted`` (1|0), ``previous`` (= ``expect``).
     Refusals: E_DRIFT (with ``current``), E_CURRENT_NOT_LINK, E_NO_RELEASE, E_TAMPERED, E_SUDO, E_DISK.
-    Failures: E_STOP (the link has moved, what ran before did not end), E_SERVICE (the service did not start).
+    Failures: E_STOP (the link has moved, what ran before did not end), E_SERVICE (the service did not start),
+    E_NOEXEC (the host lets nobody run what lies there).
     """
 
     kind: Literal["activate"] = "activate"

@@ -57,11 +57,18 @@ CONTROL = lean(r"""
         rm -f .rollout/pid
     }
     startable() { command -v "$1" >/dev/null 2>&1; }
+    # What may be run by its mode, and is not, is barred by the host: that says nothing of the release.
+    barred() { [ -n "$(find -L "$1" -prune -type f -perm -100 2>/dev/null)" ]; }
+    unstarted() {
+        ! (cd "$dir" && argv_process barred) ||
+            fail E_NOEXEC "nothing may be run in $dir (Permission denied): a disk mounted noexec, or a policy"
+        fail E_SERVICE "$1"
+    }
     svc_start() {
         dir=$P/releases/$id log=$P/.rollout/log/process.log
         [ -d .rollout/log ] || mkdir -m 700 .rollout/log
         [ ! -f "$log" ] || mv -f "$log" "$log.1"
-        (cd "$dir" && argv_process startable) || fail E_SERVICE "the command of the process cannot be run in $dir"
+        (cd "$dir" && argv_process startable) || unstarted "the command of the process cannot be run in $dir"
         (
             # It puts itself on record before it becomes the service: a step that dies here leaves nobody unknown.
             read -r pid x </proc/self/stat
@@ -78,7 +85,10 @@ CONTROL = lean(r"""
         done
         rest 0.01
         ! pid_of || [ "$pid" != "$started" ] || return 0
+        wait "$started"
+        status=$?
         tails "$(tail -n 20 "$log" | cut -c 1-500)"
+        [ "$status" != 126 ] || unstarted "the process could not be started"
         fail E_SERVICE "the process ended as soon as it was started"
     }
     svc_restart() { svc_stop; svc_start; }

@@ -62,6 +62,17 @@ def _read_only(host: ShellHost) -> None:
     assert _activate(host, "v2", "v1").status == "done"
 
 
+def _noexec(host: ShellHost) -> None:
+    """Whose fault it is that nothing starts: not the release's."""
+    subprocess.run(["mount", "-o", "remount,noexec", str(host.root)], check=True)
+    there = _activate(host, "v2", "v1")
+    assert (there.status, there.code) == ("failed", "E_NOEXEC"), there
+    assert "Permission denied" in there.summary, there
+    subprocess.run(["mount", "-o", "remount,exec", str(host.root)], check=True)
+    assert _activate(host, "v2", "v1").fields["restarted"] == "1"
+    assert host.do(Identify(release=ReleaseId("v2"), service=SERVICE)).fields["fresh"] == "1"
+
+
 def _apart(host: ShellHost, folder: str) -> None:
     """Another disk where what is installed would have to be renamed to, or from."""
     place = host.root / folder
@@ -92,6 +103,8 @@ def main(name: str, fault: str, folder: Path) -> None:
                 assert _activate(host, "v1", "").status == "done"
         if fault == "read-only":
             _read_only(host)
+        elif fault == "noexec":
+            _noexec(host)
         elif fault.startswith("apart "):
             _apart(host, fault.removeprefix("apart "))
         else:

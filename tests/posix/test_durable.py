@@ -62,6 +62,7 @@ def _asked(trace: str) -> list[str]:
     return asked
 
 
+@pytest.mark.fault("F57")
 @pytest.mark.parametrize("deed", ORDER)
 @pytest.mark.parametrize("name", NAMES)
 def test_order(name: str, deed: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ FAULTS = {
     "inodes": "F54",
     "blocks": "F53",
     "read-only": "F55",
+    "noexec": "F64",
     "apart releases": "F59",
     "apart .rollout": "F59",
 }
