@@ -2,37 +2,9 @@
 
 from __future__ import annotations
 
-from rollout.posix import ledger, service
+from rollout.posix import intact, ledger, service
 from rollout.posix.op import Activate, Withdraw
 from rollout.posix.quote import assign, lean
-
-# No inode changed after the manifest's: nothing was written since (ctime, on one clock, which nobody can set;
-# BusyBox cannot ask for it). Otherwise the files of the manifest are hashed; what came in addition is the
-# release's own business, and so is what lies behind a link into shared.
-_INTACT = lean(r"""
-    intact() {
-        if find . -prune -cnewer . >/dev/null 2>&1; then
-            [ -n "$(find "releases/$id" -cnewer "releases/$id/.rollout-manifest" | head -n 1)" ] || return 0
-        fi
-        bad=$(cd "releases/$id" && sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null |
-            sed -n 's/: FAILED.*//p')
-        set -f
-        IFS=$nl
-        for l in $bad; do
-            linked_out "$l" || { unset IFS; refuse E_TAMPERED "$root/releases/$id/${l#./} is not what was installed"; }
-        done
-        unset IFS
-        set +f
-    }
-    linked_out() {
-        d=$1
-        while [ "$d" != . ]; do
-            [ ! -h "releases/$id/$d" ] || { case $(readlink "releases/$id/$d") in ../*shared/*) return 0;; esac; }
-            d=${d%/*}
-        done
-        return 1
-    }
-""")
 
 _COMMON = lean(r"""
     linkable() {
@@ -117,7 +89,7 @@ def script(deed: Activate) -> str:
     """Return the script body of an Activate."""
     said = assign("id", deed.release) + assign("manifest", deed.manifest) + assign("expect", deed.expect)
     said += assign("again", int(deed.again))
-    said += _service(deed) + ledger.TEXT + _INTACT + _COMMON
+    said += _service(deed) + ledger.TEXT + intact.TEXT + _COMMON
     return said + _ACTIVATE
 
 

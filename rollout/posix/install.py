@@ -7,7 +7,7 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 from __future__ import annotations
 
 from rollout.model.release import Release, Shared
-from rollout.posix import ledger
+from rollout.posix import intact, ledger
 from rollout.posix.op import Install
 from rollout.posix.quote import assign, lean, quote
 
@@ -150,6 +150,7 @@ _PREPARE = lean(r"""
             digest_of "$id" && [ "$have" = "$manifest" ] ||
                 refuse E_RELEASE_CONFLICT "$root/$rel is there with other content; give this release another id"
             how=present
+            intact
             adopted
             shares
         elif [ "$present" = 1 ]; then
@@ -205,4 +206,4 @@ def _release(release: Release) -> str:
 def script(deed: Install) -> str:
     """Return the script body of an Install; its payload is read from file descriptor 8."""
     arguments = _release(deed.release) + assign("present", int(deed.present)) + _shares(deed.shared)
-    return arguments + ledger.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE
+    return arguments + ledger.TEXT + intact.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE

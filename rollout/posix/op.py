@@ -61,8 +61,9 @@ class Install:
     The payload is the artifact's bytes, then the manifest's text. ``present``: the host is
     known to have the complete release already, nothing is sent, and that is checked again.
     Reply fields: ``installed`` (new|present).
-    Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_DISK,
-    E_SHARED. A refusal, and a release that is complete already, is answered without reading the payload.
+    Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_TAMPERED
+    (it is there, and was written to), E_DISK, E_SHARED. A refusal, and a release that is complete already, is answered
+    without reading the payload.
     """
 
     kind: Literal["install"] = "install"

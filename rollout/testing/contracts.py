@@ -221,6 +221,7 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=activate("v2", "v1")),
         "tamper v1",
         Say(deed=activate("v1", "v2")),
+        *(Say(deed=install("v1")), Say(deed=install("v1", present=True))),
     ),
     "the root of another app": ("foreign", *V1_RUNS, Say(deed=Settle(op="r1-1"))),
     "another app on this root": (

@@ -220,6 +220,8 @@ class SimulatedHost:
         have = self.releases.get(release.id)
         if have is not None and have != release.manifest:
             return refused("E_RELEASE_CONFLICT")
+        if release.id in self.tampered:
+            return refused("E_TAMPERED")
         if have is None:
             if do.present:
                 return refused("E_NO_RELEASE")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from tests.e2e.lab import Lab
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -42,3 +46,15 @@ def tools(lab: Lab, host: str, **first: str) -> Iterator[Path]:
         (folder / tool).chmod(0o755)
     with login(lab, host, PATH=f"{folder}:/usr/bin:/bin:/usr/sbin:/sbin"):
         yield folder
+
+
+@contextmanager
+def disk_of(lab: Lab, host: str, mounted: AbstractContextManager[T]) -> Iterator[T]:
+    """Let a host's root be a disk of its own for a while; what runs there ends before it goes."""
+    with mounted as device:
+        try:
+            yield device
+        finally:
+            for pid in lab.fleet.apps(host):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

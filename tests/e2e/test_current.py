@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.disks import tmpfs
+from tests.disks import tmpfs
 from tests.e2e.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.fault("F59"), pytest.mark.timeout(300)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.disks import tmpfs
+from tests.disks import tmpfs
 from tests.e2e.lab import Lab
 from tests.e2e.takeover import (
     OLD,

@@ -36,10 +36,13 @@ def tmpfs(place: Path, options: str = "size=64m") -> Iterator[Path]:
 
 
 @contextmanager
-def ext4(place: Path, image: Path, *make: str, size_mb: int = 16, options: str = "errors=remount-ro") -> Iterator[str]:
-    """Mount a disk that is a file; yields the name of its device, such as ``loop0``. ``make``: words of mkfs."""
+def ext4(place: Path, image: Path, *words: str, size_mb: int = 16) -> Iterator[str]:
+    """Mount a disk that is a file, read-only after its first error; yields its device, such as ``loop0``.
+
+    ``words``: of mkfs.
+    """
     with image.open("wb") as file:
         file.truncate(size_mb << 20)
-    _run("mkfs.ext4", "-q", "-m", "0", *make, image)
-    with _mounted(place, "-t", "ext4", "-o", f"loop,{options}", str(image)):
+    _run("mkfs.ext4", "-q", "-m", "0", *words, image)
+    with _mounted(place, "-t", "ext4", "-o", "loop,errors=remount-ro", str(image)):
         yield _run("findmnt", "-n", "-o", "SOURCE", place).removeprefix("/dev/")
