@@ -33,9 +33,9 @@ from rollout.model.host import HostName
 from rollout.model.plan import JUDGES, Deregister, HostPlan, Register, Restart, Switch, Withdraw
 from rollout.model.pool import Member
 from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk, Pace
 from rollout.perform.effects import Effect, Mailbox
-from rollout.perform.pool import Books, Seat, Stand
 from rollout.perform.pools import PoolWorker, open_books
 from rollout.perform.requests import Halt, Ill, Stop
 from rollout.perform.steps import Job, carry_out

@@ -9,111 +9,11 @@ have been applied until it is seen in rotation again (I1).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 
-from rollout.model.host import HostName
-from rollout.model.plan import PoolPlan
-from rollout.model.pool import Drain, Member, MemberState, PoolState, Rotation
+from rollout.model.pool import Member, MemberState, PoolState, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.perform.requests import Answerable, Enter, Leave
-
-
-class Stand(StrEnum):
-    """Where a member of ours stands."""
-
-    WAITING = "waiting"  # asked to leave; the floor has not let it yet
-    DRAINING = "draining"  # drain was written
-    PARKING = "parking"  # maint was written, not read back yet
-    PARKED = "parked"  # seen in maint: the host may be changed
-    ENTERING = "entering"  # asked to come back; the pool was not read since
-    CHECKING = "checking"  # drain with health forced down: only fresh checks bring it up
-    READYING = "readying"  # ready was written
-
-
-WANTED: Mapping[Stand, Rotation] = {
-    Stand.DRAINING: Rotation.DRAIN,
-    Stand.PARKING: Rotation.MAINT,
-    Stand.PARKED: Rotation.MAINT,
-    Stand.CHECKING: Rotation.CHECKING,
-    Stand.READYING: Rotation.READY,
-}
-
-
-@dataclass(slots=True, kw_only=True)
-class Seat:
-    """One member of ours, and who waits for it. Times are seconds of the desk's clock."""
-
-    host: HostName
-    member: Member
-    stand: Stand
-    way_back: bool = False
-    reply: Answerable | None = None
-    drain_by: float = 0.0
-    give_up_at: float = 0.0
-    forced: str = ""  # what the drain's deadline did
-    killed_at: float = 0.0
-    unchanged: bool = False  # it had only begun to leave: nobody touched the host
-    as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
-    shown: str = ""  # the last note about it
-    acknowledged: bool = False  # the balancer took our last write without an error
-    heed_by: float = 0.0  # by when the balancer must be seen to do what it was told
-    stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
-
-
-@dataclass(slots=True, kw_only=True)
-class Turn:
-    """What one reading leads to: writes, answers, members that had been forgotten, sessions to cut."""
-
-    write: dict[Member, Rotation] = field(default_factory=dict)
-    answers: list[tuple[Answerable, Outcome]] = field(default_factory=list)
-    forgotten: list[Seat] = field(default_factory=list)
-    cut: list[Member] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class Books:
-    """A pool's members of ours that are not simply in rotation, and its floors."""
-
-    plan: PoolPlan
-    drain: Drain
-    patience_s: float  # progress_deadline: how long the fleet may wait for capacity
-    heed_s: float = 30.0  # how long a balancer that does not do what it is told is told again
-    seats: dict[Member, Seat] = field(default_factory=dict)
-    ours: frozenset[Member] = frozenset()  # every member that counts for the floor
-    arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be
-    doubted: set[Member] = field(default_factory=set)  # the play's own checks said last that they do not serve
-    halted: bool = False
-    floor_back: int | None = None  # fixed when the first host asks to leave on the way back
-    progressed_at: float = 0.0
-    generation: str = ""
-
-    def in_service(self, seen: PoolState) -> int:
-        """Count the members that get traffic and that we have not touched."""
-        counted = self.ours - self.out()
-        return sum(1 for m in counted if (state := seen.members.get(m)) is not None and self.serves(m, state))
-
-    def serves(self, member: Member, state: MemberState) -> bool:
-        """Whether a member gets traffic and answers it: a balancer that does not check it cannot know."""
-        return state.in_rotation and (state.checked or member not in self.doubted)
-
-    def out(self) -> frozenset[Member]:
-        """Members that our deregister may have been applied to."""
-        return frozenset(m for m, seat in self.seats.items() if seat.stand is not Stand.WAITING)
-
-    def floor(self, seat: Seat, serving: int) -> int:
-        """Return the floor for a host that asks to leave.
-
-        On the way back a default floor is one under what is in service when it begins, at least
-        1: one dead host must not freeze the revert of a bad release. A written floor holds both ways.
-        A host that served nobody before is asked for no more than served then: so a first deploy,
-        or one to a sick fleet, can be taken back.
-        """
-        if not seat.way_back:
-            return self.plan.floor
-        if self.floor_back is None:
-            self.floor_back = self.plan.floor if self.plan.written else min(self.plan.floor, max(1, serving - 1))
-        return min(self.floor_back, self.plan.serving) if seat.as_found else self.floor_back
+from rollout.perform.books import WANTED, Books, Seat, Stand, Turn
+from rollout.perform.requests import Enter, Leave
 
 
 def turn(books: Books, seen: PoolState, now: float) -> Turn:

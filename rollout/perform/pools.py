@@ -15,9 +15,10 @@ from rollout.model.event import Note, PoolReasserted
 from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, MemberState, PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.perform.books import Books, Seat, Stand, Turn
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, ReadPool, Receive, SetPool, ShutSessions
-from rollout.perform.pool import Books, Seat, Stand, Turn, acknowledge, enter, leave, turn
+from rollout.perform.pool import acknowledge, enter, leave, turn
 from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop
 from rollout.perform.workers_pool import WorkersReading
 

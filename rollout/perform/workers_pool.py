@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from rollout.model.check import CommandCheck, Probed
 from rollout.model.host import HostName
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
+from rollout.perform.books import Books
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Probe, Together
-from rollout.perform.pool import Books
 
 
 @dataclass(slots=True, kw_only=True)

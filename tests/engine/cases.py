@@ -18,9 +18,9 @@ from rollout.model.release import ReleaseId
 from rollout.model.share import Share
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform import ensure, pool, pools, steps
+from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox
-from rollout.perform.pool import Books, Seat, Stand
 from rollout.perform.requests import Confirm, Ill
 from rollout.posix.op import Mark, Reply, Settle
 from rollout.testing.faults import Incident, Script

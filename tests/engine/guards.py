@@ -11,7 +11,7 @@ from rollout.engine import machine, planner, policy, schedule
 from rollout.engine.state import At, Phase, State
 from rollout.model.event import Event, StagingClosed
 from rollout.perform import ensure, health, pool, pools, steps, watch
-from rollout.perform.pool import Books, Seat, Stand
+from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.rotation import Mover
 from tests.engine import cases, test_hooks
 from tests.engine.hunting import Mutant, attribute, handler

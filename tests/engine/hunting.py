@@ -11,7 +11,7 @@ from unittest import mock
 
 from rollout.engine.policy import RULES, Rule
 from rollout.perform import pool
-from rollout.perform.pool import Stand
+from rollout.perform.books import Stand
 from tests.simulation import world
 from tests.simulation.soup import drawn, drawn_tiers, go
 

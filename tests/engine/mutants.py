@@ -17,7 +17,7 @@ from rollout.model.event import HaltOrdered
 from rollout.model.pool import Rotation
 from rollout.model.verdict import Cause
 from rollout.perform import health, pool, pools
-from rollout.perform.pool import Stand
+from rollout.perform.books import Stand
 from rollout.perform.rotation import Mover
 from rollout.perform.steps import Job, carry_out
 from rollout.runner import Runner

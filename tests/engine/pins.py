@@ -18,9 +18,9 @@ from rollout.model.pool import Member, MemberState, PoolState, Rotation
 from rollout.model.release import ReleaseId, Site
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform import health, pool, steps
+from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive, Tell
-from rollout.perform.pool import Books, Seat, Stand
 from rollout.posix.op import Epoch, Mark, Op
 from rollout.testing.host import SimulatedHost
 from tests.simulation.shapes import POOLS, Shape

@@ -10,9 +10,9 @@ from rollout.errors import BalancerError
 from rollout.model.event import Note
 from rollout.model.host import HostName
 from rollout.model.pool import Member, MemberState, PoolState, Rotation
+from rollout.perform.books import Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Mailbox
-from rollout.perform.pool import Stand
 from rollout.perform.pools import PoolWorker, open_books
 from rollout.perform.requests import Leave
 from tests.engine.questions import POOL
