@@ -32,7 +32,8 @@ BIT_NOTES = (
 )
 
 CHECK_RUNS = 2 | 4  # srv_check_state: configured and enabled; `disable health` clears the second
-RUNNING = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
+# srv_op_state: 0 stopped, 1 starting (`slowstart`: its checks pass, and its weight still grows), 2 running, 3 stopping
+STARTING, RUNNING = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +80,12 @@ def runs_checks(row: Row) -> bool:
 
 def member_state(row: Row, stat: Row) -> MemberState:
     """Put both tables' rows of one server together."""
-    bits = int(row["srv_admin_state"])
+    bits, op_state = int(row["srv_admin_state"]), int(row["srv_op_state"])
     weightless = int(row["srv_uweight"]) == 0
     return MemberState(
         admin=_admin(bits, weightless),
-        up=int(row["srv_op_state"]) == RUNNING,
+        up=op_state == RUNNING,
+        warming=op_state == STARTING,
         checked=runs_checks(row),
         sessions=_sessions(stat),
         address=_address(row),

@@ -28,6 +28,7 @@ class MemberState:
 
     admin: Rotation | Literal["other"]  # CHECKING is never reported: it reads as DRAIN
     up: bool  # the balancer's own opinion (running, not starting or stopping)
+    warming: bool = False  # it answers, and does not get its full share yet (slowstart): it counts when it is up
     checked: bool  # the balancer has a check of its own for it
     sessions: int  # current and queued
     address: str = ""

@@ -164,19 +164,23 @@ def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: T
     only drained was checked all the while: it is ready as it stands, and its sessions are left alone. Where
     the balancer has no check of its own nothing would bring it up again, so there ready is all.
     """
-    if state.admin is Rotation.READY and (state.up or seat.as_found):
+    answers = state.up or state.warming
+    if state.admin is Rotation.READY and (answers or seat.as_found):
         _readying(books, seat, state, now, found)
-    elif seat.unchanged and state.admin is Rotation.DRAIN and state.up:
+    elif seat.unchanged and state.admin is Rotation.DRAIN and answers:
         _to(books, seat, Stand.READYING, now, found)
     else:
         _to(books, seat, Stand.CHECKING if state.checked else Stand.READYING, now, found)
 
 
 def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    """Wait for fresh checks. An unacknowledged write may have left yesterday's opinion standing."""
+    """Wait for fresh checks. An unacknowledged write may have left yesterday's opinion standing.
+
+    A slow start begins with the first of them, and is made for traffic: it is not waited for out of rotation.
+    """
     told = state.admin is Rotation.DRAIN and seat.acknowledged
     seat.stood = seat.stood or told
-    if told and (state.up or seat.as_found):
+    if told and (state.up or state.warming or seat.as_found):
         _to(books, seat, Stand.READYING, now, found)
     elif now >= seat.give_up_at:
         _refused(books, seat, now, found)
@@ -192,16 +196,19 @@ def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: T
             books.doubted.discard(seat.member)  # it was proven before it came back
         _answer(seat, Outcome(), found)
     elif now >= seat.give_up_at:
-        _refused(books, seat, now, found)
+        _refused(books, seat, now, found, warming=state.warming)
     elif state.admin is not Rotation.READY:
         _write(seat, found)
 
 
-def _refused(books: Books, seat: Seat, now: float, found: Turn) -> None:
+def _refused(books: Books, seat: Seat, now: float, found: Turn, *, warming: bool = False) -> None:
     """The balancer's own check disagrees: the member goes out again, for its way back to deal with."""
     pool = books.plan.spec.name
     _to(books, seat, Stand.PARKING, now, found)
-    summary = f"pool {pool}: its own check does not bring {seat.member} up, though ours pass"
+    said = "its own check does not bring {} up, though ours pass"
+    if warming:
+        said = "{} does not come to its full weight in time (`slowstart`; limits.step_timeout bounds it)"
+    summary = f"pool {pool}: {said.format(seat.member)}"
     _answer(seat, _failed(Cause.BALANCER, summary), found)
 
 

@@ -9,7 +9,7 @@ scenarios against this and a real HAProxy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +26,7 @@ class Checks:
     inter_s: float = 1.0
     rise: int = 2
     fall: int = 3
+    slowstart_s: float = 0.0  # from coming up to its full share of the traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class _Server:
     left_at: float = math.inf  # when it last left rotation; never: it is in
     fading: int = 0  # sessions it had then, which end by themselves
     held: int = 0  # sessions that end only when somebody ends them
+    full_at: float = -math.inf  # when a slow start ends
 
     @property
     def in_rotation(self) -> bool:
@@ -137,10 +139,15 @@ class SimulatedBalancer:
         server = self._servers[member]
         self._servers[member] = replace(server, held=max(0, server.held + sessions))
 
-    def truth(self, member: Member, *, sticky: bool = False) -> bool:
-        """Whether a new request could be sent to the member now; ``sticky``: one with a cookie for it."""
+    def truth(self, member: Member, *, sticky: bool = False, full: bool = False) -> bool:
+        """Whether a new request could be sent to the member now.
+
+        ``sticky``: one with a cookie for it; ``full``: as many as to any other.
+        """
         self.settle()
         server = self._servers[member]
+        if full and server.full_at > self.clock():
+            return False
         return server.up and (server.admin == Rotation.READY or (sticky and server.admin == Rotation.DRAIN))
 
     def copy(self, *, clock: Callable[[], float], healthy: Callable[[Member], bool]) -> SimulatedBalancer:
@@ -198,26 +205,30 @@ class SimulatedBalancer:
 
     def _settled(self, member: Member, server: _Server, now: float) -> _Server:
         """Run the checks that were due; more than ``rise + fall`` equal answers change nothing."""
-        due = self._due(server, now) if server.checked and server.admin != Rotation.MAINT else 0
-        ok = due > 0 and self.healthy(member)
+        due = self._due(server, now) if server.checked and server.admin != Rotation.MAINT else ()
+        ok = bool(due) and self.healthy(member)
         settled = server
-        for _ in range(min(due, self.checks.rise + self.checks.fall)):
-            settled = self._answered(settled, ok)
+        for at in due:
+            settled = self._answered(settled, ok, at)
         return self._moved(server, replace(settled, settled_at=now), now)
 
-    def _due(self, server: _Server, now: float) -> int:
-        """Count the checks between the last look and now."""
-        first, last = ((at - server.offset_s) / self.checks.inter_s for at in (server.settled_at, now))
-        return math.floor(last) - math.floor(first)
+    def _due(self, server: _Server, now: float) -> Sequence[float]:
+        """Return the times of the checks between the last look and now; the first of them suffice."""
+        inter = self.checks.inter_s
+        first, last = (math.floor((at - server.offset_s) / inter) for at in (server.settled_at, now))
+        few = min(last, first + self.checks.rise + self.checks.fall)
+        return [server.offset_s + n * inter for n in range(first + 1, few + 1)]
 
-    def _answered(self, server: _Server, ok: bool) -> _Server:
+    def _answered(self, server: _Server, ok: bool, at: float) -> _Server:
         """Take one answer of a check, counting as HAProxy counts."""
         rise, most = self.checks.rise, self.checks.rise + self.checks.fall - 1
         if ok:
             health = most if server.health + 1 >= rise else server.health + 1
         else:
             health = server.health - 1 if server.health > rise else 0
-        return replace(server, health=health, up=health >= rise)
+        comes_up = health >= rise and not server.up
+        full_at = at + self.checks.slowstart_s if comes_up else server.full_at
+        return replace(server, health=health, up=health >= rise, full_at=full_at)
 
     def _written(self, server: _Server, rotation: Rotation) -> _Server:
         """Apply a write, with HAProxy's trap: who leaves maint is up at once, dead or alive."""
@@ -226,7 +237,8 @@ class SimulatedBalancer:
         if admin == Rotation.MAINT:
             written = replace(written, up=False)
         elif server.admin == Rotation.MAINT:
-            written = replace(written, up=True, health=self.checks.rise)
+            full_at = self.clock() + self.checks.slowstart_s
+            written = replace(written, up=True, health=self.checks.rise, full_at=full_at)
         if rotation == Rotation.CHECKING and server.checked:
             written = replace(written, up=False, health=0)
         return self._moved(server, written, self.clock())
@@ -252,4 +264,11 @@ class SimulatedBalancer:
         self._servers[member] = replace(server, held=held, fading=fading)
 
     def _report(self, server: _Server) -> MemberState:
-        return MemberState(admin=server.admin, up=server.up, checked=server.checked, sessions=self._sessions(server))
+        full = server.full_at <= self.clock()
+        return MemberState(
+            admin=server.admin,
+            up=server.up and full,
+            warming=server.up and not full,
+            checked=server.checked,
+            sessions=self._sessions(server),
+        )

@@ -27,6 +27,7 @@ class Layout:
     members: tuple[Member, ...] = (A, B, C)
     rise: int = 2
     fall: int = 2
+    slowstart_s: float = 0.0  # some check intervals at least, where it is wanted
     unchecked: frozenset[Member] = field(default_factory=frozenset)
 
 
@@ -160,6 +161,28 @@ def needs_rise(bench: Bench) -> None:
     bench.balancer.set({A: CHECKING})
     until(bench, "fresh checks bring it up", lambda s: s.members[A].up)
     ensure(bench.now() - began > 4.5 * bench.inter_s, "it was up on too few answers")
+
+
+def starts_slowly(bench: Bench) -> None:
+    """Who comes up by its checks gets requests at once, and is up only when it gets its full share."""
+    all_up(bench)
+    put(bench, A, DRAIN)
+    put(bench, A, MAINT)
+    bench.balancer.set({A: CHECKING})
+    warm = until(bench, "fresh checks pass", lambda s: s.members[A].warming or s.members[A].up).members[A]
+    ensure(warm.warming and not warm.up, "it does not get its full share yet")
+    began = bench.now()
+    ready = put(bench, A, READY)
+    ensure(ready.admin == READY and ready.warming, "to be ready ends no slow start")
+    served = False
+    while not bench.balancer.read().members[A].in_rotation:
+        served = served or A in bench.reached()
+        bench.sleep(bench.inter_s / 4)
+        ensure(bench.now() - began < 400 * bench.inter_s, "the slow start ends")
+    ensure(served, "it gets requests meanwhile")
+    ensure(bench.now() - began > bench.inter_s, "it was not slow")
+    put(bench, A, MAINT)
+    ensure(put(bench, A, READY).warming, "leaving maint begins one too")
 
 
 def needs_fall(bench: Bench) -> None:
@@ -336,6 +359,7 @@ SCENARIOS: dict[str, tuple[Scenario, Layout]] = {
     "dead stays out, fall 2": (dead_stays_out, Layout(fall=2)),
     "needs rise": (needs_rise, Layout(rise=6)),
     "needs fall": (needs_fall, Layout(fall=6)),
+    "starts slowly": (starts_slowly, Layout(slowstart_s=2.0)),
     "ready is a trap, fall 1": (ready_is_a_trap, Layout(fall=1)),
     "ready is a trap, fall 2": (ready_is_a_trap, Layout(fall=2)),
     "drain is stale too, fall 1": (drain_is_stale_too, Layout(fall=1)),

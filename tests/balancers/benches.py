@@ -86,7 +86,7 @@ class SimulatedBench:
             layout.members,
             clock=lambda: self.time,
             healthy=lambda member: member not in self.dead,
-            checks=Checks(inter_s=self.inter_s, rise=layout.rise, fall=layout.fall),
+            checks=Checks(inter_s=self.inter_s, rise=layout.rise, fall=layout.fall, slowstart_s=layout.slowstart_s),
             unchecked=layout.unchecked,
         )
 
@@ -131,7 +131,8 @@ def real_bench(layout: Layout, *, by_tcp: bool = False, via: ViaHost | None = No
     ports = {str(m): apps.apps[layout.members[0] if shared else m].port for m in layout.members}
     inter_ms = 300 if via else 60  # a round trip must fit between two checks
     unchecked = frozenset(layout.unchecked)
-    haproxy = Haproxy(ports, rise=layout.rise, fall=layout.fall, unchecked=unchecked, inter_ms=inter_ms)
+    slow = dict.fromkeys(ports, f"slowstart {layout.slowstart_s:g}s") if layout.slowstart_s else {}
+    haproxy = Haproxy(ports, rise=layout.rise, fall=layout.fall, unchecked=unchecked, inter_ms=inter_ms, options=slow)
     try:
         with haproxy:
             bench = RealBench(apps, haproxy, by_tcp=by_tcp, via=via)

@@ -302,7 +302,7 @@ class Oracle:
         if state.checked:
             again = self.truth.befell(pool, DUMB) or self.world.fleet.script.writes  # it was refused before
             told = bool(again) and state.admin is not Rotation.MAINT
-            assert state.up or told, f"I8: {host} made ready while its balancer says it is down"
+            assert state.up or state.warming or told, f"I8: {host} made ready while its balancer says it is down"
         if not self.world.shape.unchecked:
             simulated = self.world.fleet.hosts[host]
             assert self._well(host) or not self.world.shape.good, f"I8: {host} made ready and does not answer"

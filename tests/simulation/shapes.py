@@ -53,6 +53,7 @@ class Shape:
     unchecked: bool = False  # the balancer has no checks of its own
     load: int = 0  # sessions that a host in rotation has
     session_s: float = 0.0  # how long they take to end
+    slowstart_s: float = 0.0  # how long a host that comes up gets less than its share
     on_deadline: str = "fail"
     purpose: str = "apply"  # a restart is one of the old release
     tasks: Tasks = field(default_factory=dict)
@@ -113,6 +114,7 @@ def random_shape(seed: int) -> Shape:
     )
     if shape.pools == 2 and shape.second is not None and hosts > 2 and dice.random() < 0.5:
         shape.first = frozenset(range(1, hosts, 2)) | _some(dice, hosts, 0.4)  # zones that overlap
+    shape.slowstart_s = dice.choice((0.0, 0.0, 0.0, 6.0))
     return shape
 
 

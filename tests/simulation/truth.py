@@ -52,9 +52,10 @@ class Truth:
         return self.now - self.ill_since.get(host, self.now) <= DETECT_S
 
     def serving(self, pool: PoolName) -> int:
-        """How many hosts of a pool get requests and answer them, or did until a moment ago."""
+        """How many hosts of a pool get their full share of requests and answer them, or did until a moment ago."""
         balancer = self.world.fleet.balancers.get(pool)
-        return sum((balancer is None or balancer.truth(Member(h))) and self.counts(h) for h in self.world.in_pool(pool))
+        hosts = self.world.in_pool(pool)
+        return sum((balancer is None or balancer.truth(Member(h), full=True)) and self.counts(h) for h in hosts)
 
     def counts(self, host: HostName) -> bool:
         """Whether a host in rotation serves: one that its balancer does not check is taken at its first word."""

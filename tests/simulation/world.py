@@ -27,6 +27,7 @@ from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
 from rollout.runner import Knock, Runner
 from rollout.store.patient import EVERY_S, PatientJournal
+from rollout.testing.balancer import Checks
 from rollout.testing.behaviour import Build
 from rollout.testing.faults import Script
 from rollout.testing.fleet import SimulatedFleet
@@ -96,6 +97,7 @@ class World:
             unchecked=[Member(h) for h in self.names] if shape.unchecked else [],
             load=shape.load,
             session_s=shape.session_s,
+            checks=Checks(inter_s=0.3, rise=2, fall=3, slowstart_s=shape.slowstart_s),
         )
         self.epoch = 1
         self.forget: Callable[[], None] = lambda: None  # for oracles: what is not on record was never said
