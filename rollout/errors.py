@@ -15,6 +15,7 @@
     │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
     ├── OutcomeUnknown      5   sent, and no trailer came back
     └── BalancerError       6   a balancer refused, or could not be read
+        ├── BalancerDoubt   6   something was written, and it may take effect yet
         └── BalancerFenced  7   the balancer's host has seen a newer rollout than this one
 
 Errors carry strings and ids, never domain objects.
@@ -147,6 +148,10 @@ class BalancerError(RolloutError):
     """A balancer could not be read, or refused what was written."""
 
     exit_code = 6
+
+
+class BalancerDoubt(BalancerError):
+    """A writing was sent, and nobody knows whether it arrived: it may arrive late."""
 
 
 class BalancerFenced(BalancerError):

@@ -26,12 +26,13 @@ from rollout.model.event import (
     HostRevertStarted,
     HostSickened,
     Note,
+    Recovered,
     StepFinished,
     StepStarted,
 )
 from rollout.model.host import HostName
 from rollout.model.plan import JUDGES, Deregister, HostPlan, Register, Restart, Switch, Withdraw
-from rollout.model.pool import Member
+from rollout.model.pool import Member, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk, Pace
@@ -112,7 +113,7 @@ class Runner:
         self.take(facts)
         if self.state.finished:
             return self.state
-        self.open()
+        self.open(taken_over=any(isinstance(fact, Recovered) for fact in facts))
         while not self.state.finished:
             self.begin(due(self.state))
             self.take(self.inbox.get())
@@ -145,8 +146,9 @@ class Runner:
             return  # the halt is in the inbox; then whoever knocks has us try again
         for one in begun:
             step = one if isinstance(one, StepStarted) else _as_step(one)
-            condemned = _condemned(self.state.plays[step.play])
-            job = Job(desk=self.desks[step.play], step=step, condemned=condemned, again=step.op in doubtful)
+            state, again = self.state.plays[step.play], step.op in doubtful
+            ours = again or may_be_out(state, step)
+            job = Job(desk=self.desks[step.play], step=step, condemned=_condemned(state), again=again, ours=ours)
             name = f"{step.host}: {step.action.kind}"
             self.workers.start(name, carry_out(job), partial(self.ended, one), step.play)
 
@@ -177,12 +179,12 @@ class Runner:
                 for pool, member in state.program(host).members.items():
                     pools[pool].put(Ill(member=member))
 
-    def open(self) -> None:
+    def open(self, *, taken_over: bool = False) -> None:
         """Start the workers of the pools, and the watchers."""
         self.desks = tuple(map(self._desk, self.state.plays))
         self.watches = tuple(Mailbox(name="watch") for _ in self.desks)
         for state, desk in zip(self.state.plays, self.desks, strict=True):
-            self._open(state, desk, self.watches[state.index])
+            self._open(state, desk, self.watches[state.index], taken_over=taken_over)
 
     def _desk(self, state: State) -> Desk:
         play = state.index
@@ -196,9 +198,10 @@ class Runner:
             pace=self.pace,
         )
 
-    def _open(self, state: State, desk: Desk, watch: Mailbox) -> None:
+    def _open(self, state: State, desk: Desk, watch: Mailbox, *, taken_over: bool) -> None:
         for name, books in open_books(desk).items():
-            books.halted = state.halt is not None
+            books.halted, books.taken_over = state.halt is not None, taken_over
+            books.left.update(_left(books, state))
             _seat(books, outside(state), state)
             books.arrived.update(_members(books, state, _arrived))
             books.doubted -= books.arrived
@@ -247,6 +250,16 @@ def _begun_before(rollout: Rollout, step: Begun) -> bool:
     return (now.way_begun if step.undo else now.begun) > step.at
 
 
+def may_be_out(state: State, step: StepStarted) -> bool:
+    """Whether a host that is to leave may be out by our own doing: an earlier rollout's, or this one's so far.
+
+    When it is out, and this says no, somebody else has put it out (I7).
+    """
+    plan, now = state.program(step.host), state.hosts[step.host]
+    entered = next((n for n, one in enumerate(plan.steps) if isinstance(one.do, Register)), len(plan.steps))
+    return now.at <= entered if step.undo else plan.left_out
+
+
 def outside(state: State) -> tuple[HostName, ...]:
     """Return the hosts that are being changed and so must be out, in a rollout that was taken over."""
     found = []
@@ -285,10 +298,18 @@ def _fallen_ill(now: HostState) -> bool:
     return now.failed and (now.phase is At.FAILED or (now.phase is At.REVERTING and leaving))
 
 
+def _left(books: Books, state: State) -> dict[Member, Rotation]:
+    """Return whom somebody else had put out of a pool when its turn came, and how, in a rollout that was taken over."""
+    pool = books.plan.spec.name
+    hosts = [h for h in state.order if pool in state.hosts[h].left and pool in state.program(h).members]
+    return {state.program(h).members[pool]: state.hosts[h].left[pool] for h in hosts}
+
+
 def _seat(books: Books, hosts: tuple[HostName, ...], state: State) -> None:
     members: Mapping[Any, Any]
     for host in hosts:
         members = state.program(host).members
         if books.plan.spec.name in members:
-            member = members[books.plan.spec.name]
-            books.seats[member] = Seat(host=host, member=member, stand=Stand.PARKED)
+            pool = books.plan.spec.name
+            member = members[pool]
+            books.seats[member] = Seat(host=host, member=member, stand=Stand.PARKED, theirs=books.left.get(member))

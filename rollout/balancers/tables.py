@@ -23,6 +23,7 @@ Row = Mapping[str, str]
 FMAINT, IMAINT, CMAINT, FDRAIN, IDRAIN, RMAINT, FQDN_SET = 1, 2, 4, 8, 16, 32, 64
 OUT_BY_MAINT = FMAINT | IMAINT | RMAINT
 OUT_BY_DRAIN = FDRAIN | IDRAIN
+INHERITED = IMAINT | IDRAIN
 KNOWN_BITS = OUT_BY_MAINT | OUT_BY_DRAIN | CMAINT | FQDN_SET
 BIT_NOTES = (
     (IMAINT, "maint inherited from the tracked server"),
@@ -88,6 +89,7 @@ def member_state(row: Row, stat: Row) -> MemberState:
         warming=op_state == STARTING,
         checked=runs_checks(row),
         sessions=_sessions(stat),
+        inherited=bool(bits & INHERITED) and not bits & (OUT_BY_MAINT | OUT_BY_DRAIN) & ~INHERITED,
         address=_address(row),
         note="; ".join(_notes(bits, row, stat)),
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from rollout.balancers.runtime import DEADLINE_S
-from rollout.errors import BalancerError, BalancerFenced, OutcomeUnknown, Unreachable
+from rollout.errors import BalancerDoubt, BalancerError, BalancerFenced, OutcomeUnknown, Unreachable
 from rollout.model.host import HostName
 from rollout.model.release import Site
 from rollout.ports import Raw, Session
@@ -99,7 +99,7 @@ class ViaHost:
         reply = frame.parse(nonce, raw.stdout)
         if raw.truncated or reply is None:
             why = "answered with more than can be taken in" if raw.truncated else "did not answer to the end"
-            raise BalancerError(f"{self.host} {why}: what took effect is unknown until it is read.")
+            raise BalancerDoubt(f"{self.host} {why}: what took effect is unknown until it is read.")
         self.tool = reply.fields.get("tool", self.tool)[:16]
         return reply
 
@@ -112,7 +112,7 @@ class ViaHost:
             return session.run(script, None, deadline_s=deadline_s, until=f"{nonce} end ".encode())
         except (Unreachable, OutcomeUnknown) as error:
             self.connecting.drop(self.host, session)
-            raise BalancerError(f"its host was asked, and did not answer: {inert(str(error))}") from error
+            raise BalancerDoubt(f"its host was asked, and did not answer: {inert(str(error))}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class ViaSocket:
         try:
             reply = self.via.tell(deed, self.become, self.deadline_s * (len(lines) + 1))
         except BalancerError as error:
-            raise BalancerError(f"HAProxy at {self.place}: {error}") from error
+            raise type(error)(f"HAProxy at {self.place}: {error}") from error
         if reply.status != "done":
             raise self._refused(reply)
         answers, complaints = _told(reply.tail)

@@ -35,6 +35,7 @@ from rollout.model.event import (
 )
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, Action, Deregister, HostPlan, Keep, Plan, Register
+from rollout.model.pool import left_in
 from rollout.model.verdict import COUNTED, Cause, Outcome
 
 
@@ -160,7 +161,8 @@ def _step_finished(state: State, event: StepFinished) -> State:
     if now.op != event.op:
         raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
     state = _landed(state, outcome)
-    now = replace(now, op=0)
+    left = left_in(outcome.data) if isinstance(state.doing(host), Deregister) else now.left
+    now = replace(now, op=0, left=left)
     if now.phase is At.UNDOING:
         return _undone(state, host, now, outcome)
     if isinstance(state.program(host).steps[now.begun - 1].do, Keep):

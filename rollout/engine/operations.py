@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.engine.programs import back_at, steps_at
-from rollout.engine.question import Question, moved, serves
+from rollout.engine.question import Question, left_out, moved, serves
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -58,6 +58,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         checks_back=demanded(ask, seen, seen.current),
         identity_back=seen.identity_proof,
         serving=serves(question, host) and question.purpose != "adopt",  # nobody leaves: it takes no place
+        left_out=left_out(question, host),
         boot=seen.boot,
         note=(note or _standing(question, ask, members, drained)) if chosen else "outside --limit",
     )

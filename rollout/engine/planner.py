@@ -9,7 +9,7 @@ from rollout.engine import batching, operations
 from rollout.engine.operations import demanded, left_as_found
 from rollout.engine.programs import back_at, delegates, steps_at
 from rollout.engine.programs import hooks as beside
-from rollout.engine.question import Question, moved, serves
+from rollout.engine.question import Question, left_out, moved, serves
 from rollout.engine.refusals import refusals
 from rollout.errors import Refused
 from rollout.model.host import HostName
@@ -136,6 +136,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         checks_back=ask.checks if there else demanded(back, seen, previous) if back else (),
         identity_back=seen.identity_proof or seen.current != previous,
         serving=serves(question, host),
+        left_out=left_out(question, host),
         boot=seen.boot,
         on_failure=() if settled else back_at(ask, "on_failure", question.release.id, always=True),
         note=_note(question.asks[host], there, chosen, members, question.drained.get(host, "")),

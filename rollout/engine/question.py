@@ -50,6 +50,11 @@ def serves(question: Question, host: HostName) -> bool:
     return any(host in members for members in question.in_service.values())
 
 
+def left_out(question: Question, host: HostName) -> bool:
+    """Whether an earlier rollout had to leave the host out, and nobody has drained it by hand since."""
+    return host in question.left_out and host not in question.drained
+
+
 def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
     """Return the pools that this run takes the host out of: what an operator drained stays drained (I7).
 
@@ -57,7 +62,7 @@ def moved(question: Question, host: HostName) -> Mapping[PoolName, Member]:
     an earlier rollout left out was not drained by an operator: this one puts it back.
     """
     seen = question.seen[host]
-    ours = host in question.left_out and host not in question.drained
+    ours = left_out(question, host)
     workers = {spec.name for spec in question.play.pools if isinstance(spec, WorkersPool)}
     found = {}
     for pool, member in question.asks[host].members.items():

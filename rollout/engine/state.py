@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ import immutables
 from rollout.model.event import HaltOrdered, PauseOrdered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run
+from rollout.model.pool import PoolName, Rotation
 from rollout.model.verdict import Cause
 
 
@@ -65,6 +67,7 @@ class HostState:
     settled: bool = False  # its batch need not wait for it
     cause: Cause = Cause.NONE
     reason: str = ""
+    left: Mapping[PoolName, Rotation] = field(default_factory=dict)  # pools that somebody else has put it out of
 
 
 Hosts = immutables.Map[HostName, HostState]
@@ -136,6 +139,11 @@ class State:
         steps = self.program(host).steps
         at = self.hosts[host].at
         return steps[at].do if at < len(steps) else None
+
+    def doing(self, host: HostName) -> Action:
+        """The step of a host that is in flight."""
+        now = self.hosts[host]
+        return now.way[now.way_at] if now.phase is At.UNDOING else self.program(host).steps[now.begun - 1].do
 
     def next_hook(self) -> int | None:
         """The place of the hook that the next batch, or the end, waits for; None when there is none."""

@@ -154,6 +154,7 @@ class HostPlan:
     checks_back: tuple[CheckSpec, ...] = ()
     identity_back: bool = True  # whether the identity proof is demanded on the way back
     serving: bool = True  # in rotation and healthy when observed
+    left_out: bool = False  # of rotation, by an earlier rollout of ours: this one puts it back
     boot: str = ""  # what its restart would change
     on_failure: tuple[Run, ...] = ()  # before the way back of a host that failed itself
     note: str = ""  # why the program is empty or short

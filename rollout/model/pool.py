@@ -22,6 +22,15 @@ class Rotation(StrEnum):
     CHECKING = "checking"  # drain, and health forced down, so that only fresh checks bring it up
 
 
+LEFT_IN = "left in "  # and a pool's name: in the data of an outcome, as what somebody else has put the member there
+
+
+def left_in(data: Mapping[str, str]) -> Mapping[PoolName, Rotation]:
+    """Read from an outcome's data in which pools somebody else has put the host out, and how."""
+    found = {key.removeprefix(LEFT_IN): said for key, said in data.items() if key.startswith(LEFT_IN)}
+    return {PoolName(pool): Rotation(said) for pool, said in found.items() if said in tuple(Rotation)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberState:
     """One member as the balancer itself reports it."""
@@ -31,6 +40,7 @@ class MemberState:
     warming: bool = False  # it answers, and does not get its full share yet (slowstart): it counts when it is up
     checked: bool  # the balancer has a check of its own for it
     sessions: int  # current and queued
+    inherited: bool = False  # it is out because another server is that it tracks
     address: str = ""
     note: str = ""  # why admin is "other"
 

@@ -23,6 +23,7 @@ class Stand(StrEnum):
     ENTERING = "entering"  # asked to come back; the pool was not read since
     CHECKING = "checking"  # drain with health forced down: only fresh checks bring it up
     READYING = "readying"  # ready was written
+    IDLE = "idle"  # out perhaps, and nobody asks for anything: it is left as it stands
 
 
 WANTED: Mapping[Stand, Rotation] = {
@@ -51,8 +52,21 @@ class Seat:
     as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
     shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
+    unsure: bool = False  # a writing of ours may arrive late: only one that is heard after it settles that
     heed_by: float = 0.0  # by when the balancer must be seen to do what it was told
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
+    ours: bool = False  # that it is out may be our own doing: a dead controller's, an earlier rollout's
+    theirs: Rotation | None = None  # somebody else has put it out: it is left so (I7)
+    risen: bool = False  # on its way in it was seen out of maint
+    sessions: int = 0  # in the last reading
+    hidden: int = 0  # sessions of a process that a reload sent away: nobody sees them end
+
+    @property
+    def wanted(self) -> Rotation:
+        """What it is to be set to where it stands."""
+        if self.stand is Stand.ENTERING and self.theirs is not None:
+            return self.theirs
+        return WANTED[self.stand]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +92,8 @@ class Books:
     arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be
     doubted: set[Member] = field(default_factory=set)  # the play's own checks said last that they do not serve
     halted: bool = False
+    left: dict[Member, Rotation] = field(default_factory=dict)  # whom somebody else had put out, as is on record
+    taken_over: bool = False  # what a controller that is gone wrote last may arrive late
     floor_back: int | None = None  # fixed when the first host asks to leave on the way back
     progressed_at: float = 0.0
     generation: str = ""

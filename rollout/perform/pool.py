@@ -10,24 +10,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollout.model.pool import Member, MemberState, PoolState, Rotation
+from rollout.model.pool import LEFT_IN, Member, MemberState, PoolState, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
-from rollout.perform.books import WANTED, Books, Seat, Stand, Turn
+from rollout.perform.books import Books, Seat, Stand, Turn
 from rollout.perform.requests import Enter, Leave
 
 
 def turn(books: Books, seen: PoolState, now: float) -> Turn:
     """Say what follows from one reading of the pool."""
     found = Turn()
+    anew = books.generation not in ("", seen.generation)
     for seat in list(books.seats.values()):
         state = seen.members.get(seat.member)
         if state is None:
             _lost_member(books, seat, found)
         else:
+            _noticed(seat, state, anew=anew)
             _NEXT[seat.stand](books, seat, state, now, found)
     _admit(books, seen, now, found)
     books.generation = seen.generation
     return found
+
+
+def _noticed(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    """Remember what only two readings together tell: sessions that a reload hides, and who else had a hand in it."""
+    seat.hidden += seat.sessions if anew else 0
+    seat.sessions = state.sessions
+    if state.admin is Rotation.READY:
+        seat.theirs = None  # whoever had it out has put it in: from here on it is ours
+    if seat.stand not in (Stand.CHECKING, Stand.READYING):
+        return
+    if state.admin is not Rotation.MAINT:
+        seat.risen = True
+    elif seat.risen:  # what we said was heard, and it went back: nothing of ours does that
+        seat.theirs, seat.stand = Rotation.MAINT, Stand.ENTERING
 
 
 def _answer(seat: Seat, outcome: Outcome, found: Turn) -> None:
@@ -67,11 +83,21 @@ def _admit(books: Books, seen: PoolState, now: float, found: Turn) -> None:
         elif not counts or serving - 1 >= books.floor(seat, serving):
             serving -= 1 if counts else 0
             books.progressed_at = now
-            _to(books, seat, Stand.DRAINING, now, found)
-            seat.drain_by = now + books.drain.deadline_s
+            _depart(books, seat, state, now, found)
         elif now - max(books.progressed_at, seat.drain_by) >= books.patience_s:
             del books.seats[seat.member]
             _answer(seat, _no_room(books, seat, serving), found)
+
+
+def _depart(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Begin to take it out. Who is out by somebody else's hand has only to be waited for, and is left so (I7)."""
+    seat.drain_by = now + books.drain.deadline_s
+    if state.inherited or state.admin not in (Rotation.DRAIN, Rotation.MAINT):
+        _to(books, seat, Stand.DRAINING, now, found)
+        return
+    seat.theirs = None if seat.ours else Rotation(state.admin)
+    seat.stand = Stand.DRAINING
+    seat.heed_by = now + books.heed_s
 
 
 def _no_room(books: Books, seat: Seat, serving: int) -> Outcome:
@@ -93,7 +119,7 @@ def _write(seat: Seat, found: Turn) -> None:
         found.forgotten.append(seat)
         seat.stood = False
     seat.acknowledged = False
-    found.write[seat.member] = WANTED[seat.stand]
+    found.write[seat.member] = seat.wanted
 
 
 def _insist(books: Books, seat: Seat, now: float, found: Turn) -> None:
@@ -101,31 +127,75 @@ def _insist(books: Books, seat: Seat, now: float, found: Turn) -> None:
     if now < seat.heed_by:
         _write(seat, found)
         return
-    seat.stand = Stand.PARKED  # it may be out: whatever is next is up to its way back
+    leave_be(seat)
     summary = f"pool {books.plan.spec.name}: {seat.member} was told again and again, and does not leave rotation"
     _answer(seat, _failed(Cause.BALANCER, summary), found)
 
 
 def _waiting(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    """Nothing yet: ``_admit`` looks at all that wait together."""
+    """Nothing: ``_admit`` looks at all that wait together, and who is left as it stands needs nothing."""
 
 
 def _draining(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     if state.admin not in (Rotation.DRAIN, Rotation.MAINT):
-        _insist(books, seat, now, found)
+        if books.halted and not seat.way_back:
+            _called_off(books, seat, found)
+        else:
+            _insist(books, seat, now, found)
         return
     seat.stood = True
     seat.heed_by = now + books.heed_s
-    if state.sessions == 0:
-        _to(books, seat, Stand.PARKING, now, found)
+    if state.sessions == 0 and not seat.hidden:
+        _park(books, seat, state, now, found)
     elif now >= seat.drain_by:
         _overdue(books, seat, state, now, found)
 
 
+def leave_be(seat: Seat) -> None:
+    """Ask nothing more of its balancer: whatever is next is up to its way back."""
+    seat.unchanged = seat.unchanged or seat.stand is Stand.DRAINING
+    seat.stand = Stand.IDLE
+
+
+def _called_off(books: Books, seat: Seat, found: Turn) -> None:
+    """A halt came before it was seen to leave: it is not told again, and its way back makes sure that it is in."""
+    leave_be(seat)
+    halted = Outcome(verdict=Verdict.INCONCLUSIVE, cause=Cause.NONE, summary="halted before it was seen to leave")
+    _answer(seat, halted, found)
+
+
+def _park(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Nobody is served any more: into maint, unless it stands there."""
+    if state.admin is Rotation.MAINT and not state.inherited:
+        seat.stand = Stand.PARKED
+        _answer(seat, _is_out(books, seat), found)
+    else:
+        _to(books, seat, Stand.PARKING, now, found)
+
+
+def _is_out(books: Books, seat: Seat) -> Outcome:
+    if seat.theirs is None:
+        return Outcome(summary=seat.forced)
+    return Outcome(summary=seat.forced or _by_others(books, seat), data=_as_left(books, seat))
+
+
+def _by_others(books: Books, seat: Seat) -> str:
+    return f"somebody else has put it out of pool {books.plan.spec.name} ({seat.theirs}), and it is left so"
+
+
+def _as_left(books: Books, seat: Seat) -> dict[str, str]:
+    """Return what a successor has to know of it."""
+    return {f"{LEFT_IN}{books.plan.spec.name}": str(seat.theirs)}
+
+
 def _overdue(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    """The drain's deadline has passed with sessions left: fail, cut them, or go on."""
-    left = f"{state.sessions} sessions left after {books.drain.deadline_s:g} s"
-    if books.drain.on_deadline == "proceed" or (seat.killed_at and now >= seat.killed_at + _KILL_S):
+    """The drain's deadline has passed with sessions left: fail, cut them, or go on.
+
+    What a reload hid has had its time: nobody can see whether it has ended, or could cut it.
+    """
+    left = f"{_left(seat, state)} after {books.drain.deadline_s:g} s"
+    in_vain = seat.killed_at and now >= seat.killed_at + _KILL_S
+    if books.drain.on_deadline == "proceed" or not state.sessions or in_vain:
         seat.forced = seat.forced or f"{left}: went on"
         _to(books, seat, Stand.PARKING, now, found)
     elif books.drain.on_deadline == "kill":
@@ -133,8 +203,15 @@ def _overdue(books: Books, seat: Seat, state: MemberState, now: float, found: Tu
         seat.forced = f"{left}: cut"
         found.cut.append(seat.member)
     else:
-        seat.stand = Stand.PARKED  # out, and given back by its own way back
+        leave_be(seat)
         _answer(seat, _failed(Cause.HOST, f"drain: {left}"), found)
+
+
+def _left(seat: Seat, state: MemberState) -> str:
+    """Say who is still served, as far as anybody can see."""
+    hidden = f"{seat.hidden} of a process that a reload sent away, which nobody can see end" if seat.hidden else ""
+    seen = f"{state.sessions} sessions left" if state.sessions or not hidden else ""
+    return " and ".join(said for said in (seen, hidden) if said)
 
 
 _KILL_S = 30.0  # how long sessions are cut before maint ends them all
@@ -146,7 +223,7 @@ def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Tu
         return
     seat.stand = Stand.PARKED
     seat.stood = True
-    _answer(seat, Outcome(summary=seat.forced), found)
+    _answer(seat, _is_out(books, seat), found)
 
 
 def _parked(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
@@ -165,12 +242,27 @@ def _entering(books: Books, seat: Seat, state: MemberState, now: float, found: T
     the balancer has no check of its own nothing would bring it up again, so there ready is all.
     """
     answers = state.up or state.warming
-    if state.admin is Rotation.READY and (answers or seat.as_found):
+    if seat.theirs is not None:
+        _stays(books, seat, state, now, found)
+    elif state.admin is Rotation.READY and seat.unsure:
+        _to(books, seat, Stand.READYING, now, found)
+    elif state.admin is Rotation.READY and (answers or seat.as_found):
         _readying(books, seat, state, now, found)
     elif seat.unchanged and state.admin is Rotation.DRAIN and answers:
         _to(books, seat, Stand.READYING, now, found)
     else:
         _to(books, seat, Stand.CHECKING if state.checked else Stand.READYING, now, found)
+
+
+def _stays(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """Somebody else has put it out: what brought it here is over, and it is as they left it."""
+    if state.admin is seat.theirs:
+        del books.seats[seat.member]
+        _answer(seat, Outcome(summary=_by_others(books, seat), data=_as_left(books, seat)), found)
+    elif now >= seat.give_up_at:
+        _refused(books, seat, now, found)
+    else:
+        _write(seat, found)
 
 
 def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
@@ -189,7 +281,7 @@ def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: T
 
 
 def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    if state.in_rotation or (seat.as_found and state.admin is Rotation.READY):
+    if not seat.unsure and (state.in_rotation or (seat.as_found and state.admin is Rotation.READY)):
         del books.seats[seat.member]
         books.progressed_at = now
         if not seat.as_found:
@@ -197,7 +289,7 @@ def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: T
         _answer(seat, Outcome(), found)
     elif now >= seat.give_up_at:
         _refused(books, seat, now, found, warming=state.warming)
-    elif state.admin is not Rotation.READY:
+    elif state.admin is not Rotation.READY or seat.unsure:
         _write(seat, found)
 
 
@@ -220,19 +312,23 @@ _NEXT = {
     Stand.ENTERING: _entering,
     Stand.CHECKING: _checking,
     Stand.READYING: _readying,
+    Stand.IDLE: _waiting,
 }
 
 
 def leave(books: Books, ask: Leave, now: float) -> None:
     """Note that a member is to leave. One that stands outside already has only to be seen there."""
     old = books.seats.get(ask.member)
-    stand = Stand.WAITING if old is None or old.stand is Stand.WAITING else Stand.PARKING
+    stand = Stand.WAITING if old is None or old.stand in (Stand.WAITING, Stand.IDLE) else Stand.PARKING
     books.seats[ask.member] = Seat(
         host=ask.host,
         member=ask.member,
         stand=stand,
         way_back=ask.way_back,
         as_found=ask.as_found,
+        ours=ask.ours or old is not None,
+        theirs=old.theirs if old else None,
+        unsure=old is not None and old.unsure,
         reply=ask.reply,
         drain_by=now,
         heed_by=now + books.heed_s,
@@ -247,9 +343,11 @@ def enter(books: Books, ask: Enter, now: float) -> None:
         host=ask.host,
         member=ask.member,
         stand=Stand.ENTERING,
-        unchanged=old is not None and old.stand in (Stand.WAITING, Stand.DRAINING),
+        unchanged=old is not None and (old.unchanged or old.stand in (Stand.WAITING, Stand.DRAINING)),
         way_back=ask.way_back,
         as_found=ask.as_found,
+        theirs=old.theirs if old else books.left.get(ask.member),
+        unsure=books.taken_over or (old is not None and old.unsure),
         reply=ask.reply,
         give_up_at=now + ask.timeout_s,
     )
@@ -260,3 +358,11 @@ def acknowledge(books: Books, written: Mapping[Member, Rotation]) -> None:
     for member in written:
         if member in books.seats:
             books.seats[member].acknowledged = True
+            books.seats[member].unsure = False
+
+
+def doubt(books: Books, written: Mapping[Member, Rotation]) -> None:
+    """Note that nobody knows whether these writes arrived, or will."""
+    for member in written:
+        if member in books.seats:
+            books.seats[member].unsure = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from rollout.errors import BalancerError, BalancerFenced
+from rollout.errors import BalancerDoubt, BalancerError, BalancerFenced
 from rollout.model.event import Note, PoolReasserted
 from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, MemberState, PoolName, PoolState, Rotation, WorkersPool
@@ -18,7 +18,7 @@ from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.books import Books, Seat, Stand, Turn
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, ReadPool, Receive, SetPool, ShutSessions
-from rollout.perform.pool import acknowledge, enter, leave, turn
+from rollout.perform.pool import acknowledge, doubt, enter, leave, leave_be, turn
 from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop
 from rollout.perform.workers_pool import WorkersReading
 
@@ -68,7 +68,7 @@ class PoolWorker:
         """Return how long to wait for messages before looking again."""
         if not self.books.seats and not self.confirming:
             return IDLE_S
-        moving = any(seat.stand is not Stand.PARKED for seat in self.books.seats.values())
+        moving = any(seat.stand not in (Stand.PARKED, Stand.IDLE) for seat in self.books.seats.values())
         quick = (moving or self.confirming) and self.workers is None
         return self.desk.pace.poll_s if quick else self.desk.pace.watch_s
 
@@ -183,6 +183,8 @@ class PoolWorker:
             self.after = await SetPool(pool=self.books.plan.spec.name, wanted=dict(wanted))
         except BalancerError as error:
             self.after = None
+            if isinstance(error, BalancerDoubt):
+                doubt(self.books, wanted)
             self.trouble(error)
         else:
             acknowledge(self.books, wanted)
@@ -262,8 +264,8 @@ class PoolWorker:
         seat.reply = None
         if untouched:
             del self.books.seats[seat.member]
-        elif seat.stand in (Stand.ENTERING, Stand.CHECKING, Stand.READYING, Stand.DRAINING):
-            seat.stand = Stand.PARKED
+        elif seat.stand is not Stand.PARKED:
+            leave_be(seat)
 
 
 def open_books(desk: Desk) -> dict[PoolName, Books]:

@@ -37,6 +37,7 @@ class Leave:
     member: Member
     way_back: bool
     as_found: bool
+    ours: bool = False  # where it is out already: that may be our own doing, and not somebody else's
     reply: Answerable
 
 

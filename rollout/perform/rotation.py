@@ -29,6 +29,7 @@ class Mover:
 
     desk: Desk
     step: StepStarted
+    ours: bool = False  # where the host is out already, that may be our own doing
 
     @property
     def pools(self) -> list[PoolName]:
@@ -40,7 +41,7 @@ class Mover:
         answers = await self.ask(self.pools, self.leave, until_one_fails=True)
         refused = first_failure(answers)
         if refused is None:
-            return Outcome(summary=next((a.summary for _, a in sorted(answers.items()) if a.summary), ""))
+            return told(answers)
         return await self.undone(answers, refused)
 
     async def undone(self, answers: Mapping[PoolName, Outcome], refused: Outcome) -> Outcome:
@@ -56,7 +57,7 @@ class Mover:
         refused = first_failure(answers)
         inside = [p for p in self.pools if answers[p].passed]
         if refused is None or not inside:
-            return refused or Outcome()
+            return refused or told(answers)
         return replace(refused, summary=f"in rotation of {', '.join(inside)}, not of all: {refused.summary}")
 
     async def seen_out(self) -> Outcome | None:
@@ -68,7 +69,7 @@ class Mover:
 
     def leave(self, **who: Any) -> Leave:
         """Ask to leave."""
-        return Leave(way_back=self.step.undo, as_found=self.as_found(back=self.step.undo), **who)
+        return Leave(way_back=self.step.undo, as_found=self.as_found(back=self.step.undo), ours=self.ours, **who)
 
     def confirm(self, **who: Any) -> Confirm:
         """Ask to look."""
@@ -104,6 +105,13 @@ class Mover:
 
 
 SILENT = Outcome(verdict=Verdict.FAILED, cause=Cause.CONTROLLER, summary="a pool never answered")
+
+
+def told(answers: Mapping[PoolName, Outcome]) -> Outcome:
+    """Return what passed in every pool, told in one outcome."""
+    each = [answers[p] for p in sorted(answers)]
+    said = dict.fromkeys(a.summary for a in each if a.summary)
+    return Outcome(summary="; ".join(said), data={k: v for a in each for k, v in a.data.items()})
 
 
 def first_failure(answers: Mapping[PoolName, Outcome]) -> Outcome | None:

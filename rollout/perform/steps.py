@@ -45,6 +45,7 @@ class Job:
     step: StepStarted
     condemned: bool = False
     again: bool = False  # it was begun by a controller that is gone
+    ours: bool = False  # where its host is out of rotation already, that may be our own doing
 
     @property
     def wording(self) -> Wording:
@@ -54,7 +55,7 @@ class Job:
     @property
     def mover(self) -> Mover:
         """Return what moves the step's host in and out of its pools."""
-        return Mover(desk=self.desk, step=self.step)
+        return Mover(desk=self.desk, step=self.step, ours=self.ours)
 
 
 async def carry_out(job: Job) -> Outcome:

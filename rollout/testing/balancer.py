@@ -49,6 +49,15 @@ class _Server:
         return self.admin == Rotation.READY and self.up
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gone:
+    """What a process that a reload sent away still serves of one member; nobody can ask it."""
+
+    at: float
+    fading: int = 0
+    held: int = 0
+
+
 class SimulatedBalancer:
     """A ``ports.Balancer`` without a balancer; ``clock`` tells the virtual time in seconds.
 
@@ -76,6 +85,7 @@ class SimulatedBalancer:
         self._faults: tuple[tuple[Fault, int], ...] = ()
         self._unchecked = frozenset(unchecked)
         self._servers: dict[Member, _Server] = {}
+        self._gone: dict[Member, _Gone] = {}
         self._begin(tuple(members))
 
     # -- the port
@@ -125,7 +135,12 @@ class SimulatedBalancer:
 
     def reload(self) -> None:
         """Begin anew from the configuration: every write is forgotten, all are up, old sessions are not seen."""
+        self.settle()
         self.reloads += 1
+        for member, server in self._servers.items():
+            fading = self._sessions(server) - server.held + self._still(member) - self._gone_of(member).held
+            held = server.held + self._gone_of(member).held
+            self._gone[member] = _Gone(at=self.clock(), fading=fading, held=held)
         self._begin(tuple(self._servers))
 
     def operator(self, member: Member, rotation: Rotation) -> None:
@@ -136,8 +151,11 @@ class SimulatedBalancer:
     def hold(self, member: Member, sessions: int = 1) -> None:
         """Open sessions that never end by themselves; a negative number ends them."""
         self.settle()
-        server = self._servers[member]
-        self._servers[member] = replace(server, held=max(0, server.held + sessions))
+        server, gone = self._servers[member], self._gone_of(member)
+        left = server.held + sessions
+        self._servers[member] = replace(server, held=max(0, left))
+        if left < 0:
+            self._gone[member] = replace(gone, held=max(0, gone.held + left))
 
     def truth(self, member: Member, *, sticky: bool = False, full: bool = False) -> bool:
         """Whether a new request could be sent to the member now.
@@ -150,11 +168,17 @@ class SimulatedBalancer:
             return False
         return server.up and (server.admin == Rotation.READY or (sticky and server.admin == Rotation.DRAIN))
 
+    def served(self, member: Member) -> int:
+        """Count the sessions that a member really has, those of processes that are gone from sight too."""
+        self.settle()
+        return self._sessions(self._servers[member]) + self._still(member)
+
     def copy(self, *, clock: Callable[[], float], healthy: Callable[[Member], bool]) -> SimulatedBalancer:
         """Copy it into another world; servers are values, so that this costs one dict."""
         twin = SimulatedBalancer((), clock=clock, healthy=healthy, checks=self.checks, unchecked=self._unchecked)
         twin.load, twin.session_s, twin.unreadable = self.load, self.session_s, self.unreadable
         twin.reloads, twin._faults, twin._servers = self.reloads, self._faults, dict(self._servers)
+        twin._gone = dict(self._gone)
         return twin
 
     # -- faults, taken one by each write, in order
@@ -252,9 +276,20 @@ class SimulatedBalancer:
     def _sessions(self, server: _Server) -> int:
         if server.in_rotation:
             return self.load + server.held
-        gone_s = self.clock() - server.left_at
-        share = 1.0 if math.isinf(self.session_s) else max(0.0, 1 - gone_s / self.session_s) if self.session_s else 0.0
-        return math.ceil(server.fading * share) + server.held
+        return math.ceil(server.fading * self._share(server.left_at)) + server.held
+
+    def _share(self, since: float) -> float:
+        """Return which share of the sessions of then has not ended yet."""
+        if math.isinf(self.session_s):
+            return 1.0
+        return max(0.0, 1 - (self.clock() - since) / self.session_s) if self.session_s else 0.0
+
+    def _gone_of(self, member: Member) -> _Gone:
+        return self._gone.get(member, _Gone(at=0.0))
+
+    def _still(self, member: Member) -> int:
+        gone = self._gone_of(member)
+        return math.ceil(gone.fading * self._share(gone.at)) + gone.held
 
     def _cut(self, member: Member, limit: int) -> None:
         """Cut the sessions that would never end first."""

@@ -14,7 +14,12 @@ Fault = Literal[
     "twice",  # delivered twice
     "reboot",  # done, then the host restarts and its process is gone; the reply is lost
 ]
-WriteFault = Literal["refuse", "lose command", "lose reply"]
+WriteFault = Literal[
+    "refuse",
+    "lose command",
+    "lose reply",
+    "late command",  # heard long after it was given up, unless something newer was heard before: so does a fence
+]
 Death = Literal["before", "after"]  # it took effect
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 WRITE_FAULTS: tuple[WriteFault, ...] = get_args(WriteFault)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.errors import BalancerError, OutcomeUnknown, Unreachable
+from rollout.errors import BalancerDoubt, BalancerError, OutcomeUnknown, Unreachable
 from rollout.model.check import Probed
 from rollout.model.host import HostName
 from rollout.model.pool import Member, PoolName, Rotation
@@ -53,6 +53,7 @@ class SimulatedFleet:
     delegates: dict[HostName, SimulatedHost] = field(default_factory=dict)  # hosts that only run tasks
     commands: list[str] = field(default_factory=list)  # labels of the tasks that ran on the controller
     command_ends: dict[str, Reply] = field(default_factory=dict)  # how they end, by label; the rest ends well
+    heard: dict[PoolName, int] = field(default_factory=dict)  # the newest writing that each balancer heard
     slow_s: float = 0.2  # how long a restart takes
 
     @classmethod
@@ -291,6 +292,11 @@ class SimulatedFleet:
             return
         balancer = self.balancers[pool]
         fault = self.script.writes.get(number)
+        if fault == "late command":
+            self.time.after(LATE_S, lambda: self._arrives_late(pool, number, wanted))
+            answer(BalancerDoubt(f"pool {pool}: its host did not answer"))
+            return
+        self.heard[pool] = number
         if fault == "refuse":
             balancer.refuse_next()
         elif fault == "lose command":
@@ -311,6 +317,14 @@ class SimulatedFleet:
             self._dies(pool)
             error = BalancerError(f"pool {pool}: it closed before it answered")
         answer(error)
+
+    def _arrives_late(self, pool: PoolName, number: int, wanted: Mapping[Member, Rotation]) -> None:
+        """Hear a writing that was given up, unless a newer one was heard since."""
+        if self.heard.get(pool, -1) < number:
+            self.heard[pool] = number
+            before = self.balancers[pool].read()
+            self.balancers[pool].set(wanted)
+            self.saw("late", pool, (before, self.balancers[pool].read(), wanted))
 
     def _dies(self, pool: PoolName) -> None:
         """Let a balancer die for good: it answers nobody any more."""

@@ -62,7 +62,7 @@ def _floor_of_the_way_there(self: Books, seat: Seat, serving: int) -> int:
 def _forgetful(seat: Seat, found: Any) -> None:
     """Told again, and never said."""
     seat.acknowledged = False
-    found.write[seat.member] = pool.WANTED[seat.stand]
+    found.write[seat.member] = seat.wanted
 
 
 async def _half_out(self: Any, answers: Any, refused: Any) -> Any:

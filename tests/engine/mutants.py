@@ -25,6 +25,7 @@ from rollout.testing.host import SimulatedHost
 from tests.engine import cases, pins
 from tests.engine.beyond import BEYOND
 from tests.engine.guards import GUARDS
+from tests.engine.hands import HANDS
 from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
 from tests.engine.plays import BINDING
 
@@ -145,6 +146,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *GUARDS,
     *BINDING,
     *BEYOND,
+    *HANDS,
 )
 
 

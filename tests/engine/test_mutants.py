@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.engine import hands
 from tests.engine.cases import CASES
 from tests.engine.hunting import Mutant, hunt
 from tests.engine.mutants import MUTANTS
 from tests.engine.pins import ALL
 
 
-@pytest.mark.parametrize("pin", [*ALL, *CASES], ids=lambda pin: pin.__name__)
+@pytest.mark.parametrize("pin", [*ALL, *CASES, *hands.CASES], ids=lambda pin: pin.__name__)
 def test_what_each_pinned_guard_is_for(pin: Callable[[], None]) -> None:
     pin()
 

@@ -24,6 +24,7 @@ from rollout.model.verdict import Cause
 from rollout.posix.op import Activate, Install, Mark, Withdraw
 from rollout.testing.fleet import BY_HAND, LATENCY_S
 from tests.simulation.bounds import step_bound
+from tests.simulation.others import Others
 from tests.simulation.truth import RELOAD_WINDOW_S, Truth
 from tests.simulation.world import PACE, World, manifest
 
@@ -49,6 +50,7 @@ class Oracle:
         self.along: set[int] = set()  # plays that go back for another one's sake
         self.floors_back: dict[PoolName, int] = {}
         self.fenced = False
+        self.others = Others(self.truth)
         world.fleet.watchers.append(self.saw)
         world.observers.append(self.recorded)
         world.time.after_each = self.always
@@ -94,6 +96,7 @@ class Oracle:
                 self.along |= {state.index} if back and cause is Cause.PLAY else set()
                 self.halted_at = min(self.halted_at, self.world.time.at)
             case Recovered():
+                self.others.taken_over()
                 self.floors_back.clear()  # it is fixed again, by what serves now
             case RevertStarted():
                 self._reverting(event, state)
@@ -104,6 +107,7 @@ class Oracle:
         self.begun_at[host] = self.world.time.at
         if isinstance(action, Deregister):
             self.out.add(host)
+            self.others.leaves(host)
             if not event.undo:
                 assert not over_budget(state), f"I9: {host} leaves though the budget is exceeded"
                 assert state.halt is None, f"I9: {host} leaves in a halt"
@@ -126,6 +130,7 @@ class Oracle:
             self.out.discard(host)
             self.truth.reported.discard(host)
         if isinstance(step.action, Deregister):
+            self.others.leaving.discard(host)
             self.forced[host] = outcome.summary
             if outcome.untouched:
                 self.out.discard(host)
@@ -190,8 +195,9 @@ class Oracle:
     def saw(self, what: str, where: str, detail: Any) -> None:
         match what:
             case "fault":
-                return
+                self.others.befallen(where, detail)
             case "write":
+                self.others.heeded(PoolName(where), *detail)
                 self._written(PoolName(where), *detail)
             case "Install" | "Mark":
                 self._told(HostName(where), *detail)
@@ -327,7 +333,9 @@ class Oracle:
             if self.truth.meddled(pool, within_s=RELOAD_WINDOW_S) or self.truth.befell(pool, DUMB):
                 continue
             assert not balancer.truth(member), f"I2: {host} changed in rotation of {pool}"
-            left = balancer.read().members[member].sessions
+            left = (
+                balancer.served(member) if self.others.watched(pool, host) else balancer.read().members[member].sessions
+            )
             waited = self.world.time.at - self.begun_at[host] >= PACE.patience_s
             late = waited and self.truth.meddled(pool)
             step = self.steps[op.id.split(".")[1], host]  # a host that started anew is started while it is proven
@@ -341,9 +349,15 @@ class Oracle:
         assert host in self.out, f"I5: {host} is changed and never left"
         if self.truth.befell(host) or not self.plan_of(host).serving:
             return
-        left = sum(self.truth.lately_well(h) for h in self.world.in_pool(pool) if h not in self.out)
+        entering = {h for h in self.out if self._is_at(h, Register)}  # proven, and at work again
+        left = sum(self.truth.lately_well(h) for h in self.world.in_pool(pool) if h not in self.out - entering)
         ill = sum(self.truth.befell(h) for h in self.world.names) + (0 if self.world.shape.good else 1_000)
         assert left >= plan.floor - ill, f"I1: {host} pauses, {left} work, {plan.floor} must stay"
+
+    def _is_at(self, host: HostName, kind: type[Any]) -> bool:
+        """Whether such a step of a host is in flight."""
+        op = self.state_of(host).hosts[host].op
+        return bool(op) and self._step(op, host, kind)
 
     # -- always
 

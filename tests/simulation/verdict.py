@@ -9,7 +9,7 @@ from rollout.engine.lint import violations
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, HostState, State
 from rollout.model.host import HostName
-from rollout.model.pool import Rotation
+from rollout.model.pool import Member, Rotation
 from rollout.model.verdict import Cause
 from rollout.testing.faults import Script
 from tests.simulation.oracle import Oracle
@@ -37,6 +37,7 @@ def ended(oracle: Oracle, rollout: Rollout) -> None:
         _taken_along(rollout, oracle)
     _all_back(rollout, oracle)
     _untouched(oracle)
+    _left_to_others(oracle)
 
 
 def _all_back(rollout: Rollout, oracle: Oracle) -> None:
@@ -148,6 +149,13 @@ def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> N
         assert seen.admin is Rotation.READY, f"I7/I23: {host} is called {now.phase} and is in {seen.admin} of {pool}"
         if plan.serving and not hurt:
             assert seen.up, f"I23: {host} is called {now.phase} and is down in {pool}"
+
+
+def _left_to_others(oracle: Oracle) -> None:
+    """I7: whom somebody else has put out stays out."""
+    for pool, host in oracle.others.theirs:
+        seen = oracle.world.fleet.balancers[pool].read().members[Member(host)]
+        assert seen.admin is Rotation.MAINT, f"I7: somebody else put {host} out of {pool}, and it is in {seen.admin}"
 
 
 def _untouched(oracle: Oracle) -> None:

@@ -1,0 +1,262 @@
+"""Guards for pools that somebody else has a hand in: people, reloads, and writings of ours that come late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout import runner
+from rollout.engine.policy import RULES, Rule
+from rollout.errors import BalancerDoubt, BalancerError
+from rollout.model.pool import LEFT_IN, Member, MemberState, PoolState, Rotation
+from rollout.perform import pool, pools
+from rollout.perform.books import Books, Seat, Stand
+from rollout.perform.desk import Desk
+from rollout.perform.effects import Mailbox
+from rollout.perform.requests import Enter
+from rollout.testing.faults import Incident, Script
+from tests.engine.cases import _seated, _state
+from tests.engine.hunting import Mutant, attribute, handler
+from tests.simulation.shapes import POOLS, Shape
+from tests.simulation.soup import Trial, go
+from tests.simulation.world import World
+
+READY, DRAIN, MAINT = Rotation.READY, Rotation.DRAIN, Rotation.MAINT
+
+
+def _reading(state: MemberState, generation: str = "1") -> PoolState:
+    others = {Member(f"h{n}"): _state(READY) for n in (1, 2)}
+    return PoolState(generation=generation, members={Member("h0"): state, **others})
+
+
+def _answered(stand: Stand, *readings: PoolState, **more: Any) -> tuple[Books, Seat, list[Any], list[Any]]:
+    """Let a pool be read again and again; return what was written, and what was answered."""
+    books, seat = _seated(stand, reply=Mailbox(name="test"), drain_by=9.0, heed_by=9.0, **more)
+    found = [pool.turn(books, seen, float(n)) for n, seen in enumerate(readings)]
+    return books, seat, [dict(one.write) for one in found], [o for one in found for _, o in one.answers]
+
+
+def _bring_back(books: Books, seat: Seat, *readings: PoolState) -> tuple[list[Any], list[Any]]:
+    asked = Enter(
+        host=seat.host, member=seat.member, timeout_s=60.0, way_back=False, as_found=False, reply=Mailbox(name="test")
+    )
+    pool.enter(books, asked, 10.0)
+    written, answers = [], []
+    for n, seen in enumerate(readings):
+        found = pool.turn(books, seen, 10.0 + n)
+        written.append(dict(found.write))
+        answers += [outcome for _, outcome in found.answers]
+    return written, answers
+
+
+def what_somebody_else_put_out_is_left(rules: tuple[Rule, ...] = RULES) -> None:
+    """It is not even drained: that would lift the maint that somebody set, and let sticky clients in."""
+    for theirs, kept in ((MAINT, []), (DRAIN, [{Member("h0"): MAINT}])):
+        readings = [_reading(_state(theirs, up=False)), _reading(_state(theirs, up=False))]
+        books, seat, written, _ = _answered(Stand.WAITING, *readings)
+        assert [w for w in written if w] == kept, f"{written}: it is moved, and is not ours"
+        pool.turn(books, _reading(_state(MAINT, up=False)), 3.0)
+        assert seat.stand is Stand.PARKED
+        written, answers = _bring_back(books, seat, _reading(_state(MAINT, up=False)), _reading(_state(theirs)))
+        assert written[0] == ({} if theirs is MAINT else {seat.member: DRAIN}), "it is put in, and is not ours"
+        assert answers[-1].passed
+        assert answers[-1].data == {f"{LEFT_IN}{books.plan.spec.name}": theirs}
+
+
+def who_puts_it_in_again_gives_it_back(rules: tuple[Rule, ...] = RULES) -> None:
+    out, back = _reading(_state(MAINT, up=False)), _reading(_state(READY))
+    books, seat, _, _ = _answered(Stand.WAITING, out, out, back, out)
+    written, _ = _bring_back(books, seat, out)
+    assert written == [{seat.member: Rotation.CHECKING}], "somebody gave it back, and it is left out"
+
+
+def who_is_put_out_on_its_way_in_is_left(rules: tuple[Rule, ...] = RULES) -> None:
+    books, seat, _, _ = _answered(Stand.PARKED, _reading(_state(MAINT, up=False)))
+    down, out = _reading(_state(DRAIN, up=False)), _reading(_state(MAINT, up=False))
+    written, answers = _bring_back(books, seat, out, down, out)
+    assert written == [{seat.member: Rotation.CHECKING}, {seat.member: Rotation.CHECKING}, {}]
+    assert answers[-1].data, "somebody put it out while it came in, and it is put in all the same"
+
+
+def our_own_doing_is_not_somebody_elses(rules: tuple[Rule, ...] = RULES) -> None:
+    """A controller that dies while a host comes in leaves it in maint: its successor puts it in."""
+    silent = Incident(kind="silent", at_s=0.83, pool=1, for_s=400.0)
+    shape = Shape(hosts=8, pools=2, second=frozenset({0, 2, 4, 6, 1}), floor=None)
+    events = go(Trial(shape=shape, script=Script(incidents=(silent,)))).events
+    for crash in range(20, min(events, 60)):
+        go(Trial(shape=shape, script=Script(incidents=(silent,)), crashes=(crash,), pause_s=0.05))
+
+
+def a_successor_knows_what_was_left(rules: tuple[Rule, ...] = RULES) -> None:
+    """Somebody puts a host out before its turn; controllers die anywhere, and it stays out."""
+    out = Incident(kind="operator out", at_s=1.0, host=1)
+    shape = Shape(hosts=4)
+    events = go(Trial(shape=shape, script=Script(incidents=(out,)))).events
+    for crash in range(12, events):
+        go(Trial(shape=shape, script=Script(incidents=(out,)), crashes=(crash,), healed=False, aim="resume"))
+
+
+def what_a_reload_hides_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
+    busy, told = _state(DRAIN, sessions=3), _state(DRAIN)
+    readings = [_reading(busy), _reading(_state(READY), "2"), _reading(told, "2"), _reading(told, "2")]
+    _, _, written, answers = _answered(Stand.DRAINING, *readings)
+    assert {Member("h0"): MAINT} not in written, "an old process serves three still, and nobody waits for them"
+    late = PoolState(generation="2", members=readings[-1].members)
+    for policy in ("fail", "kill", "proceed"):  # nobody could say more by waiting longer
+        books, seat, _, _ = _answered(Stand.DRAINING, *readings[:3])
+        books.drain = replace(books.drain, on_deadline=policy)  # type: ignore[arg-type]
+        assert pool.turn(books, late, 10.0).write == {seat.member: MAINT}
+        assert "3 of a process that a reload sent away" in seat.forced
+    assert not answers
+
+
+def a_slow_start_is_made_in_traffic(rules: tuple[Rule, ...] = RULES) -> None:
+    warming = replace(_state(DRAIN, up=False), warming=True)
+    _, seat, written, answers = _answered(Stand.CHECKING, _reading(warming), acknowledged=True)
+    assert written == [{seat.member: READY}], "a slow start is waited for where it cannot take place"
+    full = _reading(replace(_state(READY, up=False), warming=True)), _reading(_state(READY))
+    _, _, _, answers = _answered(Stand.READYING, full[0])
+    assert not answers, "a host that gets a tenth of its share counts as in service"
+    _, _, _, answers = _answered(Stand.READYING, *full)
+    assert answers
+
+
+def _worker(books: Books) -> pools.PoolWorker:
+    desk = Desk(plan=World(Shape()).plan(), now=lambda: 99.0, post=lambda _: None, note=lambda _: None)
+    return pools.PoolWorker(desk, books, Mailbox(name=POOLS[0]))
+
+
+def what_may_come_late_is_settled(rules: tuple[Rule, ...] = RULES) -> None:
+    """A drain was sent to a host that did not answer. It is seen in; only a newer word keeps the old one out."""
+    books, seat = _seated(Stand.DRAINING, reply=Mailbox(name="test"))
+    writing: Any = _worker(books).write({seat.member: DRAIN})
+    writing.send(None)
+    with pytest.raises(StopIteration):
+        writing.throw(BalancerDoubt("no answer"))
+    pool.leave_be(seat)
+    seen = _reading(_state(READY))
+    written, answers = _bring_back(books, seat, seen, seen)
+    assert written == [{seat.member: READY}, {seat.member: READY}], "it is believed to be in, and may be drained yet"
+    assert not answers
+    pool.acknowledge(books, {seat.member: READY})
+    assert pool.turn(books, seen, 20.0).answers
+
+
+def who_was_not_seen_to_leave_stays_in_a_halt(rules: tuple[Rule, ...] = RULES) -> None:
+    books, seat = _seated(Stand.DRAINING, drain_by=9.0, heed_by=9.0, reply=Mailbox(name="test"))
+    books.halted = True
+    found = pool.turn(books, _reading(_state(READY)), 1.0)
+    assert not found.write, "a halt was ordered, and it is told once more to leave"
+    assert [o.untouched for _, o in found.answers] == [False], "it may have heard us: its way back makes sure"
+    assert not pool.turn(books, _reading(_state(READY)), 2.0).write
+    written, answers = _bring_back(books, seat, _reading(_state(READY)))
+    assert (written, [a.passed for a in answers]) == ([{}], [True])
+
+
+def who_was_given_up_is_not_put_out_again(rules: tuple[Rule, ...] = RULES) -> None:
+    """Its balancer was away, came back, and has it in: it was drained, and never changed."""
+    books, seat = _seated(Stand.DRAINING, reply=Mailbox(name="test"))
+    _worker(books).give_up(seat, BalancerError("gone"))
+    assert not pool.turn(books, _reading(_state(READY), "2"), 99.0).write, "a host in rotation is put out unasked"
+
+
+def _all_is_ours(books: Books, seat: Seat, *rest: Any) -> None:
+    seat.ours = True
+    _depart(books, seat, *rest)
+
+
+_depart, _noticed, _leave_be = pool._depart, pool._noticed, pool.leave_be
+
+
+def _seen_once(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    _noticed(seat, state, anew=False)
+
+
+def _never_risen(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    seat.risen = False
+    _noticed(seat, state, anew=anew)
+
+
+def _theirs_for_ever(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    theirs = seat.theirs
+    _noticed(seat, state, anew=anew)
+    seat.theirs = theirs or seat.theirs
+
+
+def _cold(books: Books, seat: Seat, state: MemberState, *rest: Any) -> None:
+    pool._checking(books, seat, replace(state, warming=False), *rest)
+
+
+def _warm_enough(books: Books, seat: Seat, state: MemberState, *rest: Any) -> None:
+    pool._readying(books, seat, replace(state, up=state.up or state.warming), *rest)
+
+
+def _parks(seat: Seat) -> None:
+    seat.stand = Stand.PARKED
+
+
+def _told_on(books: Books, seat: Seat, found: Any) -> None:
+    pool._write(seat, found)
+
+
+HANDS: tuple[Mutant, ...] = (
+    Mutant(
+        "pool: whom somebody else put out is moved",
+        patches=(attribute(pool, "_depart", _all_is_ours),),
+        pin=what_somebody_else_put_out_is_left,
+    ),
+    Mutant(
+        "pool: whom somebody else gave back is left out",
+        patches=(attribute(pool, "_noticed", _theirs_for_ever),),
+        pin=who_puts_it_in_again_gives_it_back,
+    ),
+    Mutant(
+        "pool: whom somebody puts out on its way in comes in",
+        patches=(attribute(pool, "_noticed", _never_risen),),
+        pin=who_is_put_out_on_its_way_in_is_left,
+    ),
+    Mutant(
+        "runner: our own doing is somebody else's",
+        patches=(attribute(runner, "may_be_out", lambda state, step: False),),
+        pin=our_own_doing_is_not_somebody_elses,
+    ),
+    Mutant(
+        "runner: a successor does not know what was left",
+        patches=(attribute(runner, "Seat", lambda theirs, **seat: Seat(**seat)),),
+        pin=a_successor_knows_what_was_left,
+    ),
+    Mutant(
+        "pool: what a reload hides is over",
+        patches=(attribute(pool, "_noticed", _seen_once),),
+        pin=what_a_reload_hides_is_waited_for,
+    ),
+    Mutant(
+        "pool: a slow start is waited for out of rotation",
+        patches=(handler(Stand.CHECKING, _cold),),
+        pin=a_slow_start_is_made_in_traffic,
+    ),
+    Mutant(
+        "pool: who starts slowly counts at once",
+        patches=(handler(Stand.READYING, _warm_enough),),
+        pin=a_slow_start_is_made_in_traffic,
+    ),
+    Mutant(
+        "pools: what may come late is forgotten",
+        patches=(attribute(pools, "doubt", lambda books, written: None),),
+        pin=what_may_come_late_is_settled,
+    ),
+    Mutant(
+        "pool: who did not leave is told so after a halt",
+        patches=(attribute(pool, "_called_off", _told_on),),
+        pin=who_was_not_seen_to_leave_stays_in_a_halt,
+    ),
+    Mutant(
+        "pools: who was given up is kept out",
+        patches=(attribute(pools, "leave_be", _parks),),
+        pin=who_was_given_up_is_not_put_out_again,
+    ),
+)
+
+CASES = tuple(dict.fromkeys(mutant.pin for mutant in HANDS if mutant.pin is not None))
