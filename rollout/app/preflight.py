@@ -174,7 +174,8 @@ def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:
     balancers = preflight.outside.balancers
     with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="pools") as threads:
         seen = dict(zip(balancers, threads.map(_read, balancers.values()), strict=True))
-    reasons = [Reason(code="E_LB", what=f"pool {p}: {e}") for p, e in seen.items() if isinstance(e, BalancerError)]
+    trouble = {p: str(s) if isinstance(s, BalancerError) else s.read_only for p, s in seen.items()}
+    reasons = [Reason(code="E_LB", what=f"pool {p}: {said}") for p, said in trouble.items() if said]
     if reasons:
         raise Refused(*reasons)
     _told_by(preflight)

@@ -68,16 +68,25 @@ class Haproxy:
     @property
     def _shows(self) -> str:
         """The line that a reading is made of: only the last reply may hold what applications said."""
-        return f"show info;show servers state {self.backend};show stat {self.backend} 4 -1"
+        return f"show info;show cli level;show servers state {self.backend};show stat {self.backend} 4 -1"
 
     def _state(self, reply: str) -> PoolState | None:
         """Read the reply to that line; None when HAProxy is on its way out, or its servers changed meanwhile."""
-        process, state, rest = self._shown("show servers state", reply, tables.servers)
+        process, rest = self._process(reply)
+        level, rest = tables.level(rest)
+        state, rest = self._shown("show servers state", rest, tables.servers)
         stat = self._table("show stat", rest, lambda table: tables.stats(table, self.backend))
         self._remember(state)
         if process.stopping or state.keys() != stat.keys():
             return None
-        return PoolState(generation=process.generation, members=self._parsed(lambda: _members(state, stat)))
+        members = self._parsed(lambda: _members(state, stat))
+        return PoolState(generation=process.generation, members=members, read_only=self._read_only(level))
+
+    def _read_only(self, level: str) -> str:
+        """Say why it would not heed us; a level that we do not know is tried."""
+        if level not in ("user", "operator"):
+            return ""
+        return f"HAProxy at {self._socket.place} lets us read only: its `stats socket` line must say `level admin`."
 
     def set(self, wanted: Mapping[Member, Rotation]) -> PoolState | None:
         """Write the members' rotation, as few lines as possible; name each that was refused.
@@ -119,12 +128,15 @@ class Haproxy:
             raise BalancerError(f"Backend {self.backend}: name either `socket` or `tcp`, one of the two.")
         return RuntimeSocket(path=self.socket, tcp=self.tcp, deadline_s=self.deadline_s)
 
-    def _shown(self, command: str, reply: str, parse: Callable[[str], T]) -> tuple[tables.Process, T, str]:
-        """Read the reply to ``show info`` and a table; return them, and what follows."""
+    def _process(self, reply: str) -> tuple[tables.Process, str]:
+        """Read the reply to ``show info``; return it, and what follows."""
         info, _, rest = reply.partition("\n\n")
-        table, _, rest = rest.partition("\n\n")
-        found = self._table(command, table, parse)
-        return self._parsed(lambda: tables.process(info)), found, rest
+        return self._parsed(lambda: tables.process(info)), rest
+
+    def _shown(self, command: str, reply: str, parse: Callable[[str], T]) -> tuple[T, str]:
+        """Read a table; return it, and what follows."""
+        table, _, rest = reply.partition("\n\n")
+        return self._table(command, table, parse), rest
 
     def _table(self, command: str, table: str, parse: Callable[[str], T]) -> T:
         """Read one table."""
@@ -162,7 +174,7 @@ class Haproxy:
 
     def _rows(self) -> dict[Member, tables.Row]:
         command = f"show servers state {self.backend}"
-        return self._shown(command, self._socket.ask(f"show info;{command}"), tables.servers)[1]
+        return self._shown(command, self._process(self._socket.ask(f"show info;{command}"))[1], tables.servers)[0]
 
     def _row(self, member: Member, rows: Mapping[Member, tables.Row] | None = None) -> tables.Row:
         """Return a member's row of `show servers state`, or raise as HAProxy would."""

@@ -52,6 +52,12 @@ def process(info: str) -> Process:
     return Process(generation=f"{pid}@{started}", stopping=fields.get("Stopping", "0") != "0")
 
 
+def level(reply: str) -> tuple[str, str]:
+    """Read ``show cli level``: what the socket lets us do, and what follows. Who does not know it says so in words."""
+    said, _, rest = reply.partition("\n") if reply.startswith("\n") else reply.partition("\n\n")
+    return said.strip(), rest
+
+
 def servers(table: str) -> dict[Member, Row]:
     """Read ``show servers state BACKEND``: one row per server."""
     lines = [line for line in table.splitlines() if line]

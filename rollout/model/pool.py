@@ -56,6 +56,7 @@ class PoolState:
 
     generation: str
     members: Mapping[Member, MemberState] = field(default_factory=dict)
+    read_only: str = ""  # why it would refuse whoever writes, where it says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,4 +81,9 @@ shop,a,0,0,0,0,,,
 shop,b,1,2,3,0,,,
 
 """
-GOOD: Mapping[str, str | bytes] = {"show info": INFO, "show servers state": STATE, "show stat": STAT}
+GOOD: Mapping[str, str | bytes] = {
+    "show info": INFO,
+    "show cli level": "admin\n\n",
+    "show servers state": STATE,
+    "show stat": STAT,
+}

@@ -154,6 +154,17 @@ def test_good_ones_are_read() -> None:
     assert {m: s.sessions for m, s in state.members.items()} == {A: 0, B: 4}
 
 
+@pytest.mark.parametrize(
+    ("said", "read_only"),
+    [("admin\n\n", False), ("operator\n\n", True), ("user\n\n", True), ("\n", False), ("Unknown command.\n\n", False)],
+)
+def test_what_the_socket_allows_is_read(said: str, read_only: bool) -> None:
+    with stub(saying({**GOOD, "show cli level": said})) as server:
+        state = Haproxy(backend="shop", socket=server.path).read()
+    assert bool(state.read_only) == read_only
+    assert state.members.keys() == {A, B}
+
+
 @pytest.mark.parametrize("differing", [{"Pid: 77": "Pid: 78"}, {"1700000000": "1700000009"}])
 def test_a_reading_is_of_one_process(differing: dict[str, str]) -> None:
     """All of it comes over one connection; after a reload the same pid is not the same process."""

@@ -97,10 +97,15 @@ def test_a_tracker_follows(adapter: Adapter) -> None:
 def test_level_user_may_only_read(haproxy: Haproxy) -> None:
     adapter = Adapter(backend="shop", socket=haproxy.user_socket)
     assert adapter.read().members[A].in_rotation
+    assert "`level admin`" in adapter.read().read_only, "it is known before anything is written"
     for rotation in Rotation:
         with pytest.raises(BalancerError, match=r"shop/a: Permission denied.*level admin"):
             adapter.set({A: rotation})
     assert adapter.read().members[A].in_rotation
+
+
+def test_level_admin_may_write(adapter: Adapter) -> None:
+    assert adapter.read().read_only == ""
 
 
 def test_an_unknown_backend_is_named(haproxy: Haproxy) -> None:
