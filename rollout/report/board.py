@@ -35,6 +35,7 @@ from rollout.model.event import (
 )
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Run, Switch, Verify, Withdraw
+from rollout.model.pool import left_in
 from rollout.model.verdict import Outcome
 from rollout.report.text import between
 
@@ -70,6 +71,7 @@ class Row:
     failed_at: str = ""  # the step that failed, by name
     stuck: Outcome | None = None  # why it could not be brought back
     stuck_at: str = ""
+    left: bool = False  # somebody else had put it out of rotation, and it was left so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +222,8 @@ def _step_finished(board: Board, event: StepFinished) -> Board:
         row = replace(row, out=_serves(board, event.host))
     if not event.outcome.passed:
         return _not_passed(board, event.host, row, doing, event.outcome)
+    if isinstance(doing, Deregister | Register):
+        row = replace(row, left=bool(left_in(event.outcome.data)))
     row = _believed(board, event.host, row, doing)
     if undoing:
         row = replace(row, way=row.way - 1)
@@ -249,6 +253,11 @@ def _believed(board: Board, host: HostName, row: Row, did: Action) -> Row:
 def _has_register(board: Board, host: HostName) -> bool:
     plan = board.plan_of(host)
     return plan is not None and any(isinstance(step.do, Register) for step in plan.steps)
+
+
+def stays_out(board: Board, host: HostName) -> bool:
+    """Whether a host that is settled is out of rotation because somebody else has put it out, before or meanwhile."""
+    return board.rows[host].left or not _has_register(board, host)
 
 
 def _back_in(board: Board, row: Row) -> Row:

@@ -15,7 +15,7 @@ from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, Deregister, Register
 from rollout.model.pool import HaproxyPool
 from rollout.model.verdict import Cause, Outcome
-from rollout.report.board import Board, Row
+from rollout.report.board import Board, Row, stays_out
 from rollout.report.text import count, duration, inert, names
 from rollout.report.words import CAUSES, EXITS
 
@@ -140,7 +140,7 @@ def _now(board: Board) -> list[tuple[str, str]]:
     """Say what each host is on, and what is out of rotation, by name."""
     purpose = board.play.purpose if board.play else "apply"
     groups = [
-        (board.in_state("done"), AFTERWARDS.get(purpose, f"on {board.release}, in rotation"), "good"),
+        *_done(board, purpose),
         *_reverted(board),
         (_between(board), "half-way", "warn"),
         (_failed_hosts(board), "failed and not brought back", "bad"),
@@ -170,15 +170,31 @@ def _out(board: Board) -> list[tuple[str, str]]:
     ]
 
 
-def _reverted(board: Board) -> list[tuple[list[HostName], str, str]]:
-    """Group the reverted hosts by the release that they are back on."""
-    by_release: dict[str, list[HostName]] = {}
+Group = tuple[list[HostName], str, str]
+LEFT = "left out of rotation, as it was found"
+
+
+def _done(board: Board, purpose: str) -> list[Group]:
+    """Group the hosts that are done: those that get traffic, and those that somebody else had put out."""
+    done = board.in_state("done")
+    if purpose in ("drain", "adopt"):  # nobody comes back in
+        return [(done, AFTERWARDS[purpose], "good")]
+    out = [host for host in done if stays_out(board, host)]
+    inside = [host for host in done if host not in set(out)]
+    what = f"on {board.release}" if purpose in DEPLOYS else AFTERWARDS.get(purpose, "done").partition(",")[0]
+    whole = AFTERWARDS.get(purpose, f"{what}, in rotation")
+    return [(inside, whole, "good"), (out, f"{what}, {LEFT}", "good")]
+
+
+def _reverted(board: Board) -> list[Group]:
+    """Group the reverted hosts by the release that they are back on, and by whether they get traffic."""
+    groups: dict[str, list[HostName]] = {}
     for host in board.in_state("reverted"):
-        by_release.setdefault(board.rows[host].release, []).append(host)
-    return [
-        (hosts, f"back on {release}, in rotation" if release else "back to nothing, as before", "good")
-        for release, hosts in by_release.items()
-    ]
+        release = board.rows[host].release
+        where = LEFT if stays_out(board, host) else "in rotation"
+        said = f"back on {release}, {where}" if release else "back to nothing, as before"
+        groups.setdefault(said, []).append(host)
+    return [(hosts, said, "good") for said, hosts in groups.items()]
 
 
 def _began(board: Board, host: HostName, row: Row) -> bool:

@@ -26,7 +26,8 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Restart, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Register, Restart, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.pool import left_in
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.boards import Boards
@@ -162,7 +163,8 @@ def _finished(row: Row, event: StepFinished, at: str) -> str:
     took = duration(between(row.since, at))
     outcome = event.outcome
     if outcome.passed:
-        return f"{back}{did(row.doing)} ({took})" + (f": {inert(outcome.summary, 200)}" if outcome.summary else "")
+        done = "left out of rotation" if isinstance(row.doing, Register) and left_in(outcome.data) else did(row.doing)
+        return f"{back}{done} ({took})" + (f": {inert(outcome.summary, 200)}" if outcome.summary else "")
     if outcome.untouched and outcome.cause == Cause.NONE:
         return f"{back}{doing(row.doing)}: not begun: {inert(outcome.summary, 300)}"
     return f"{back}FAILED {doing(row.doing)} ({took}): {inert(outcome.summary, 300)}{cause(outcome.cause)}"

@@ -6,6 +6,7 @@ import pytest
 
 from rollout.model.event import BatchStarted
 from rollout.model.host import HostName
+from rollout.model.pool import LEFT_IN
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.report.recap import _inventories, recap_text, telling_line
 from rollout.report.recaps import recap
@@ -120,6 +121,19 @@ def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() ->
     text = "\n".join(recap_text(recap(script.records)))
     assert "1 host back on 1.0.0, in rotation: web1" in text
     assert "half-way" not in text
+
+
+def test_who_somebody_else_has_put_out_is_not_said_to_be_in_rotation() -> None:
+    script = Script()
+    of = script.begin(hosts=3, batches=(1, 2))
+    script.stage(of)
+    left = Outcome(summary="somebody else has put it out", data={f"{LEFT_IN}shop": "maint"})
+    for host in map(HostName, ("web1", "web2", "web3")):
+        script.forward(of, host, upto=4, outcome=left if host == "web2" else None)
+    script.finish("succeeded", "every host is on 2.0.0", 0)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "2 hosts on 2.0.0, in rotation: web1, web3" in text
+    assert "1 host on 2.0.0, left out of rotation, as it was found: web2" in text
 
 
 def test_who_was_fenced_is_not_told_to_apply_again() -> None:
