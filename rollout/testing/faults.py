@@ -113,3 +113,16 @@ def random_incidents(seed: int, *, count: int, hosts: int, pools: int, within_s:
         )
         for _ in range(count)
     )
+
+
+def swizzled(seed: int, *, hosts: int, within_s: float = 40.0) -> tuple[Incident, ...]:
+    """Return the partition of some hosts, one by one, which heal one by one in another order."""
+    dice = random.Random(seed)  # noqa: S311 - a simulation wants to be repeated
+    gone = dice.sample(range(hosts), dice.randint(1, hosts))
+    cut_s = sorted(dice.random() * within_s for _ in gone)
+    healed_s = sorted(cut_s[-1] + dice.random() * dice.choice((5.0, 60.0)) for _ in gone)
+    back = dict(zip(dice.sample(gone, len(gone)), healed_s, strict=True))
+    return tuple(
+        Incident(kind="partition", at_s=at_s, host=host, for_s=back[host] - at_s)
+        for host, at_s in zip(gone, cut_s, strict=True)
+    )

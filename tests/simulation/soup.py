@@ -15,7 +15,7 @@ from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered
 from rollout.model.verdict import Cause
 from rollout.runner import Runner
 from rollout.store.patient import PatientJournal
-from rollout.testing.faults import Script, random_incidents
+from rollout.testing.faults import Script, random_incidents, swizzled
 from rollout.testing.journal import Crashed
 from tests.simulation import verdict
 from tests.simulation.oracle import Oracle
@@ -78,16 +78,30 @@ def _drawn(seed: int, shape: Shape) -> Trial:
     healed, pause_s = dice.random() < 0.7, dice.choice((0.0, 0.05, 5.0, 60.0))
     if shape.pools and dice.random() < 0.08:
         script.deaths[dice.randrange(25)] = dice.choice(("before", "after"))
+    orders = _orders(dice) if dice.random() < 0.15 else ()
+    lost = (dice.randrange(2, 80), dice.choice((1.0, 40.0, 1e9))) if dice.random() < 0.08 else None
+    if dice.random() < 0.06:
+        script.incidents += swizzled(seed, hosts=shape.hosts)
     return Trial(
         shape=shape,
         script=script,
         crashes=crashes,
         signal=signal,
-        orders=_orders(dice) if dice.random() < 0.15 else (),
-        lost=(dice.randrange(2, 80), dice.choice((1.0, 40.0, 1e9))) if dice.random() < 0.08 else None,
+        orders=orders,
+        lost=lost,
         healed=healed,
         pause_s=pause_s,
     )
+
+
+def drawn_swizzle(seed: int) -> Trial:
+    """Draw a trial in which hosts are cut off one by one and heal in another order, with nothing else but a crash."""
+    shape = random_shape(seed)
+    script = Script()
+    script.incidents = swizzled(seed, hosts=shape.hosts, within_s=20.0)
+    dice = random.Random(seed)
+    crashes = (dice.randrange(1, 60),) if dice.random() < 0.3 else ()
+    return Trial(shape=shape, script=script, crashes=crashes, healed=dice.random() < 0.5, pause_s=5.0)
 
 
 def _orders(dice: random.Random) -> tuple[tuple[float, Event], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.soup import drawn_tiers, go, run
+from tests.simulation.soup import drawn_swizzle, drawn_tiers, go, run
 
 SEEDS = 2_000
 SHARDS = 8
@@ -50,3 +50,22 @@ def test_the_invariants_hold_over_two_plays_under_many_more_seeds(shard: int) ->
         except BaseException as error:
             error.add_note(f"repeat it: go(drawn_tiers({seed}))")
             raise
+
+
+def swizzle(seeds: range) -> None:
+    for seed in seeds:
+        try:
+            go(drawn_swizzle(seed))
+        except BaseException as error:
+            error.add_note(f"repeat it: go(drawn_swizzle({seed}))")
+            raise
+
+
+def test_the_invariants_hold_when_hosts_are_cut_off_and_heal_in_another_order() -> None:
+    swizzle(range(120))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shard", range(2))
+def test_the_invariants_hold_when_hosts_are_cut_off_and_heal_under_many_more_seeds(shard: int) -> None:
+    swizzle(range(120 + shard, 6_000, 2))
