@@ -106,7 +106,11 @@ async def _register(job: Job) -> Outcome:
     outcome = await job.mover.into()
     if not outcome.passed or job.step.undo or job.desk.play.purpose not in DEPLOYS:
         return outcome
-    return _noted(await _mark(job, "verified"))
+    noted = _noted(await _mark(job, "verified"))
+    if not noted.passed:
+        return noted
+    said = "; ".join(one.summary for one in (outcome, noted) if one.summary)
+    return replace(noted, summary=said, data={**outcome.data, **noted.data})
 
 
 async def _switch(job: Job) -> Outcome:
