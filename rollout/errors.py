@@ -10,7 +10,8 @@
     ├── Held                7   another rollout holds the lease
     │   └── Fenced          7   a host has seen a newer rollout than this one
     ├── StoreError          8   the journal cannot be written or read
-    │   └── Unwritten       8   what is to be done is not on record, and so not begun
+    │   ├── Unwritten       8   what is to be done is not on record, and so not begun
+    │   └── StateGone       8   what was on record was deleted, and nobody will ever read it
     ├── Unreachable         6   no connection: what was to be sent was not sent
     │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
     ├── OutcomeUnknown      5   sent, and no trailer came back
@@ -119,13 +120,26 @@ class Fenced(Held):
 
 
 class StoreError(RolloutError):
-    """The state store failed, or does not know what it was asked for."""
+    """The state store failed, or does not know what it was asked for.
+
+    ``again``: once that is mended, what was typed can be typed again; ``said`` leaves that out, for a rollout that
+    is at work and waits by itself.
+    """
 
     exit_code = 8
+
+    def __init__(self, said: str, *, again: bool = False) -> None:
+        """Keep what is so, and what to do about it."""
+        super().__init__(f"{said.removesuffix('.')}, then type the command again." if again else said)
+        self.said = said
 
 
 class Unwritten(StoreError):
     """What is to be done could not be put on record: it is not begun."""
+
+
+class StateGone(StoreError):
+    """What was on record was deleted, or something else stands in its place: nobody will ever read it."""
 
 
 class Unreachable(RolloutError):

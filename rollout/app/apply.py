@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rollout.app import lost
 from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
@@ -19,17 +20,15 @@ from rollout.app.preflight import release_of
 from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
-from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, StoreError
-from rollout.model.event import Event, HaltOrdered, RolloutStarted
+from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
-from rollout.model.verdict import Cause
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
 from rollout.runner import Aborted, Knock, Runner
-from rollout.store.patient import EVERY_S, PATIENCE_S, PatientJournal
+from rollout.store.patient import EVERY_S, PatientJournal
 from rollout.stream import Stream
 from rollout.workers import ThreadInbox, ThreadWorkers
 
@@ -163,7 +162,7 @@ def _hold_to(filed: Filed, made: Plan) -> None:
 def perform(run: Run, *facts: Event) -> int:
     """Run the loop to its end, with signals heeded; show the recap; return the exit code."""
     inbox = ThreadInbox()
-    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(_lost, inbox.put, run.showing.say))
+    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.say))
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=time.monotonic)
@@ -177,59 +176,33 @@ def perform(run: Run, *facts: Event) -> int:
             _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
         ):
             state = runner.run(*facts)
-    except StoreError:
-        _let_go(run)
-        stream.close()
-        _name_unknown(run, stream.state)
-        raise
+    except StoreError as error:
+        _stopped(run, stream)
+        if journal.failure is None:
+            raise
+        raise StoreError(error.said) from error
     except Aborted as stop:
-        _let_go(run)
-        stream.close()
-        _name_unknown(run, stream.state)
+        _stopped(run, stream)
         return 143 if "SIGTERM" in str(stop) else 130
     workers.join(JOIN_S)
-    if journal.settle(SETTLE_S):
+    if journal.settle(SETTLE_S) or journal.gone:
         for outside in run.outsides:
             outside.leave()
     stream.close()
     if journal.failure is not None:
-        return _without_state(run, journal)
+        lost.ended(run.showing.say, run.rollout, state, journal)
+        return 8
     run.showing.recap(run.store, run.rollout)
     return state.end.exit_code if state.end else 1
 
 
-def _lost(put: Callable[[Event], None], say: Callable[[str], None], error: StoreError) -> None:
-    """Halt when the state cannot be written: nobody begins to leave, and who is half-way goes back."""
-    say(f"{error}")
-    say(f"no further host leaves; who is half-way is put back when the state can be written, for {PATIENCE_S:g} s")
-    put(HaltOrdered(cause=Cause.CONTROLLER, reason=f"the state could not be written: {error}", revert=False))
-
-
-def _without_state(run: Run, journal: PatientJournal) -> int:
-    """Say what the state knows of a rollout that it failed in."""
-    if not journal.behind:
-        run.showing.say(f"the state could be reached again, and knows how it ended: rollout status {run.rollout}")
-        return 8
-    run.showing.say("every host is in order, but the state does not know yet how it ended")
-    run.showing.say(f"when it can be written: rollout heal {run.rollout} looks at the hosts, and ends it there too")
-    return 8
-
-
-def _let_go(run: Run) -> None:
-    """Close every session of every play."""
+def _stopped(run: Run, stream: Stream[Rollout]) -> None:
+    """Close every session of every play, and say who is not known to be in order."""
     for outside in run.outsides:
         outside.sessions.close()
-
-
-def _name_unknown(run: Run, state: Rollout) -> None:
-    """Say what is not known after a second signal, and what to type."""
-    busy = sorted({h for play in state.plays for h in unsettled(play)})
-    names = ", ".join(busy) or "no host"
-    run.showing.say(f"stopped without waiting: not known to be in order: {names}")
-    run.showing.say(
-        f"to put back what is in flight: rollout heal {run.rollout}; to go on: rollout resume {run.rollout}"
-    )
-    run.showing.say(f"to bring the fleet back: rollout revert {run.rollout}")
+    stream.close()
+    if stream.state.plays:
+        lost.unknown(run.showing.say, run.rollout, stream.state)
 
 
 @contextmanager

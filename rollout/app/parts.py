@@ -15,7 +15,7 @@ from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
 from rollout.balancers.via import Fence
-from rollout.errors import BalancerFenced, Busy, StoreError
+from rollout.errors import BalancerFenced, Busy, StateGone, StoreError
 from rollout.model.plan import Plan, Purpose
 from rollout.model.play import delegates_of
 from rollout.perform.observe import Glance
@@ -137,7 +137,8 @@ def _acting(part: Part, look: Look) -> Acting:
 class Holding:
     """Raises BalancerFenced where the lease of a rollout is another process's by now.
 
-    While the state cannot be asked nobody can take over who does not see us silent for a minute.
+    While the state cannot be asked nobody can take over who does not see us silent for a minute. One that is gone has
+    no lease that anybody could take; whoever begins a new one is told of by the hosts.
     """
 
     store: Store
@@ -152,6 +153,8 @@ class Holding:
     def _ours(self) -> bool:
         try:
             ours = self.store.holds(self.rollout)
+        except StateGone:
+            return True
         except StoreError:
             return time.monotonic() - self.seen_at < UNASKED_S
         if ours:

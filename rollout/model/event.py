@@ -267,7 +267,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One line of the journal. ``hash`` covers every other field, the previous hash included."""
+    """One line of the journal. ``hash`` covers the fields before it, the previous hash included.
+
+    ``in_memory``: the state could not be written, so nobody but this process knows of it yet.
+    """
 
     rollout: str
     seq: int
@@ -275,3 +278,4 @@ class Record:
     event: Event
     previous_hash: str
     hash: str
+    in_memory: bool = False

@@ -102,6 +102,7 @@ class Board:
     end: RolloutFinished | None = None
     head: str = ""
     seq: int = 0
+    in_memory: bool = False  # the newest record is not on record: the state could not be written
 
     @property
     def standing(self) -> str:
@@ -144,7 +145,7 @@ class Board:
 
 def see(board: Board, record: Record) -> Board:
     """Return the board after one more record."""
-    board = replace(board, now=record.at, head=record.hash, seq=record.seq)
+    board = replace(board, now=record.at, head=record.hash, seq=record.seq, in_memory=record.in_memory)
     seen = _SEEN.get(type(record.event))
     return seen(board, record.event) if seen else board
 

@@ -20,6 +20,7 @@ def record_object(record: Record) -> dict[str, Any]:
         "event": plain(record.event),
         "hash": record.hash,
         "previous_hash": record.previous_hash,
+        **({"in_memory": True} if record.in_memory else {}),
     }
 
 

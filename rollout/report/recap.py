@@ -34,6 +34,7 @@ STEPS = {
     "discard": "noting it as unverified",
 }
 FENCED = 7
+UNWRITTEN = 8
 TELLING = re.compile(r"error|exception|fatal|panic|traceback|critical|failed|refused|denied|no such|cannot", re.I)
 
 
@@ -54,8 +55,15 @@ def recap_of(board: Board) -> list[Line]:
         *_labelled("now", _now(board)),
         *_labelled("next", [(text, "") for text in _next(board)]),
         _figures(board),
-        Line(label="journal", text=f"{count(board.seq, 'record')}, head {board.head or '-'}", mood="dim"),
+        _journal(board),
     ]
+
+
+def _journal(board: Board) -> Line:
+    """Say how long the journal is, and what its head is."""
+    if board.in_memory:
+        return Line(label="journal", text="the state does not know how it ended", mood="bad")
+    return Line(label="journal", text=f"{count(board.seq, 'record')}, head {board.head or '-'}", mood="dim")
 
 
 def recap_text(lines: Sequence[Line]) -> list[str]:
@@ -73,7 +81,7 @@ def headline(board: Board, what: str) -> Line:
     if board.end is None:
         words = f"UNFINISHED: {what}, {board.standing} for {duration(board.elapsed_s)} (rollout {board.rollout})"
         return Line(label="", text=words, mood="warn")
-    end, code = board.end.end, board.end.exit_code
+    end, code = board.end.end, UNWRITTEN if board.in_memory else board.end.exit_code
     word = "DONE" if end == "succeeded" else end.upper()
     mood = {"succeeded": "good", "reverted": "bad", "stranded": "bad"}.get(end, "warn")
     said = f"{word}: {what}, after {duration(board.elapsed_s)} (rollout {board.rollout}, exit {code}"
@@ -238,6 +246,8 @@ def _next(board: Board) -> list[str]:
             "another process has taken over, and knows more than is said here: "
             f"rollout status {board.rollout}, or that of the rollout which is named above (--state PATH)"
         ]
+    if board.in_memory:
+        return ["what is said of the state below"]
     stranded = board.in_state("stranded")
     if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
         return [

@@ -3,6 +3,9 @@
 No step begins that is not on record, forward or back. What was in flight ends, and what came of it is kept in memory;
 when the store answers again that is written first, and who was half-way goes back. A store that stays away longer
 than anybody should wait ends it as it is: what is on record is true, and whoever takes over asks the hosts.
+
+One that was deleted has no successor who could be misled, and nobody else who knows who is half-way: there the way
+back is gone at once, noted in memory alone.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from rollout.errors import Fenced, StoreError, Unwritten
+from rollout.errors import Fenced, StateGone, StoreError, Unwritten
 from rollout.model.event import Event, HaltOrdered, HookStarted, Record, StepStarted
 from rollout.ports import Journal
 from rollout.store.codec import encode
+from rollout.store.database import utc_now
 from rollout.store.journal import chained
 
 EVERY_S = 2.0  # how often a store that failed is tried again
@@ -25,7 +29,7 @@ class PatientJournal:
     """The journal of one rollout (ports.Journal). ``lost`` is told once, when the store fails.
 
     ``reopen`` gives the journal anew: one that failed is not to be written to (F6). ``failure`` is the first that
-    happened; ``behind`` while something is kept that is not on record.
+    happened; ``behind`` while something is kept that is not on record; ``gone`` when no record is left to be behind of.
     """
 
     def __init__(
@@ -33,9 +37,10 @@ class PatientJournal:
         reopen: Callable[[], Journal],
         lost: Callable[[StoreError], None],
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], str] = utc_now,
     ) -> None:
-        """Begin with a journal that works."""
-        self._reopen, self._lost, self._clock = reopen, lost, clock
+        """Begin with a journal that works. ``now``: the time of what is kept in memory."""
+        self._reopen, self._lost, self._clock, self._now = reopen, lost, clock, now
         self._journal = reopen()
         self._durable: Record | None = None  # the newest that is on record
         self._last: Record | None = None  # the newest of all
@@ -43,7 +48,7 @@ class PatientJournal:
         self._halted = False
         self.failure: StoreError | None = None
         self.kept: list[Event] = []
-        self.behind = False
+        self.behind = self.gone = False
 
     def append(self, events: Sequence[Event]) -> Sequence[Record]:
         """Write the events, or keep them; raise Unwritten for an intention while it cannot be put on record.
@@ -69,6 +74,8 @@ class PatientJournal:
 
     def _refuse(self, failure: StoreError) -> None:
         """Let nothing begin that would not be on record, and nothing forward before the halt has been heard."""
+        if self.gone and self._halted:
+            return
         if self.behind and self._clock() - self._failed_at > PATIENCE_S:
             raise failure
         if self.behind or not self._halted:
@@ -83,24 +90,33 @@ class PatientJournal:
         self._tried_at = self._clock()
         try:
             journal = self._reopen()
-            there = journal.read()[self._durable.seq if self._durable else 0 :]
-            if [encode(r.event) for r in there] != [encode(e) for e in self.kept[: len(there)]]:
+            there = self._after(journal.read())
+            if there is None or [encode(r.event) for r in there] != [encode(e) for e in self.kept[: len(there)]]:
                 self._failed_at = float("-inf")  # intentions in doubt were written, and nobody went by them
                 return False
             written = journal.append(self.kept[len(there) :])
         except Fenced:
             raise
-        except StoreError:
+        except StoreError as error:
+            self.gone = self.gone or isinstance(error, StateGone)
             return False
         self._journal, self.kept, self.behind = journal, [], False
         self._durable = self._last = (*there, *written)[-1] if there or written else self._durable
         return True
 
+    def _after(self, found: Sequence[Record]) -> Sequence[Record] | None:
+        """Return what follows the newest record that was durable; None where that one is not there any more."""
+        if self._durable is None:
+            return found
+        seq = self._durable.seq
+        kept = len(found) >= seq and found[seq - 1].hash == self._durable.hash
+        return found[seq:] if kept else None
+
     def settle(self, bound_s: float, sleep: Callable[[float], None] = time.sleep) -> bool:
         """Try for a while to write down what is kept; return whether all is on record."""
         until = self._clock() + bound_s
         while self.behind and not self.catch_up():
-            if self._clock() >= until:
+            if self.gone or self._clock() >= until:
                 return False
             sleep(min(EVERY_S, bound_s))
         return True
@@ -113,6 +129,7 @@ class PatientJournal:
 
     def _fail(self, error: StoreError) -> None:
         self.behind, self._tried_at = True, self._clock()
+        self.gone = isinstance(error, StateGone)
         self._failed_at = self._tried_at
         if self.failure is None:
             self.failure = error
@@ -120,19 +137,16 @@ class PatientJournal:
 
     def _remembered(self, events: Sequence[Event]) -> Sequence[Record]:
         """Keep the events; return them as records that continue the chain, for whoever shows them."""
-        made = []
-        for event in events:
-            last = self._last
-            assert last is not None  # noqa: S101 - nothing is kept before the first is on record
-            digest = chained(last.rollout, last.seq + 1, last.at, encode(event), last.hash)
-            self._last = Record(
-                rollout=last.rollout,
-                seq=last.seq + 1,
-                at=last.at,
-                event=event,
-                previous_hash=last.hash,
-                hash=digest,
-            )
-            made.append(self._last)
-            self.kept.append(event)
-        return made
+        self.kept.extend(events)
+        return [self._next(event) for event in events]
+
+    def _next(self, event: Event) -> Record:
+        """Return an event as a record that follows the newest one."""
+        last = self._last
+        assert last is not None  # noqa: S101 - nothing is kept before the first is on record
+        at, seq = self._now(), last.seq + 1
+        digest = chained(last.rollout, seq, at, encode(event), last.hash)
+        self._last = Record(
+            rollout=last.rollout, seq=seq, at=at, event=event, previous_hash=last.hash, hash=digest, in_memory=True
+        )
+        return self._last

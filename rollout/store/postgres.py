@@ -92,7 +92,7 @@ class PostgresDatabase:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(_explain(self.place, error)) from error
+            raise _explained(self.place, error) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -165,18 +165,20 @@ def _cut(line: socket.socket) -> None:
         line.shutdown(socket.SHUT_RDWR)
 
 
-def _explain(place: str, error: SQLAlchemyError) -> str:
-    """Return what failed, where, and what to do about it."""
+def _explained(place: str, error: SQLAlchemyError) -> StoreError:
+    """Say what failed, where, and what to do about it."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or ""
     said = " ".join(str(original).split())[:300]
     for prefix, code, what, instead in _FAILURES:
         if state.startswith(prefix):
-            return f"{code}: {place}: {what} ({said}). {instead}, then type the command again."
+            return StoreError(f"{code}: {place}: {what} ({said}). {instead}.", again=True)
     if not state and "FATAL" in said:  # the driver gives refused connections no state
-        return (
+        return StoreError(
             f"E_JOURNAL_OPEN: {place}: it does not let us in ({said}). Look at database, user, password, pg_hba.conf."
         )
     if not state or state.startswith(("08", "57P")):
-        return f"E_JOURNAL_OPEN: {place}: it cannot be reached ({said}). Look at the server and the network."
-    return f"E_JOURNAL: {place}: {said}. Look at the server's log."
+        return StoreError(
+            f"E_JOURNAL_OPEN: {place}: it cannot be reached ({said}). Look at the server and the network."
+        )
+    return StoreError(f"E_JOURNAL: {place}: {said}. Look at the server's log.")

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.pool import StaticPool
 
-from rollout.errors import OutcomeUnknown, RolloutError, StoreError, Unreachable
+from rollout.errors import OutcomeUnknown, RolloutError, StateGone, StoreError, Unreachable
 from rollout.model.event import Record
 from rollout.posix.op import ReadState, Reply, WriteState
 from rollout.posix.sanitise import line as inert
@@ -182,7 +182,8 @@ class RemoteDatabase:
             self._expect_done(reply)
             self._ahead = _ahead(reply.fields.get("now", ""))
             if reply.fields.get("there") != "1":
-                self._expect(not self._size, "what was there is gone")
+                if self._size:
+                    raise StateGone(f"E_STATE_GONE: {self.place}: the state was deleted while it was in use.")
                 return False
             if self._taken_in(reply):
                 self._read_at = time.monotonic()
@@ -196,8 +197,8 @@ class RemoteDatabase:
         ends = (named(piece) or ["its beginning"])[-1]
         whole_there = there.isdecimal() and int(there) >= committed
         self._expect(whole_there, f"its journal was cut after {ends}: it was longer")
-        self._expect(committed >= self._size, "its leases were put back to an earlier time")
-        self._expect(reply.fields.get("prefix") == self._hash.hexdigest(), "its journal was changed behind us")
+        if committed < self._size or reply.fields.get("prefix") != self._hash.hexdigest():
+            raise StateGone(f"E_STATE_GONE: {self.place}: another state stands where the one was that was read before.")
         piece = piece[: committed - self._size]
         whole = piece[: piece.rfind(b"\n") + 1]
         last = self._size + len(piece) == committed
@@ -288,7 +289,7 @@ class RemoteDatabase:
         if reply.status != "done":
             code, instead = _REFUSED.get(reply.code, ("E_JOURNAL", "Look at the host"))
             said = inert(f"{reply.code} {reply.summary}".strip())
-            raise StoreError(f"{code}: {self.place}: {said}. {instead}, then type the command again.")
+            raise StoreError(f"{code}: {self.place}: {said}. {instead}.", again=True)
 
     def _expect(self, so: bool, otherwise: str) -> None:
         if not so:

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from rollout.errors import StoreError
 from rollout.store import tables
 from rollout.store.database import utc_now
 from rollout.store.place import check_private, make_private
+from rollout.store.whereabouts import Whereabouts, marks_beside
 
 T = TypeVar("T")
+BESIDE = "beside"  # a connection's note of the files that it has open
 BUSY_TIMEOUT_MS = 10_000
 
 # SQLite's own name of the failure -> (our code, what it means, what to do)
@@ -46,6 +50,8 @@ class SqliteDatabase:
         else:
             self._must_exist()
         self.engine = _engine(path)
+        with self._said(), self.engine.connect():
+            self._whereabouts = Whereabouts(path)
         with self.reading() as connection:
             laid = tables.are_laid(connection, self.place)
         if not laid:
@@ -91,13 +97,25 @@ class SqliteDatabase:
     def _begun(self, kind: str) -> Iterator[Connection]:
         """Begin as asked: a writer takes the lock now, not at its first write, when it may be too late.
 
-        What is not committed at the end is rolled back when the connection goes back to the pool.
+        What is not committed at the end is rolled back when the connection goes back to the pool. Where the files
+        are not at their places any more, nothing is begun, and what was committed meanwhile is not believed.
         """
+        self._whereabouts.check({})
         with self._said(), self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.execute(f"BEGIN {kind}")
+            self._in_place(connection)
             yield connection
             driver.commit()
+            self._in_place(connection)
+
+    def _in_place(self, connection: Connection) -> None:
+        """Raise where one of the connection's files is another one by now; then it is of no more use."""
+        try:
+            self._whereabouts.check(connection.connection.info[BESIDE])
+        except StoreError:
+            connection.invalidate()
+            raise
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -105,25 +123,32 @@ class SqliteDatabase:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(_explain(self.path, error)) from error
+            raise _explained(self.path, error) from error
         except UnicodeDecodeError as error:  # the driver's own words of a damaged schema, before it is prepared
             damaged = sqlite3.DatabaseError("its schema is no text")
             damaged.sqlite_errorname = "SQLITE_CORRUPT"
-            raise StoreError(_explain(self.path, damaged)) from error
+            raise _explained(self.path, damaged) from error
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        self._whereabouts.close()
 
 
 def _engine(path: Path) -> Engine:
-    """Return an engine whose connections are set up for durability, and leave BEGIN to us."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine, "connect", _prepare)
+    """Return an engine whose connections are set up for durability, leave BEGIN to us, and make no file anew."""
+    there = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    engine = create_engine(there, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        _prepare(connection)
+        record.info[BESIDE] = marks_beside(path)
+
+    event.listen(engine, "connect", prepare)
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     """Set one connection up. The order matters: the timeout also covers the change to WAL."""
     connection.isolation_level = None  # the driver's own BEGIN comes too late to be IMMEDIATE
     connection.text_factory = _text
@@ -135,6 +160,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens what lies beside the database
 
 
 def _text(said: bytes) -> str:
@@ -142,11 +168,11 @@ def _text(said: bytes) -> str:
     return said.decode("utf-8", "backslashreplace")
 
 
-def _explain(path: Path, error: SQLAlchemyError | sqlite3.Error) -> str:
-    """Return what failed, where, and what to do about it."""
+def _explained(path: Path, error: SQLAlchemyError | sqlite3.Error) -> StoreError:
+    """Say what failed, where, and what to do about it."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(original, "sqlite_errorname", "")
     for prefix, code, what, instead in _FAILURES:
         if name.startswith(prefix):
-            return f"{code}: {path}: {what} ({original}). {instead}, then type the command again."
-    return f"E_JOURNAL: {path}: {original}. Look at the file, or name another with --state PATH."
+            return StoreError(f"{code}: {path}: {what} ({original}). {instead}.", again=True)
+    return StoreError(f"E_JOURNAL: {path}: {original}. Look at the file, or name another with --state PATH.")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rollout.errors import StoreError
+from rollout.errors import StateGone, StoreError
 from rollout.model.event import Event, Record
 
 
@@ -27,6 +27,7 @@ class SimulatedJournal:
     crash_after: int | None = None
     fails_after: int | None = None  # so many are durable, and then the store is away
     failed: bool = False  # whether it was, for somebody
+    deleted: bool = False  # what is away is gone for good
 
     @property
     def durable(self) -> int:
@@ -37,7 +38,7 @@ class SimulatedJournal:
         """Write the events in one transaction: all of them, or at a crash none."""
         if self.fails_after is not None and len(self.records) + len(events) > self.fails_after:
             self.failed = True
-            raise StoreError("the store is away")
+            raise StateGone("the store was deleted") if self.deleted else StoreError("the store is away")
         limit = self.crash_after
         if limit is not None and len(self.records) + len(events) > limit:
             raise Crashed
@@ -57,4 +58,6 @@ class SimulatedJournal:
 
     def read(self) -> Sequence[Record]:
         """Read everything."""
+        if self.deleted and self.failed:
+            raise StateGone("the store was deleted")
         return tuple(self.records)

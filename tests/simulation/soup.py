@@ -50,6 +50,7 @@ class Trial:
     crashes: tuple[int, ...] = ()
     signal: tuple[str, float] | None = None
     lost: tuple[int, float] | None = None  # the store: after so many records, and for how long
+    deleted: bool = False  # what is lost is gone for good: nobody takes over
     orders: tuple[tuple[float, Event], ...] = ()  # from another terminal: when, and what
     healed: bool = True  # what can be mended is, before somebody takes over
     aim: Aim = "revert"  # of who takes over
@@ -181,6 +182,7 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         _signal_at(world, runner, *trial.signal)
     lives, facts = 1, tuple[Event, ...]((started,))
     if trial.lost is not None:
+        world.journal.deleted = trial.deleted
         _lose(world, *trial.lost)
         runner = world.runner(initial())
         world.obey(runner)
@@ -227,6 +229,10 @@ def _behind(world: World, runner: Runner) -> bool:
     """Whether a rollout has ended of which the store does not know it, for a while yet."""
     journal = runner.stream.journal  # type: ignore[attr-defined]
     if not isinstance(journal, PatientJournal) or journal.settle(0.0):
+        return False
+    if journal.gone:  # what it remembers is all that there is to look at
+        world.journal.fails_after = None
+        world.journal.append(journal.kept)
         return False
     world.settle(SETTLE_S)
     return not journal.settle(0.0)
