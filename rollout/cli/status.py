@@ -163,7 +163,8 @@ def _rotation(row: Row) -> str:
 def _host_object(row: Row) -> dict[str, object]:
     """Return a host as JSON's object."""
     failure = row.failure.summary if row.failure else ""
-    return {"batch": row.batch + 1, "state": row.state, "release": row.release, "out": row.out, "failure": failure}
+    on = {"release": row.release, "drifted": row.drifted}
+    return {"batch": row.batch + 1, "state": row.state, **on, "out": row.out, "failure": failure}
 
 
 def _lease(store: Store, rollout: StoredRollout) -> Lease:

@@ -10,7 +10,7 @@ import immutables
 
 from rollout.engine.state import At, HostState, Phase, State, last_rolling
 from rollout.engine.tables import ROLLOUT, move
-from rollout.engine.tallies import bump, put, settle, unsettle
+from rollout.engine.tallies import bump, noticed, put, settle, unsettle
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
     BatchClosed,
@@ -36,7 +36,7 @@ from rollout.model.event import (
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, Action, Deregister, HostPlan, Keep, Plan, Register
 from rollout.model.pool import left_in
-from rollout.model.verdict import COUNTED, Cause, Outcome
+from rollout.model.verdict import COUNTED, FOUND, Cause, Outcome
 
 
 def evolve(state: State, event: Event) -> State:
@@ -161,6 +161,9 @@ def _step_finished(state: State, event: StepFinished) -> State:
     if now.op != event.op:
         raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
     state = _landed(state, outcome)
+    if FOUND in outcome.data and not outcome.passed:
+        state = noticed(state, host, outcome.data[FOUND])
+        now = state.hosts[host]
     left = left_in(outcome.data) if isinstance(state.doing(host), Deregister) else now.left
     now = replace(now, op=0, left=left)
     if now.phase is At.UNDOING:
@@ -334,6 +337,8 @@ def _recovered(state: State, event: Recovered) -> State:
     for host, now in state.hosts.items():
         if now.op:
             state = _interrupt(state, host, now)
+    for host, current in event.seen.items():
+        state = noticed(state, host, None if current in state.planned(host) else current)
     for host, reason in event.stranded.items():
         now = state.hosts[host]
         if now.phase is At.STRANDED:

@@ -45,7 +45,12 @@ def fenced(state: State) -> Event | None:
     """A host has seen a newer rollout: nothing more may be done, not even the way back."""
     if not state.fenced or state.in_flight:
         return None
-    reason = f"a host has seen another rollout of this app, and this one stopped where it was: {state.last_reason}"
+    return stopped_short(state.last_reason)
+
+
+def stopped_short(why: str) -> RolloutFinished:
+    """Return the end of a rollout that may touch nothing any more."""
+    reason = f"a host has seen another rollout of this app, and this one stopped where it was: {why}"
     return RolloutFinished(end="halted", reason=reason, exit_code=7)
 
 
@@ -270,8 +275,11 @@ _SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 
 
 def stays(state: State) -> bool:
-    """Whether a host stays as this rollout made it: done, or out on the release that failed (``revert: none``)."""
-    return bool(state.sick) or bool(state.done and state.play.purpose != "restart")
+    """Whether a host is not back as it was.
+
+    It is done, or out on the release that failed (``revert: none``), or on what somebody else put there meanwhile.
+    """
+    return bool(state.sick or state.drifted) or bool(state.done and state.play.purpose != "restart")
 
 
 RULES: tuple[Rule, ...] = (

@@ -10,7 +10,7 @@ import immutables
 
 from rollout.model.event import HaltOrdered, PauseOrdered, RolloutFinished
 from rollout.model.host import HostName
-from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run
+from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run, Switch
 from rollout.model.pool import PoolName, Rotation
 from rollout.model.verdict import Cause
 
@@ -65,6 +65,7 @@ class HostState:
     failed: bool = False  # it counted against the budget
     working: bool = False  # it takes one of the places that the floor leaves
     settled: bool = False  # its batch need not wait for it
+    found: str | None = None  # what somebody else has its ``current`` name ("": no release), as was last seen
     cause: Cause = Cause.NONE
     reason: str = ""
     left: Mapping[PoolName, Rotation] = field(default_factory=dict)  # pools that somebody else has put it out of
@@ -105,6 +106,7 @@ class State:
     done: int = 0
     reverted: int = 0
     stranded: int = 0
+    drifted: int = 0  # hosts on which somebody else changed ``current``
     in_doubt: int = 0  # stranded hosts that may still be in rotation
     healthy: int = 0  # hosts that became healthy so far; restarts the progress deadline
     ops: int = 0
@@ -133,6 +135,12 @@ class State:
     def program(self, host: HostName) -> HostPlan:
         """What was planned for a host."""
         return self.play.hosts[host]
+
+    def planned(self, host: HostName) -> frozenset[str]:
+        """The releases that this rollout can have left a host on; "" where it had none."""
+        plan = self.program(host)
+        expected = {step.do.expect for step in plan.steps if isinstance(step.do, Switch)}
+        return frozenset({self.play.release.id, plan.previous, *expected})
 
     def next_step(self, host: HostName) -> Action | None:
         """The next forward action of a host, if there is one."""

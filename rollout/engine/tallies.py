@@ -28,6 +28,13 @@ def put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
     return replace(state, hosts=hosts, active=active, preparing=preparing, **changes)
 
 
+def noticed(state: State, host: HostName, found: str | None) -> State:
+    """Note what somebody else has ``current`` of a host name; None: nothing but what was planned."""
+    now = state.hosts[host]
+    drifted = state.drifted + (found is not None) - (now.found is not None)
+    return replace(state, hosts=state.hosts.set(host, replace(now, found=found)), drifted=drifted)
+
+
 def bump(tally: immutables.Map[int, int], key: int, by: int) -> immutables.Map[int, int]:
     """Count so many more (or fewer) under a key."""
     return tally.set(key, tally.get(key, 0) + by)

@@ -196,13 +196,15 @@ class RevertStarted:
 class Recovered:
     """A dead controller's rollout was taken over; what was in flight is no longer.
 
-    ``stranded`` names hosts that were found in a state nobody planned, and why.
+    ``stranded`` names hosts that were found in a state nobody planned, and why; ``seen``: the release that ``current``
+    named on each host that was looked at, "" for none.
     """
 
     kind: Literal["recovered"] = "recovered"
     play: int = 0
     epoch: int
     stranded: Mapping[HostName, str] = field(default_factory=dict)
+    seen: Mapping[HostName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     PLAY = "play"  # another play of the same rollout
 
 
+FOUND = "current"  # of an outcome's data: what somebody else had ``current`` name, "" for no release
 COUNTED = frozenset({Cause.RELEASE, Cause.HOST, Cause.CONNECTION})
 
 

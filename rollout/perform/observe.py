@@ -87,11 +87,11 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         root_why=inert(fields.get("root_why", "")),
         writable=fields.get("writable", "1") == "1",
         identity=inert(fields.get("identity", "")),
-        current=_release(fields.get("current", "")),
+        current=release_named(fields.get("current", "")),
         current_kind=inert(fields.get("current_kind", "none")),
         link=inert(fields.get("link", "")),
         lies=inert(fields.get("lies", "")),
-        running=_release(fields.get("running", "")),
+        running=release_named(fields.get("running", "")),
         releases=_pairs(fields.get("releases", "")),
         ledger={i: frozenset(marks.split(",")) for i, marks in _split(fields.get("ledger", ""))},
         epoch_number=_number(number, 0),
@@ -114,7 +114,8 @@ def boot_of(fields: Mapping[str, str]) -> str:
     return inert(f"{fields.get('boot_id', '')}/{fields.get('init_started', '')}")
 
 
-def _release(text: str) -> str:
+def release_named(text: str) -> str:
+    """Return the release that a host says, "" for what cannot be one."""
     return text if _REVISION.fullmatch(text) else ""
 
 

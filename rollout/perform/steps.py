@@ -22,10 +22,11 @@ from rollout.model.plan import (
     Withdraw,
 )
 from rollout.model.release import NoService, ReleaseId
-from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
 from rollout.perform.health import Proof, proof_of, prove, rebooted
+from rollout.perform.observe import release_named
 from rollout.perform.rotation import Mover
 from rollout.perform.tasks import run_task
 from rollout.posix import op
@@ -35,6 +36,7 @@ from rollout.posix.sanitise import line as inert
 COLLECT_S = 10.0
 MARK_S = 30.0
 TAIL_LINES = 200
+MOVED = ("E_DRIFT", "E_CURRENT_NOT_LINK")  # somebody else has changed ``current``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +83,16 @@ def _outcome(reply: Reply | Lost, *, begun: bool = True) -> Outcome:
         cause=Cause.CONTROLLER if fenced else Cause.HOST,
         summary=inert(said),
         tail=ending(reply, TAIL_LINES),
-        data=fenced,
+        data=fenced or _found(reply),
         untouched=reply.status == "refused" and begun,
     )
+
+
+def _found(reply: Reply) -> dict[str, str]:
+    """Return what ``current`` names, where the host was not touched because that is another's doing."""
+    if reply.code not in MOVED:
+        return {}
+    return {FOUND: release_named(reply.fields.get("current", "")) if reply.code == "E_DRIFT" else ""}
 
 
 def _small(fields: Mapping[str, str]) -> dict[str, str]:

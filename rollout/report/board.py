@@ -36,7 +36,7 @@ from rollout.model.event import (
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Run, Switch, Verify, Withdraw
 from rollout.model.pool import left_in
-from rollout.model.verdict import Outcome
+from rollout.model.verdict import FOUND, Outcome
 from rollout.report.text import between
 
 # action -> what a host is while it is done, and after it passed
@@ -67,6 +67,7 @@ class Row:
     out_since: str = ""
     out_s: float = 0.0  # how long it was out in all
     release: str = ""  # what it is known to be on
+    drifted: bool = False  # somebody else put it there
     failure: Outcome | None = None  # what first went wrong
     failed_at: str = ""  # the step that failed, by name
     stuck: Outcome | None = None  # why it could not be brought back
@@ -270,6 +271,8 @@ def _not_passed(board: Board, host: HostName, row: Row, doing: Action, outcome: 
     """Return the board after a step that failed, or that was withdrawn before it began."""
     if outcome.untouched and isinstance(doing, Deregister):
         row = _back_in(board, row)
+    if FOUND in outcome.data:
+        row = replace(row, release=outcome.data[FOUND], drifted=True)
     if outcome.untouched and not row.undoing:
         row = replace(row, begun=row.begun - 1)  # nothing of it has to be undone
     if row.undoing:
@@ -298,6 +301,9 @@ def _recovered(board: Board, event: Recovered) -> Board:
         if row.doing is not None:
             state = "reverting" if row.undoing else "interrupted"
             board = _put(board, host, replace(row, doing=None, state=state))
+    for host, current in event.seen.items():
+        row = board.rows.get(host, Row())
+        board = _put(board, host, replace(row, release=current, drifted=row.drifted and current == row.release))
     for host, why in event.stranded.items():
         row = board.rows.get(host, Row())
         board = _put(board, host, replace(row, state="stranded", stuck=Outcome(summary=why)))

@@ -195,14 +195,25 @@ def _done(board: Board, purpose: str) -> list[Group]:
 
 
 def _reverted(board: Board) -> list[Group]:
-    """Group the reverted hosts by the release that they are back on, and by whether they get traffic."""
-    groups: dict[str, list[HostName]] = {}
+    """Group the reverted hosts by the release that they are on, and by whether they get traffic."""
+    groups: dict[tuple[str, str], list[HostName]] = {}
     for host in board.in_state("reverted"):
-        release = board.rows[host].release
-        where = LEFT if stays_out(board, host) else "in rotation"
-        said = f"back on {release}, {where}" if release else "back to nothing, as before"
-        groups.setdefault(said, []).append(host)
-    return [(hosts, said, "good") for said, hosts in groups.items()]
+        groups.setdefault(_back_on(board, host), []).append(host)
+    return [(hosts, what, mood) for (what, mood), hosts in groups.items()]
+
+
+def _back_on(board: Board, host: HostName) -> tuple[str, str]:
+    """Say what a host is on and whether it gets traffic, and how that is meant."""
+    row = board.rows[host]
+    where = LEFT if stays_out(board, host) else "in rotation"
+    if row.drifted:
+        return f"{elsewhere(row.release)}, {where}", "warn"
+    return (f"back on {row.release}, {where}" if row.release else "back to nothing, as before"), "good"
+
+
+def elsewhere(release: str) -> str:
+    """Say what somebody else has put a host on."""
+    return f"on {inert(release, 80) or 'no release of this app'}, which somebody else put there"
 
 
 def _began(board: Board, host: HostName, row: Row) -> bool:
@@ -230,7 +241,8 @@ def _stranded(host: HostName, row: Row) -> str:
     why = inert(row.stuck.summary, 300) if row.stuck else "no way back"
     at = f", stuck at {STEPS.get(row.stuck_at, row.stuck_at)} of its way back" if row.stuck_at else ""
     where = "out of rotation" if row.out else "perhaps still in rotation"
-    return f"STRANDED {inert(host, 80)} ({where}, last known on {inert(row.release, 80) or 'nothing'}{at}): {why}"
+    on = elsewhere(row.release) if row.drifted else f"last known on {inert(row.release, 80) or 'nothing'}"
+    return f"STRANDED {inert(host, 80)} ({where}, {on}{at}): {why}"
 
 
 def _next(board: Board) -> list[str]:

@@ -8,7 +8,7 @@ from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, State
 from rollout.model.host import HostName
-from rollout.report.recap import AFTERWARDS
+from rollout.report.recap import AFTERWARDS, elsewhere
 from rollout.report.text import count, inert, names
 
 MANY = 50  # hosts that are named
@@ -43,6 +43,8 @@ def _said(state: State, host: HostName, doubted: bool) -> str:
             return f"NOT KNOWN TO BE IN ORDER, perhaps out of rotation, on {_either(before, release)}"
         case At.DONE:
             return AFTERWARDS.get(state.play.purpose, f"on {release}, in rotation")
+        case At.REVERTED if now.found is not None:
+            return f"{elsewhere(now.found)}, in rotation"
         case At.REVERTED:
             return f"back on {before}, in rotation as before" if before else "back to nothing, as before"
     return f"not touched, on {before or 'nothing'}"

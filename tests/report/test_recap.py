@@ -7,7 +7,7 @@ import pytest
 from rollout.model.event import BatchStarted
 from rollout.model.host import HostName
 from rollout.model.pool import LEFT_IN
-from rollout.model.verdict import Cause, Outcome, Verdict
+from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.report.recap import _inventories, recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
@@ -134,6 +134,23 @@ def test_who_somebody_else_has_put_out_is_not_said_to_be_in_rotation() -> None:
     text = "\n".join(recap_text(recap(script.records)))
     assert "2 hosts on 2.0.0, in rotation: web1, web3" in text
     assert "1 host on 2.0.0, left out of rotation, as it was found: web2" in text
+
+
+@pytest.mark.fault("F25")
+@pytest.mark.parametrize(("found", "said"), [("byhand", "on byhand"), ("", "on no release of this app")])
+def test_a_host_is_said_to_be_on_what_its_link_names(found: str, said: str) -> None:
+    """Somebody else moved it, so that it was left alone: what was before is not what is."""
+    script = Script()
+    of = script.begin(hosts=2, batches=(1, 1))
+    script.stage(of)
+    script.add(BatchStarted(batch=0))
+    moved = Outcome(verdict=Verdict.FAILED, cause=Cause.HOST, summary="E_DRIFT", untouched=True, data={FOUND: found})
+    script.forward(of, HostName("web1"), upto=2, outcome=moved)
+    script.back(of, HostName("web1"), begun=2)
+    script.finish("halted", "1 failed, 0 allowed", 3)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert f"1 host {said}, which somebody else put there, in rotation: web1" in text
+    assert "back on" not in text
 
 
 def test_who_was_fenced_is_not_told_to_apply_again() -> None:

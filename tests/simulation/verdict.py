@@ -54,6 +54,7 @@ def _tallied(state: State) -> None:
     assert state.stranded == phases.count(At.STRANDED)
     assert state.reverted == phases.count(At.REVERTED)
     assert state.working == sum(s.working for s in state.hosts.values())
+    assert state.drifted == sum(s.found is not None for s in state.hosts.values())
     assert state.failures == state.play.failures_at_start + sum(s.failed for s in state.hosts.values())
 
 
@@ -78,15 +79,20 @@ def _coded(state: State, oracle: Oracle) -> None:
     elif not touched and state.halt and state.halt.cause is not Cause.PERSON:
         assert end.exit_code == 6, f"nothing was touched, and the code is {end.exit_code}"
     elif state.play.purpose == "restart" and end.end == "reverted":
-        assert end.exit_code == 4, "who was restarted is on its release, and so is who was healed"
+        assert end.exit_code == (3 if _moved(state) else 4), "who was restarted is on its release, as is who was healed"
     elif {state.hosts[h].phase for h in touched} <= {At.REVERTED}:
         assert end.exit_code in (3, 4)
-        assert (end.exit_code == 4) == (end.end == "reverted")
+        assert (end.exit_code == 4) == (end.end == "reverted" and not _moved(state))
     else:
         assert (end.end, end.exit_code) == ("halted", 3)
     if end.exit_code == 4:
         back = {At.REVERTED, At.DONE} if state.play.purpose == "restart" else {At.REVERTED}
         assert {state.hosts[h].phase for h in touched} <= back, "4 says that every touched host is back"
+
+
+def _moved(state: State) -> bool:
+    """Whether a host is known to be on what somebody else put there: that one is not back as it was."""
+    return any(now.found is not None for now in state.hosts.values())
 
 
 def _coded_together(rollout: Rollout, oracle: Oracle) -> None:
@@ -110,7 +116,7 @@ def _coded_together(rollout: Rollout, oracle: Oracle) -> None:
         assert end.exit_code == 6, f"nothing was touched, and the code is {end.exit_code}"
     elif {phases[key] for key in touched} <= {At.REVERTED}:
         assert end.exit_code in (3, 4)
-        assert (end.exit_code == 4) == (end.end == "reverted")
+        assert (end.exit_code == 4) == (end.end == "reverted" and not any(map(_moved, plays)))
     else:
         assert (end.end, end.exit_code) == ("halted", 3)
 
@@ -133,7 +139,9 @@ def _believed(oracle: Oracle, state: State, host: HostName, now: HostState) -> N
     simulated = world.fleet.hosts[host]
     if now.phase not in (At.DONE, At.REVERTED) or now.begun <= plan.staging:
         return
-    if not oracle.truth.befell(host, frozenset({"drift"})):
+    if now.found is not None or host in oracle.drifted:
+        assert now.found == simulated.current, f"I23: {host} is on {simulated.current}, and is called {now.found}"
+    elif not oracle.truth.befell(host, frozenset({"drift"})):
         wanted = state.play.release.id if now.phase is At.DONE else plan.previous
         assert simulated.current == wanted, f"I23: {host} is called {now.phase} and is on {simulated.current}"
     since = oracle.verified_at.get(host, 0.0)
