@@ -92,6 +92,7 @@ def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoo
         sessions=sessions.of(one.connections),
         delegates=vias.of(one.delegates),
         balancers=balancers,
+        entering={via.host: via.enter for via in there},
         parting=[via.leave for via in there],
         holding=one.holding,
         unfenced=frozenset(p.name for p in one.pools if isinstance(p, HaproxyPool) and p.connection is None),
@@ -113,8 +114,17 @@ def _payload(package: Package | None) -> Callable[[Op], tuple[BinaryIO, int] | N
 
 
 def each(outside: Outside, work: Iterable[Any], at_once: int) -> list[Any]:
-    """Drive several coroutines to their ends, so many at once, and return their results in order."""
+    """Drive several coroutines to their ends, so many at once, and return their results in order.
+
+    Where one raises, or somebody interrupts, the sessions are closed, so that nobody goes on waiting.
+    """
     from rollout.perform.drive import drive
 
-    with ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix="preflight") as threads:
+    threads = ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix="preflight")
+    try:
         return list(threads.map(lambda one: drive(one, outside.perform), work))
+    except BaseException:
+        outside.sessions.close()
+        raise
+    finally:
+        threads.shutdown(cancel_futures=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,16 +21,17 @@ from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
-from rollout.engine.recovery import Aim, ordered, stranger, to_be_staged, touched, unlocked
+from rollout.engine.recovery import Aim, Looked, ordered, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
 from rollout.engine.state import At, State
 from rollout.errors import Reason, Refused, StoreError
-from rollout.model.event import Provenance, Recovered, RolloutStarted
+from rollout.model.event import Provenance, RolloutStarted
 from rollout.model.host import HostName
-from rollout.model.plan import HostPlan, Plan
-from rollout.model.play import Ask, Play
-from rollout.perform.observe import Glance, observe
+from rollout.model.plan import Plan
+from rollout.model.play import Play
 from rollout.perform.outside import Outside
+from rollout.perform.reconcile import doubts, entered, reconcile
+from rollout.posix.op import Epoch
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -219,11 +222,11 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
         showing.say("looking at the hosts that were touched")
-        recovered = [
-            Recovered(play=state.index, epoch=epoch, stranded=strangers(state, outside))
+        looks = [
+            _looked(state, outside, epoch, showing.say)
             for state, outside in zip(left.state.plays, outsides, strict=True)
         ]
-        return perform(run, *recovered, *ordered(aim, left.state))
+        return perform(run, *taken(left.state.plays, epoch, looks), *ordered(aim, left.state))
 
 
 def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:
@@ -251,14 +254,19 @@ def _acting(store: Store, state: State, epoch: int, package: Package | None) -> 
     )
 
 
-def strangers(state: State, outside: Outside) -> dict[HostName, str]:
-    """Look at every touched host; return those in a state that nobody planned, and why."""
-    glances = [_glance(state, host) for host in touched(state)]
-    seen = each(outside, (observe(g) for g in glances), state.play.forks)
-    return {s.host: why for s in seen if s.reachable and (why := stranger(state, s.host, s.current, s.current_kind))}
+Look = tuple[Sequence[Looked], Sequence[Looked]]  # at hosts, and at those of balancers
 
 
-def _glance(state: State, host: HostName) -> Glance:
-    plan: HostPlan = state.program(host)
-    ask = Ask(host=host, connection=plan.connection, root=plan.root, service=plan.service, shared=plan.shared)
-    return Glance(rollout=state.plan.id, ask=ask, app=state.play.app, environment=state.plan.environment)
+def _looked(state: State, outside: Outside, epoch: int, say: Callable[[str], None]) -> Look:
+    """Look at every host on which a step of the controller that is gone may run, once it has ended, all at once."""
+    plan = state.plan
+    ours = Epoch(number=epoch, rollout=plan.id, sequence=1, over=plan.over)
+
+    def busy(host: HostName, pid: str, bound_s: float) -> None:
+        say(f"{host}: a step of the controller that is gone still runs (pid {pid}); it is given {bound_s:g} s to end")
+
+    steps = [reconcile(doubt, time.monotonic, busy) for doubt in doubts(state, ours)]
+    with ThreadPoolExecutor(max_workers=len(outside.entering) + 1, thread_name_prefix="balancers") as threads:
+        there = [threads.submit(entered, h, enter, time.monotonic, busy) for h, enter in outside.entering.items()]
+        found = each(outside, steps, state.play.forks)
+        return found, [one.result() for one in there]

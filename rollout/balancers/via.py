@@ -21,7 +21,7 @@ from rollout.ports import Raw, Session
 from rollout.posix import frame
 from rollout.posix.converse import MOST_BYTES
 from rollout.posix.layout import HOME
-from rollout.posix.op import AskBalancer, Close, Epoch, Op, Reply, TellBalancer
+from rollout.posix.op import AskBalancer, Close, Epoch, Op, Reply, Settle, TellBalancer
 from rollout.posix.sanitise import line as inert
 
 CLOSE_S = 10.0
@@ -70,6 +70,16 @@ class ViaHost:
             self._open = True
             return self._said(deed, become, timeout_s, self._sequence)
 
+    def enter(self, timeout_s: float) -> Reply:
+        """Have the lock once under this rollout's number: what a controller that is gone has said here is over then.
+
+        Raises BalancerError when the host cannot be asked.
+        """
+        with self._writing:
+            self._sequence += 1
+            self._open = True
+            return self._said(Settle(op="-"), "", timeout_s, self._sequence)
+
     def leave(self) -> None:
         """Close the pair, where something was written: the rollout is over. Where that fails, the store knows it."""
         with self._writing, suppress(BalancerError):
@@ -78,7 +88,9 @@ class ViaHost:
                 self._sequence += 1
                 self._said(Close(), "", CLOSE_S, self._sequence)
 
-    def _said(self, deed: AskBalancer | TellBalancer | Close, become: str, timeout_s: float, sequence: int) -> Reply:
+    def _said(
+        self, deed: AskBalancer | TellBalancer | Close | Settle, become: str, timeout_s: float, sequence: int
+    ) -> Reply:
         fence = self.fence
         op = Op(
             id=f"{fence.rollout}.{deed.kind}.{sequence}",
@@ -90,7 +102,7 @@ class ViaHost:
                 closing=isinstance(deed, Close),
             ),
             site=Site(root=HOME, app=fence.app, environment=fence.environment),
-            do=deed if isinstance(deed, Close) else replace(deed, tool=self.tool),
+            do=deed if isinstance(deed, Close | Settle) else replace(deed, tool=self.tool),
             become=become,
             timeout_s=timeout_s,
         )

@@ -109,6 +109,7 @@ class Outside:
     payload: Callable[[Op], tuple[BinaryIO, int] | None]
     threads: Executor
     holding: Callable[[], None] = lambda: None  # raises BalancerFenced where the lease is another's by now
+    entering: Mapping[HostName, Callable[[float], Reply]] = field(default_factory=dict)  # the lock of balancers' hosts
     parting: Sequence[Callable[[], None]] = ()  # what closes the pairs of the balancers' hosts
     unfenced: Collection[PoolName] = ()  # pools that are written from here
     unclosed: dict[tuple[HostName, str], tuple[Sessions, Op]] = field(default_factory=dict)  # by host and root

@@ -19,8 +19,12 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnd:
-    """How a task ends on a host. ``vanishes``: it is begun, and what became of it is never written down."""
+    """How a task ends on a host, and after how long.
+
+    ``vanishes``: it is begun, and what became of it is never written down.
+    """
 
     status: int = 0
     printed: str = ""
     vanishes: bool = False
+    lasts_s: float = 0.0

@@ -35,7 +35,7 @@ from rollout.testing.packing import Packed, packed
 
 Act = (
     Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
-    | Literal["forget results", "forget the link", "other tool", "other content"]
+    | Literal["forget results", "forget the link", "other tool", "other content", "hold", "let go"]
 )
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 RELEASES: Mapping[str, Packed] = {
@@ -52,7 +52,7 @@ SERVICE = Process(command=("./bin/serve", "a b'c"), stop_timeout_s=2)
 # What no two hosts have in common.
 VOLATILE = frozenset(
     ("pid", "started", "linked", "boot_id", "init_started", "machine_id", "user", "tools", "free_bytes", "free_inodes")
-) | {"root_why", "sudo_why", "was.summary", "link", "lies", "files", "bytes"}
+) | {"holder", "root_why", "sudo_why", "was.summary", "link", "lies", "files", "bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Say:
     app: str = "shop"
     over: tuple[str, ...] = ()
     closing: bool = False
+    timeout_s: float = 300.0
 
 
 class ContractHost(Protocol):
@@ -343,7 +344,7 @@ def played(host: ContractHost, scenario: tuple[Say | Act, ...]) -> Iterator[Seen
 def _op(root: str, say: Say, sequence: int) -> Op:
     epoch = Epoch(number=say.number, rollout=say.rollout, sequence=sequence, over=say.over, closing=say.closing)
     site = Site(root=root, app=say.app, environment="default")
-    return Op(id=f"{say.rollout}-{sequence}", epoch=epoch, site=site, do=say.deed)
+    return Op(id=f"{say.rollout}-{sequence}", epoch=epoch, site=site, do=say.deed, timeout_s=say.timeout_s)
 
 
 def _look(host: ContractHost) -> Mapping[str, str]:
@@ -366,6 +367,8 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "foreign": lambda h: setattr(h, "identity", "default/other"),
         "bare": lambda h: setattr(h, "root", "missing"),
         "reboot": lambda h: h.reboot(),
+        "hold": lambda h: setattr(h, "holder", "1"),
+        "let go": lambda h: setattr(h, "holder", ""),
         "forget results": lambda h: h.records.clear(),
         "forget the link": lambda h: setattr(h, "linked_at", None),
         "other tool": lambda h: (h.trees.update({trees.OLD: trees.DIGEST}), h.point(trees.OLD))[1],

@@ -16,8 +16,9 @@ from rollout.model.host import HostName
 from rollout.model.pool import Member, PoolName, Rotation
 from rollout.perform.effects import Command, Effect, Probe, ReadPool, SetPool, ShutSessions, Tell
 from rollout.posix.layout import at_home
-from rollout.posix.op import READ_ONLY, Activate, Op, Reply, Withdraw
+from rollout.posix.op import READ_ONLY, Activate, Op, Reply, RunTask, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
+from rollout.testing.behaviour import TaskEnd
 from rollout.testing.faults import Fault, Happened, Incident, Script
 from rollout.testing.host import VANISHED, SimulatedHost
 from rollout.testing.replies import Pair
@@ -55,6 +56,7 @@ class SimulatedFleet:
     command_ends: dict[str, Reply] = field(default_factory=dict)  # how they end, by label; the rest ends well
     heard: dict[PoolName, int] = field(default_factory=dict)  # the newest writing that each balancer heard
     slow_s: float = 0.2  # how long a restart takes
+    locked: dict[tuple[HostName, str], float] = field(default_factory=dict)  # by host and root: until when a step runs
 
     @classmethod
     def of(
@@ -240,6 +242,8 @@ class SimulatedFleet:
         if host in self.down:
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
+        if self._waits(host, op, fault, answer):
+            return
         reply = self._execute(host, op)
         if fault == "twice":
             reply = self._execute(host, op)
@@ -250,8 +254,35 @@ class SimulatedFleet:
         if fault in ("lose reply", "reboot") or reply.code == VANISHED:
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
-        took = self.slow_s if isinstance(op.do, Activate | Withdraw) else LATENCY_S
+        took = self._lasts(host, op)
+        self.locked[host, op.site.root] = self.time.at + took
+        if took > op.timeout_s:
+            self.went_wrong("hung", host)
+            self._lost(host, op.timeout_s, answer)
+            return
         self.time.after(took, lambda: self._reply(host, op, reply, answer))
+
+    def _lasts(self, host: HostName, op: Op) -> float:
+        """Return how long an Op takes, and holds its lock."""
+        if isinstance(op.do, RunTask):
+            return self._told(host, op).tasks.get(op.do.task.label, TaskEnd()).lasts_s or LATENCY_S
+        return self.slow_s if isinstance(op.do, Activate | Withdraw) else LATENCY_S
+
+    def runs(self, host: HostName) -> bool:
+        """Whether a step runs on a host now, whoever began it."""
+        return any(where == host and until > self.time.at for (where, _), until in self.locked.items())
+
+    def _waits(self, host: HostName, op: Op, fault: Fault | None, answer: Answer) -> bool:
+        """Have an Op wait for the lock of its site, as long as it may."""
+        left_s = self.locked.get((host, op.site.root), 0.0) - self.time.at
+        if isinstance(op.do, READ_ONLY) or left_s <= 0:
+            return False
+        if left_s < op.timeout_s:
+            self.time.after(left_s, lambda: self._deliver(host, op, fault, answer))
+        else:
+            held = Reply(status="refused", code="E_STEP_STILL_RUNNING", fields={"holder": "4711"})
+            self.time.after(op.timeout_s, lambda: self._reply(host, op, held, answer))
+        return True
 
     def _reply(self, host: HostName, op: Op, reply: Any, answer: Answer) -> None:
         """A reply comes through, unless the host was cut off meanwhile."""

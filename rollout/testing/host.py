@@ -71,6 +71,7 @@ class SimulatedHost:
     begun: set[str] = field(default_factory=set)  # Ops whose task was begun
     ran: list[tuple[str, str]] = field(default_factory=list)  # for oracles: (Op, label) of each run
     made: set[str] = field(default_factory=set)  # what tasks created
+    holder: str = ""  # a process that has the step lock, whatever for
     restarts: int = 0
     boots: int = 1  # how often it was started
     switches: int = 0  # for oracles: effects that moved the link or touched the process
@@ -165,7 +166,9 @@ class SimulatedHost:
         return reply
 
     def _fenced(self, op: Op) -> Reply | None:
-        """Compare the epoch with the one that is stored."""
+        """Compare the epoch with the one that is stored, when the lock is free."""
+        if self.holder:
+            return refused("E_STEP_STILL_RUNNING", {"holder": self.holder})
         return compared(self.epoch, op)
 
     def _entered(self, op: Op) -> None:
@@ -252,7 +255,7 @@ class SimulatedHost:
             if self._build(do.release).lingers and self.alive:
                 self.running = do.release if self._build(do.release).masked else self.running
                 return Reply(status="done", fields=fields)
-            self._stop()
+            self.running = ""
             if not self._build(do.release).starts:
                 return Reply(status="failed", code="E_SERVICE", fields=fields)
             self._start(do.release)
@@ -271,7 +274,7 @@ class SimulatedHost:
         refusal = self._misplaced(("", do.release))
         if refusal is not None:
             return refusal
-        self._stop()
+        self.running = ""
         self.switches += 1
         self.current, self.current_kind, self.linked_at = "", "none", None
         return Reply(status="done")
@@ -279,9 +282,6 @@ class SimulatedHost:
     def _start(self, release: str) -> None:
         self.running, self.started_at = release, self.clock()
         self.pid += 1
-
-    def _stop(self) -> None:
-        self.running = ""
 
     def _adopt(self, do: Adopt) -> Reply:
         if self.current_kind != "link" or self.current != do.release:

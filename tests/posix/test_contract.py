@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 from rollout.posix.op import Op, Reply
 from rollout.testing import trees
 from rollout.testing.contracts import RELEASES, SCENARIOS, Act, SimulatedContract, played
+from rollout.testing.locked import LOCKED
 from rollout.testing.takeovers import TAKEOVERS
 from tests.posix.shells import ShellHost
+from tests.posix.test_lock import hold
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class Real:
     """A root worked on by a real shell, under the contract."""
 
     host: ShellHost
+    holder: subprocess.Popen[bytes] | None = None
 
     @property
     def root(self) -> str:
@@ -70,6 +74,12 @@ class Real:
                 (root / ".rollout/switched").unlink()
             case "bare":
                 shutil.rmtree(root)
+            case "hold":
+                self.holder = hold(self.host)
+            case "let go":
+                assert self.holder is not None
+                self.holder.kill()
+                self.holder.wait()
 
     @staticmethod
     def _gone(pid: int) -> None:
@@ -101,9 +111,12 @@ def other_tool(root: Path) -> Path:
     return tree
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *TAKEOVERS])
+ALL = {**SCENARIOS, **TAKEOVERS, **LOCKED}
+
+
+@pytest.mark.parametrize("scenario", ALL)
 def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
-    lines = {**SCENARIOS, **TAKEOVERS}[scenario]
+    lines = ALL[scenario]
     simulated = played(SimulatedContract.fresh(), lines)
     for ours, theirs in zip(simulated, played(Real(host), lines), strict=True):
         absent = ours.host.keys() ^ theirs.host.keys()

@@ -69,7 +69,7 @@ def test_many_steps_at_once_lose_nothing(host: ShellHost) -> None:
 
 def test_a_lock_that_is_held_is_named(host: ShellHost) -> None:
     host.do(KEPT)
-    holder = _hold(host)
+    holder = hold(host)
     try:
         reply = host.do(KEPT, timeout_s=1.0)
         assert (reply.status, reply.code) == ("refused", "E_STEP_STILL_RUNNING")
@@ -80,7 +80,7 @@ def test_a_lock_that_is_held_is_named(host: ShellHost) -> None:
     assert host.do(KEPT).status == "done"  # the holder is dead: its lock is nobody's
 
 
-def _hold(host: ShellHost) -> subprocess.Popen[bytes]:
+def hold(host: ShellHost) -> subprocess.Popen[bytes]:
     """Take the lock as the scripts of this shell do, in a process of our own."""
     if host.shell.name != "busybox":
         code = "exec 9>>.rollout/lock; flock -n 9 && echo held; exec sleep 60"

@@ -14,6 +14,7 @@ from rollout.model.event import (
     HostSickened,
     Recovered,
     RevertStarted,
+    RolloutFinished,
     StepFinished,
     StepStarted,
 )
@@ -51,6 +52,7 @@ class Oracle:
         self.floors_back: dict[PoolName, int] = {}
         self.fenced = False
         self.others = Others(self.truth)
+        self.drifted: set[HostName] = set()  # hosts that were told to move a link which somebody else has moved
         world.fleet.watchers.append(self.saw)
         world.observers.append(self.recorded)
         world.time.after_each = self.always
@@ -100,6 +102,9 @@ class Oracle:
                 self.floors_back.clear()  # it is fixed again, by what serves now
             case RevertStarted():
                 self._reverting(event, state)
+            case RolloutFinished(exit_code=7):
+                assert any(h.what == "fenced" for h in self.world.fleet.happened), "no other rollout has been anywhere"
+                self.fenced = True
 
     def _started(self, event: StepStarted, state: State) -> None:
         host, action = event.host, event.action
@@ -213,6 +218,8 @@ class Oracle:
             assert reply.status == "refused", f"I6: {host} was changed by an old controller"
         if isinstance(op.do, Activate | Withdraw) and reply.status != "refused":
             self._right_way(host, op, step)
+        if reply.code == "E_DRIFT":
+            self.drifted.add(host)
         if isinstance(op.do, Install):
             assert not step.undo
         if isinstance(op.do, Mark) and op.do.mark == "bad" and reply.status == "done":
@@ -302,6 +309,7 @@ class Oracle:
     def _readied(self, pool: PoolName, host: HostName, before: PoolState) -> None:
         """I8: nobody is made ready whose application does not run, or runs what it should not."""
         state, plan = before.members[Member(host)], self.plan_of(host)
+        assert not self.world.fleet.runs(host), f"I2: {host} made ready while a step still runs on it"
         midway = self.state_of(host).hosts[host].at <= plan.staging
         if state.admin is Rotation.READY or (not plan.serving and (midway or self._on_way_back(host))):
             return

@@ -9,8 +9,10 @@ import pytest
 from rollout.engine.recovery import Aim
 from rollout.model.event import HaltOrdered
 from rollout.model.share import Share
+from rollout.model.task import Task, Tasks
 from rollout.model.verdict import Cause
-from rollout.testing.faults import Script
+from rollout.testing.behaviour import TaskEnd
+from rollout.testing.faults import Incident, Script
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, drawn, drawn_tiers, go
 from tests.simulation.sweep import FLEETS
@@ -85,3 +87,43 @@ def test_an_order_to_halt_that_waited_for_whoever_resumes(revert: bool) -> None:
         trial = Trial(shape=shape, script=Script(), crashes=(crash,), pause_s=500.0, aim="resume")
         ran = go(replace(trial, orders=((400.0, halt),)))
         assert ran.end in ("halted", "reverted", "succeeded"), f"after {crash} records: {ran.end}"
+
+
+LASTING: Tasks = {p: (Task(argv=("work",)),) for p in ("drain.start", "before_switch")}  # nothing undoes them
+ASLEEP = Shape(hosts=3, serial=(Share(count=1),), tasks=LASTING, task_ends={"work": TaskEnd(lasts_s=30.0)})
+
+
+def begun(number: int = 1) -> int:
+    """How many records there are when the task of this number is about to begin."""
+    lines = go(Trial(shape=ASLEEP, script=Script())).text.splitlines()
+    tasks = [n for n, line in enumerate(lines, 1) if "StepStarted" in line and "kind='run'" in line]
+    return tasks[number - 1]
+
+
+@pytest.mark.fault("F19")
+@pytest.mark.parametrize("aim", AIMS)
+def test_nobody_is_put_back_while_a_step_of_a_dead_controller_runs_there(aim: Aim) -> None:
+    """The oracle looks at each host that is made ready: its step lock is free."""
+    for crash in range(begun(), begun() + 6):
+        for pause_s in (0.0, 9.0):
+            ran = go(Trial(shape=ASLEEP, script=Script(), crashes=(crash,), pause_s=pause_s, aim=aim))
+            assert ran.code != 5, f"after {crash} records: it ends by itself, and is waited for"
+
+
+@pytest.mark.fault("F19")
+@pytest.mark.parametrize("aim", AIMS)
+def test_a_step_that_never_ends_keeps_its_host_out_and_is_named(aim: Aim) -> None:
+    """Its time is over and its lock is held: that host stays out, and nobody else begins to leave."""
+    shape = replace(ASLEEP, task_ends={"work": TaskEnd(lasts_s=1e5)})
+    ran = go(Trial(shape=shape, script=Script(), crashes=(begun(),), aim=aim))
+    assert (ran.end, ran.code) == ("stranded", 5)
+    assert "E_STEP_STILL_RUNNING: a step of the controller that is gone still ran on h0 after 130 s" in ran.text
+    assert "host='h1', op" not in ran.text.split("Recovered")[1]
+
+
+@pytest.mark.fault("F19")
+def test_a_task_that_cannot_be_asked_about_keeps_its_host_out() -> None:
+    unreachable = Script(incidents=(Incident(kind="partition", at_s=3.0, host=0, for_s=1e5),))
+    ran = go(Trial(shape=ASLEEP, script=unreachable, crashes=(begun(),), pause_s=5.0, healed=False, aim="heal"))
+    assert (ran.end, ran.code) == ("stranded", 5)
+    assert "a task may still run there, and it could not be asked" in ran.text

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
-from rollout.engine.recovery import Aim, ordered, stranger, touched
+from rollout.engine.recovery import Aim, Looked, ordered, taken
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.errors import StoreError
 from rollout.model.check import Health, HttpCheck
-from rollout.model.event import Event, HaltOrdered, Recovered, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
@@ -25,6 +26,8 @@ from rollout.model.share import Share
 from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
+from rollout.perform.reconcile import doubts, reconcile
+from rollout.posix.op import Epoch
 from rollout.runner import Knock, Runner
 from rollout.store.patient import EVERY_S, PatientJournal
 from rollout.testing.balancer import Checks
@@ -157,13 +160,18 @@ class World:
 
     def drive(self, work: Any) -> Any:
         """Run one coroutine to its end."""
-        results: list[Any] = []
-        self.workers().start("preflight", work, results.append)
-        while not results:
+        return self.drive_all([work])[0]
+
+    def drive_all(self, work: list[Any]) -> list[Any]:
+        """Run several coroutines at once, to their ends."""
+        results: dict[int, Any] = {}
+        for number, one in enumerate(work):
+            self.workers().start("preflight", one, partial(results.__setitem__, number))
+        while len(results) < len(work):
             self.time.step()
-        if isinstance(results[0], Exception):
-            raise results[0]
-        return results[0]
+        if broken := next((r for r in results.values() if isinstance(r, Exception)), None):
+            raise broken
+        return [results[number] for number in range(len(work))]
 
     def play(self, tier: Tier | None = None) -> Play:
         shape, tier = self.shape, tier or self.tiers[-1]
@@ -314,14 +322,10 @@ class World:
         state = self.folded()
         self.epoch += 1
         self.journal.crash_after = None
-        found = [Recovered(play=one.index, epoch=self.epoch, stranded=self._strangers(one)) for one in state.plays]
-        return self.runner(state), (*found, *ordered(aim, state))
+        looks = [(self.looked(one), ()) for one in state.plays]
+        return self.runner(state), (*taken(state.plays, self.epoch, looks), *ordered(aim, state))
 
-    def _strangers(self, state: State) -> dict[HostName, str]:
-        found = {}
-        for host in touched(state):
-            glance = Glance(rollout="r1", ask=self.ask(host), app=state.play.app, environment="default")
-            seen = self.drive(observe(glance))
-            if seen.reachable and (why := stranger(state, host, seen.current, seen.current_kind)):
-                found[host] = why
-        return found
+    def looked(self, state: State) -> list[Looked]:
+        """Look at the hosts that were touched, once nothing of the dead controller runs there any more."""
+        ours = Epoch(number=self.epoch, rollout=state.plan.id, sequence=1, over=state.plan.over)
+        return self.drive_all([reconcile(doubt, self.time.now, lambda *_: None) for doubt in doubts(state, ours)])
