@@ -114,6 +114,14 @@ def holds(connection: Connection, rollout: str, number: int) -> bool:
     return connection.execute(select(leases.c.app).where(*mine)).first() is not None
 
 
+def mine(connection: Connection, rollout: str) -> int:
+    """Return the number under which this very process holds a rollout's leases; 0 where it does not."""
+    me = this_process()
+    found = connection.execute(select(leases).where(leases.c.rollout == rollout)).all()
+    ours = [row.number for row in found if (row.machine, row.pid, row.started) == (me.machine, me.pid, me.started)]
+    return max(ours, default=0) if len(ours) == len(found) else 0
+
+
 def unfinished_id(connection: Connection, environment: str, app: str) -> str:
     """Return the id of this app's unfinished rollout, or ""."""
     rows = connection.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from rollout.errors import StoreError
 from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinished, RolloutStarted
@@ -38,8 +38,10 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
 def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:
     """Write the rollout down, and each release it names."""
     plan = event.plan
+    newest = connection.execute(select(func.max(rollouts.c.number))).scalar() or 0
     connection.execute(
         insert(rollouts).values(
+            number=newest + 1,
             id=record.rollout,
             environment=plan.environment,
             app=",".join(play.app for play in plan.plays),

@@ -29,6 +29,7 @@ class StoredRollout:
     head: str
     purpose: str = "apply"
     limited: int = 0  # 1: --limit left hosts of the play out
+    number: int = 0  # which comes after which, whatever the clocks said; 0: older than all that have one
 
     @property
     def unfinished(self) -> bool:

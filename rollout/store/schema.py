@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # sorted by bytes, as SQLite does
@@ -26,6 +26,7 @@ rollouts = Table(
     *map(_text, ("by", "message", "head")),
     Column("purpose", Text, nullable=False, server_default="apply"),
     Column("limited", Integer, nullable=False, server_default="0"),
+    Column("number", Integer, nullable=False, server_default="0"),
     Index("rollouts_by_app", "environment", "app", "started"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -56,13 +57,23 @@ class Store:
         """
         wanted = sorted({apps} if isinstance(apps, str) else set(apps))
         take = partial(leasing.take, environment=environment, apps=wanted, rollout=rollout, holder=holder, above=above)
-        number = self.database.write(lambda connection: take(connection, now=self.now()))
-        self._numbers[rollout] = number
-        return number
+        return self._taken(rollout, lambda connection: take(connection, now=self.now()))
 
     def retake(self, rollout: str, holder: str) -> int:
         """Take an unfinished rollout over, under a higher number; Held while its process may live."""
-        number = self.database.write(lambda connection: leasing.retake(connection, rollout, holder, self.now()))
+        return self._taken(rollout, lambda connection: leasing.retake(connection, rollout, holder, self.now()))
+
+    def _taken(self, rollout: str, take: Callable[[Connection], int]) -> int:
+        """Take leases; where the answer was lost, see whether they are this process's all the same."""
+        try:
+            number = self.database.write(take)
+        except StoreError:
+            with suppress(StoreError), self.database.reading(fresh=True) as connection:
+                number = leasing.mine(connection, rollout)
+                if number > self._numbers.get(rollout, 0):
+                    self._numbers[rollout] = number
+                    return number
+            raise
         self._numbers[rollout] = number
         return number
 
@@ -214,8 +225,9 @@ def _release_of(rollout: StoredRollout, app: str) -> str:
 
 
 def _rollouts(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StoredRollout, ...]:
-    """Return rollouts, the newest first."""
-    newest = select(rollouts).where(*wanted).order_by(rollouts.c.started.desc(), rollouts.c.id.desc())
+    """Return rollouts, the newest first: by the order in which they came, which no clock can change."""
+    order = (rollouts.c.number.desc(), rollouts.c.started.desc(), rollouts.c.id.desc())
+    newest = select(rollouts).where(*wanted).order_by(*order)
     return tuple(StoredRollout(**row._mapping) for row in connection.execute(newest))
 
 
