@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rollout.app import lost
+from rollout.app.awake import TICK_S, Awake
 from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
@@ -165,7 +165,8 @@ def perform(run: Run, *facts: Event) -> int:
     journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.say))
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
-    runner = Runner(stream=stream, workers=workers, inbox=inbox, now=time.monotonic)
+    awake = Awake()
+    runner = Runner(stream=stream, workers=workers, inbox=inbox, now=awake.now)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
     bound_s = healing_s(plan)
     try:
@@ -173,6 +174,7 @@ def perform(run: Run, *facts: Event) -> int:
             heeded(inbox.put, run.showing.say, bound_s),
             _heartbeat(run.store, run.rollout),
             listening(run.store, run.rollout, inbox.put, lambda: stream.state),
+            _every(TICK_S, awake.tick),
             _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
         ):
             state = runner.run(*facts)
