@@ -67,8 +67,9 @@ _ACTIVATE = lean(r"""
         mark "$id" activated
         finish done
     }
-    # Where nobody knows when the link was moved (by hand, or the record was lost) no process can be proven: start anew.
-    satisfied() { prove; [ "$running" != "$id" ] || [ -z "$linked${idle-}" ] || restarted=0; }
+    # Where nobody knows when the link was moved (by hand, or the record was lost), or what runs is older than that,
+    # nothing is proven: start anew.
+    satisfied() { prove; [ "$running" != "$id" ] || [ -z "$linked" ] || [ "$fresh" != 1 ] || restarted=0; }
 """)
 
 _WITHDRAW = lean(r"""

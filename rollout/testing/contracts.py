@@ -370,7 +370,7 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "hold": lambda h: setattr(h, "holder", "1"),
         "let go": lambda h: setattr(h, "holder", ""),
         "forget results": lambda h: h.records.clear(),
-        "forget the link": lambda h: setattr(h, "linked_at", None),
+        "forget the link": lambda h: h.moments.clear(),
         "other tool": lambda h: (h.trees.update({trees.OLD: trees.DIGEST}), h.point(trees.OLD))[1],
         "other content": lambda h: h.trees.update({trees.OLD: "0" * 64}),
     }

@@ -6,8 +6,7 @@ that was handed in says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from rollout.model.release import NoService
 from rollout.posix.layout import HOME
@@ -31,112 +30,21 @@ from rollout.posix.op import (
     TellBalancer,
     Withdraw,
 )
-from rollout.testing.behaviour import Build, TaskEnd
+from rollout.testing.behaviour import TaskEnd
+from rollout.testing.contents import Contents
 from rollout.testing.converse import converse
 from rollout.testing.replies import NOBODY, Fields, Pair, compared, flag, marked, refused
 
-VANISHED = "E_VANISHED"  # never said: the reply of a task that died with its step
-EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
+VANISHED = "E_VANISHED"  # never said: the reply of a step that was stopped in its middle
+
+
+class _Stopped(Exception):
+    """The script is gone; what it did until now is done."""
 
 
 @dataclass(slots=True, kw_only=True)
-class SimulatedHost:
-    """One host. ``clock`` is the virtual time in seconds; ``builds`` how releases behave."""
-
-    clock: Callable[[], float] = lambda: 0.0
-    builds: dict[str, Build] = field(default_factory=dict)
-    identity: str = ""
-    current: str = ""
-    current_kind: str = "none"
-    releases: dict[str, str] = field(default_factory=dict)
-    trees: dict[str, str] = field(default_factory=dict)  # what something else brought: id -> digest of its manifest
-    ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    epoch: Pair = NOBODY
-    records: dict[str, Reply] = field(default_factory=dict)
-    earlier: dict[str, Reply] = field(default_factory=dict)  # the records of the rollout before
-    running: str = ""
-    pid: int = 0
-    started_at: float = 0.0
-    linked_at: float | None = None  # None: somebody else moved the link
-    free_bytes: int = 1 << 40
-    free_inodes: int = 1 << 30
-    root: str = "ok"
-    full: bool = False  # the disk: an Install is refused, a Switch is not (its link was prepared)
-    read_only: bool = False  # the file system: everything that writes is refused
-    tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
-    sockets: dict[str, Callable[[str], str]] = field(default_factory=dict)  # a balancer's, by path or HOST:PORT
-    tool: str = "socat"  # what speaks to them; "": nothing does
-    fences: dict[str, Pair] = field(default_factory=dict)  # as a balancer's host, by environment/app
-    tasks: dict[str, TaskEnd] = field(default_factory=dict)  # by the label of the task; the rest ends well
-    begun: set[str] = field(default_factory=set)  # Ops whose task was begun
-    ran: list[tuple[str, str]] = field(default_factory=list)  # for oracles: (Op, label) of each run
-    made: set[str] = field(default_factory=set)  # what tasks created
-    holder: str = ""  # a process that has the step lock, whatever for
-    restarts: int = 0
-    boots: int = 1  # how often it was started
-    switches: int = 0  # for oracles: effects that moved the link or touched the process
-
-    # -- the world around it
-
-    @property
-    def alive(self) -> bool:
-        """Whether the service's process runs."""
-        if not self.running:
-            return False
-        after = self._build(self.running).crashes_after_s
-        return after is None or self.clock() - self.started_at < after
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the application answers its checks."""
-        if not self.alive:
-            return False
-        build = self._build(self.running)
-        sick = build.sick_after_s is not None and self.clock() - self.started_at >= build.sick_after_s
-        return build.healthy and not sick
-
-    def _build(self, release: str) -> Build:
-        return self.builds.get(release, Build())
-
-    def provide(self, release: str, manifest: str, *, kept: bool = True) -> None:
-        """Have a release installed, current and running, as an earlier rollout left it."""
-        self.releases[release] = manifest
-        self.ledger[release] = ("installed", "activated", "verified", "kept") if kept else ("installed",)
-        self.current, self.current_kind, self.linked_at = release, "link", self.clock()
-        self._start(release)
-
-    def reboot(self) -> None:
-        """Restart the host: the process is gone, files stay."""
-        self.running, self.pid = "", 0
-        self.boots += 1
-        if self.linked_at is not None:
-            self.linked_at = EARLIER_BOOT
-
-    def point(self, release: str, kind: str = "link") -> None:
-        """Let somebody else change ``current`` by hand."""
-        self.current, self.current_kind, self.linked_at = release, kind, None
-
-    def copy(self, clock: Callable[[], float]) -> SimulatedHost:
-        """Copy it into another world."""
-        return replace(
-            self,
-            clock=clock,
-            builds=dict(self.builds),
-            releases=dict(self.releases),
-            trees=dict(self.trees),
-            ledger=dict(self.ledger),
-            records=dict(self.records),
-            earlier=dict(self.earlier),
-            tampered=set(self.tampered),
-            sockets=dict(self.sockets),
-            fences=dict(self.fences),
-            tasks=dict(self.tasks),
-            begun=set(self.begun),
-            ran=list(self.ran),
-            made=set(self.made),
-        )
-
-    # -- what is said to it
+class SimulatedHost(Contents):
+    """A host that is told Ops."""
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         """Do what an Op says, once, under its epoch; return what a real host would print."""
@@ -146,10 +54,13 @@ class SimulatedHost:
             return self._at_home(op)
         if self.root != "ok" or self.read_only:
             return refused("E_ROOT")
+        self.points = 0
         ours = f"{op.site.environment}/{op.site.app}"
         if self.identity and self.identity != ours:
             return refused("E_IDENTITY", {"identity": self.identity})
-        self.identity = ours
+        if not self.identity:
+            self.identity = ours
+            self._point()
         fenced = self._fenced(op)
         if fenced is not None:
             return fenced
@@ -163,7 +74,28 @@ class SimulatedHost:
         reply = self._change(op, payload_ok)
         if reply.code != VANISHED:
             self.records[op.id] = reply
+            self._point()
         return reply
+
+    def stopped(self, op: Op, at: int) -> Reply:
+        """Begin an Op that is stopped at its point ``at``: nobody hears how far it came.
+
+        Where it has fewer points it is done. ``fields`` say for oracles whether anything was changed.
+        """
+        before, self.stops_at = self.switches, at
+        try:
+            return self.execute(op)
+        except _Stopped:
+            changed = flag(self.switches > before)
+            return Reply(status="failed", code=VANISHED, fields={"switched": changed, "restarted": changed})
+        finally:
+            self.stops_at = 0
+
+    def _point(self) -> None:
+        """Pass a place at which a real script may be stopped, and which shows."""
+        self.points += 1
+        if self.points == self.stops_at:
+            raise _Stopped
 
     def _fenced(self, op: Op) -> Reply | None:
         """Compare the epoch with the one that is stored, when the lock is free."""
@@ -175,7 +107,11 @@ class SimulatedHost:
         """Store the epoch; what an earlier rollout has on record is put aside."""
         if self.epoch.rollout != op.epoch.rollout:
             self.earlier, self.records = self.records, {}
-        self.epoch = Pair.of(op)
+            self._point()
+        pair = Pair.of(op)
+        if self.epoch != pair:
+            self.epoch = pair
+            self._point()
 
     def _change(self, op: Op, payload_ok: bool) -> Reply:
         match op.do:
@@ -204,7 +140,9 @@ class SimulatedHost:
         if op in self.begun and not task.repeatable:
             return Reply(status="failed", code="E_TASK_DOUBT")
         self.begun.add(op)
+        self._point()
         self.ran.append((op, task.label))
+        self._point()
         end = self.tasks.get(task.label, TaskEnd())
         if end.vanishes:
             self.tasks[task.label] = replace(end, vanishes=False)
@@ -233,6 +171,7 @@ class SimulatedHost:
             if not payload_ok:
                 return refused("E_DIGEST")
             self.releases[release.id] = release.manifest
+            self._point()
         self._mark(release.id, "installed")
         return Reply(status="done", fields={"installed": "present" if have else "new"})
 
@@ -244,23 +183,52 @@ class SimulatedHost:
             return refused("E_NO_RELEASE")
         if do.release in self.tampered:
             return refused("E_TAMPERED")
-        switched, dated = self.current != do.release, self.linked_at is not None
-        satisfied = not switched and not do.again and dated and self.alive and self.running == do.release
+        switched = self.current != do.release
+        if switched or do.again:
+            self._moment(do.release)
+        if switched:
+            self.current, self.current_kind = do.release, "link"
+            self.switches += 1
+            self._point()
+        satisfied = not switched and not do.again and self._satisfied(do.release)
         restarted = not satisfied and not isinstance(do.service, NoService)
-        if switched or do.again or (restarted and not dated):
-            self.current, self.current_kind, self.linked_at = do.release, "link", self.clock()
-        self.switches += switched + restarted
         fields = {"switched": flag(switched), "restarted": flag(restarted), "previous": do.expect}
         if restarted:
-            if self._build(do.release).lingers and self.alive:
-                self.running = do.release if self._build(do.release).masked else self.running
-                return Reply(status="done", fields=fields)
-            self.running = ""
-            if not self._build(do.release).starts:
+            if not switched and self.linked_at is None:
+                self._moment(do.release)
+            if self._restart(do.release) == "failed":
                 return Reply(status="failed", code="E_SERVICE", fields=fields)
-            self._start(do.release)
         self._mark(do.release, "activated")
         return Reply(status="done", fields=fields)
+
+    def _moment(self, release: str) -> None:
+        """Put the switch on record, right before the link moves; of before, what the link names still is true."""
+        was = {r: at for r, at in self.moments.items() if r == self.current != release}
+        self.moments = {release: self.clock(), **was}
+        self._point()
+
+    def _satisfied(self, release: str) -> bool:
+        """Whether what runs is of the release, and is known to be no older than the link."""
+        return self.alive and self.running == release and self._fresh()
+
+    def _fresh(self) -> bool:
+        return self.linked_at is not None and self.started_at >= self.linked_at
+
+    def _restart(self, release: str) -> str:
+        """Stop what runs, and start the release, unless that does not start, or what runs does not stop."""
+        build = self._build(release)
+        self.switches += 1
+        if build.lingers and self.alive:
+            self.running = release if build.masked else self.running
+            return "lingers"
+        if self.running:
+            self._stop()
+            self._point()
+        if not build.starts:
+            return "failed"
+        self._start(release)
+        self._point()
+        return "started"
 
     def _misplaced(self, wanted: tuple[str, ...]) -> Reply | None:
         """Refuse to touch a ``current`` that is not what it must be."""
@@ -274,14 +242,14 @@ class SimulatedHost:
         refusal = self._misplaced(("", do.release))
         if refusal is not None:
             return refusal
-        self.running = ""
         self.switches += 1
-        self.current, self.current_kind, self.linked_at = "", "none", None
+        if self.running:
+            self._stop()
+            self._point()
+        if self.current:
+            self.current, self.current_kind, self.moments = "", "none", {}
+            self._point()
         return Reply(status="done")
-
-    def _start(self, release: str) -> None:
-        self.running, self.started_at = release, self.clock()
-        self.pid += 1
 
     def _adopt(self, do: Adopt) -> Reply:
         if self.current_kind != "link" or self.current != do.release:
@@ -291,15 +259,19 @@ class SimulatedHost:
             return refused("E_RELEASE_CONFLICT")
         if carried is None and self.trees.get(do.release) != do.manifest:
             return refused("E_CHANGED")
-        self.releases[do.release] = do.manifest
+        if carried is None:
+            self.releases[do.release] = do.manifest
+            self._point()
         if self.linked_at is None and self.running == do.release:
-            self.linked_at = self.started_at
+            self.moments = {do.release: self.started_at}
+            self._point()
         for made in ("installed", "activated", "verified", "adopted"):
             self._mark(do.release, made)
         return Reply(status="done", fields={"adopted": "present" if carried else "new"})
 
     def _mark(self, release: str, mark: str) -> None:
         marked(self.ledger, release, mark)
+        self._point()
 
     def _settle(self, do: Settle) -> Reply:
         here = {"current": self.current, "current_kind": self.current_kind}
@@ -381,7 +353,7 @@ class SimulatedHost:
     def _identified(self, do: Identify) -> Fields:
         linked = "" if self.linked_at is None else f"{self.linked_at:.2f}"
         running = self._shows(isinstance(do.service, NoService))
-        fresh = bool(running) and self.linked_at is not None and self.started_at >= self.linked_at
+        fresh = bool(running) and self._fresh()
         seen = self.alive and not isinstance(do.service, NoService)
         return {
             "running": running,

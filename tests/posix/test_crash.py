@@ -1,4 +1,7 @@
-"""Killed at any point, a step that is said again ends as if it had been said once."""
+"""Killed at any point, a step that is said again ends as if it had been said once.
+
+What a kill leaves is what the simulated host leaves at one of its points, so that the simulation tries the same.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from rollout.model.release import Process, ReleaseId
-from rollout.posix.op import Activate, Install, Observe, Op, Withdraw
+from rollout.posix import frame
+from rollout.posix.op import Activate, Deed, Identify, Install, Mark, Observe, Op, Reply, Withdraw
+from rollout.testing.contracts import VOLATILE
+from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import packed
 from tests.posix.conftest import end_service
-from tests.posix.shells import Shell, ShellHost, shell
+from tests.posix.shells import NONCE, Shell, ShellHost, shell
 
 SERVE = b"#!/bin/sh\nexec /bin/sleep 60\n"
 V1 = packed("v1", {"bin/serve": SERVE})
@@ -27,11 +35,13 @@ TOOLS = (
 )
 MAX_CALLS = 80
 
-# Counts the calls of tools; the one whose turn it is kills the whole step (timeout has a group of its own).
+# Each call of a tool takes the next free number (two of one pipe never the same); the one whose turn it is kills
+# the whole step (timeout has a group of its own).
 _TRAP = """#!/bin/sh
-n=$(($(/bin/cat {count}) + 1))
-echo $n >{count}
-if [ $n -eq $(/bin/cat {at}) ]; then
+set -C
+n=1
+until { true >{turns}/$n; } 2>/dev/null; do n=$((n + 1)); done
+if read -r last <{turns}/last && [ "$n" -eq "$last" ]; then
     read -r x x x x x session x </proc/self/stat
     kill -9 -$session
     kill -9 0
@@ -52,16 +62,18 @@ class Killer:
         folder.mkdir()
         for tool in TOOLS:
             trap = folder / tool
-            trap.write_text(_TRAP.format(count=folder / "count", at=folder / "at", tool=tool))
+            trap.write_text(_TRAP.replace("{turns}", str(folder / "turns")).replace("{tool}", tool))
             trap.chmod(trap.stat().st_mode | stat.S_IXUSR)
         return cls(folder)
 
-    def run(self, host: ShellHost, op: Op, at: int) -> int:
-        """Say an Op, killed before its tool number ``at``; return how many were called."""
-        (self.folder / "count").write_text("0")
-        (self.folder / "at").write_text(str(at))
+    def run(self, host: ShellHost, op: Op, at: int) -> bool:
+        """Say an Op, killed before its tool number ``at``; return whether it came to its end before."""
+        turns = self.folder / "turns"
+        shutil.rmtree(turns, ignore_errors=True)
+        turns.mkdir()
+        (turns / "last").write_text(f"{at}\n")
         env = {"PATH": f"{self.folder}:/usr/bin:/bin"}
-        subprocess.run(
+        said = subprocess.run(
             host.shell.command(),
             input=host.bytes_of(op),
             env=env,
@@ -69,7 +81,7 @@ class Killer:
             start_new_session=True,
             check=False,
         )
-        return int((self.folder / "count").read_text() or at)  # empty: killed while another of a pipe counted
+        return frame.parse(NONCE, said.stdout) is not None
 
 
 def _activate(name: str, expect: str) -> Activate:
@@ -77,48 +89,104 @@ def _activate(name: str, expect: str) -> Activate:
     return Activate(release=ReleaseId(name), manifest=manifest, expect=ReleaseId(expect), service=SERVICE)
 
 
+def _installed(deed: str) -> list[Op]:
+    """What was said before: everything is said to both, under the same ids."""
+    releases = (V1, V2) if deed in ("activate", "back") else (V1,)
+    said = ShellHost(shell("dash", Path("/")), Path("/srv/shop"))
+    return [said.op(Install(release=one.release)) for one in releases]
+
+
+def _before(deed: str) -> list[Op]:
+    """What was said after the copy was made."""
+    said = ShellHost(shell("dash", Path("/")), Path("/srv/shop"), sent=2)
+    first = [said.op(_activate("v1", ""))]
+    return [*first, said.op(_activate("v2", "v1"))] if deed == "back" else first
+
+
+DEEDS: dict[str, Deed] = {
+    "install": Install(release=V2.release),
+    "activate": _activate("v2", "v1"),
+    "back": _activate("v1", "v2"),
+    "withdraw": Withdraw(release=ReleaseId("v1"), service=SERVICE),
+    "mark": Mark(release=ReleaseId("v1"), mark="kept"),
+}
+LEAST = {"install": 15, "activate": 15, "back": 15, "withdraw": 8, "mark": 6}  # so many calls there are at least
+
+
 def _template(root: Path, used: Shell, deed: str) -> Path:
     """Make a root with what the deed finds, and nothing running yet."""
     root.mkdir()
     host = ShellHost(used, root)
-    for built in (V1, V2) if deed == "activate" else (V1,):
+    for built in (V1, V2):
         host.provide(built)
-        host.do(Install(release=built.release))
+    for op in _installed(deed):
+        host.execute(replace(op, site=host.site))
     return root
 
 
 def _prepared(root: Path, template: Path, used: Shell, deed: str) -> tuple[ShellHost, Op]:
     shutil.copytree(template, root, symlinks=True)
-    host = ShellHost(used, root, sent=2)
-    host.do(_activate("v1", ""))
-    if deed == "install":
-        host.provide(V2)
-        return host, host.op(Install(release=V2.release))
-    if deed == "activate":
-        return host, host.op(_activate("v2", "v1"))
-    return host, host.op(Withdraw(release=ReleaseId("v1"), service=SERVICE))
+    host = ShellHost(used, root, sent=4)
+    host.provide(V2)
+    for op in _before(deed):
+        assert host.execute(replace(op, site=host.site)).status == "done"
+    return host, host.op(DEEDS[deed])
 
 
-@pytest.mark.parametrize("deed", ["install", "activate", "withdraw"])
+Look = frozenset[tuple[str, str]]
+LOOKS = (Observe(service=SERVICE), Identify(release=ReleaseId("v1"), service=SERVICE))
+
+
+def _seen(execute: Callable[[Op], Reply], like: Op) -> Look:
+    """What can be asked of a host, without what no two have in common."""
+    replies = [execute(replace(like, id="look", do=deed)).fields for deed in LOOKS]
+    return frozenset(
+        (k, v) for fields in replies for k, v in fields.items() if k not in VOLATILE and not k.startswith("root_")
+    )
+
+
+def _simulated(deed: str, op: Op) -> set[Look]:
+    """What the simulated host looks like, stopped at each of its points."""
+    found = set()
+    for at in count():
+        ticks = count(1)
+        host = SimulatedHost(clock=lambda ticks=ticks: float(next(ticks)))  # type: ignore[misc]
+        for before in (*_installed(deed), *_before(deed)):
+            assert host.execute(before).status == "done"
+        if at:
+            host.stopped(op, at)
+        found.add(_seen(host.execute, op))
+        if at > host.points:
+            return found
+    raise AssertionError("there is no end to counting")
+
+
+@pytest.mark.parametrize("deed", [pytest.param(d, marks=pytest.mark.long if d == "back" else ()) for d in DEEDS])
 def test_killed_before_each_of_its_calls(tmp_path: Path, deed: str) -> None:
     killer = Killer.made(tmp_path / "tools")
     used = shell("dash", tmp_path)
     template = _template(tmp_path / "template", used, deed)
+    looked: set[Look] = set()
+    expected: set[Look] = set()
     for at in range(1, MAX_CALLS):
         host, op = _prepared(tmp_path / f"root{at}", template, used, deed)
-        calls = killer.run(host, op, at)
+        expected = expected or _simulated(deed, op)
+        ended = killer.run(host, op, at)
         _never_half(host)
+        looked.add(_seen(host.execute, op))
+        assert looked <= expected, f"killed before call {at}, it is as no simulated host ever is"
         reply = host.execute(op)
-        assert (reply.status, reply.code) == ("done", ""), (at, calls, reply)
+        assert (reply.status, reply.code) == ("done", ""), (at, reply)
         _as_if_once(host, deed)
         again = host.execute(op)
         assert again == reply, at
         end_service(host.root)
-        if calls < at:
+        if ended:
             break
     else:
         raise AssertionError("the step calls more tools than were tried")
-    assert at > 5
+    assert at > LEAST[deed]
+    assert looked == expected, "a simulated host is as no real one ever is"
 
 
 def _never_half(host: ShellHost) -> None:
@@ -131,10 +199,10 @@ def _never_half(host: ShellHost) -> None:
 
 
 def _as_if_once(host: ShellHost, deed: str) -> None:
-    wanted = {"install": "v1", "activate": "v2", "withdraw": ""}[deed]
+    wanted = {"activate": "v2", "withdraw": ""}.get(deed, "v1")
     seen = host.do(Observe(service=SERVICE)).fields
     assert (seen["current"], seen["running"]) == (wanted, wanted)
-    assert deed == "withdraw" or (host.root / "releases/v2/VERSION").read_text() == "2"
+    assert deed in ("withdraw", "mark") or (host.root / "releases/v2/VERSION").read_text() == "2"
     assert _processes(host.root) == (1 if wanted else 0)
     assert seen["fresh"] == ("1" if wanted else "0")
     assert not list((host.root / ".rollout").glob("*.tmp"))
@@ -161,3 +229,24 @@ def test_said_again_under_a_newer_sequence(tmp_path: Path) -> None:
     assert dict(host.execute(again).fields) == {"switched": "0", "restarted": "0", "previous": "v1"}
     assert host.execute(op).code == "E_STALE"
     end_service(host.root)
+
+
+def test_the_way_back_of_a_switch_that_was_stopped_right_before_the_link_moved(tmp_path: Path) -> None:
+    """The record of the switch names the new release, the link the old one: what runs must be proven all the same."""
+    used = shell("dash", tmp_path)
+    killer = Killer.made(tmp_path / "tools")
+    template = _template(tmp_path / "template", used, "activate")
+    for at in range(LEAST["activate"] + 5, 0, -1):
+        host, op = _prepared(tmp_path / f"root{at}", template, used, "activate")
+        killer.run(host, op, at)
+        record = (host.root / ".rollout/switched").read_text()
+        if host.current() == "v1" and record.startswith("v2 "):
+            break
+        end_service(host.root)
+    else:
+        raise AssertionError("no kill came between the record and the link")
+    reply = host.do(_activate("v1", "v2"))
+    assert (reply.status, reply.fields["switched"]) == ("done", "0")
+    seen = host.do(Identify(release=ReleaseId("v1"), service=SERVICE)).fields
+    end_service(host.root)
+    assert (seen["running"], seen["fresh"]) == ("v1", "1"), "it could never be proven, and its host was stranded"

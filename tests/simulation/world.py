@@ -140,7 +140,7 @@ class World:
             simulated.provide(OLD, manifest(OLD))
         if self.shape.purpose == "adopt":  # something else brought it
             simulated.trees, simulated.releases, simulated.ledger = simulated.releases, {}, {}
-            simulated.linked_at = None
+            simulated.moments.clear()
         if number in self.shape.on_target and self.shape.good and not self.shape.fresh:
             simulated.provide(NEW, manifest(NEW))
         if number in self.shape.drained and host in self.fleet.members.get(POOLS[0], {}):
