@@ -60,6 +60,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         serving=serves(question, host) and question.purpose != "adopt",  # nobody leaves: it takes no place
         left_out=left_out(question, host),
         boot=seen.boot,
+        machine=seen.machine_id,
         note=(note or _standing(question, ask, members, drained)) if chosen else "outside --limit",
     )
 

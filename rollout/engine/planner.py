@@ -138,6 +138,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         serving=serves(question, host),
         left_out=left_out(question, host),
         boot=seen.boot,
+        machine=seen.machine_id,
         on_failure=() if settled else back_at(ask, "on_failure", question.release.id, always=True),
         note=_note(question.asks[host], there, chosen, members, question.drained.get(host, "")),
     )

@@ -156,6 +156,7 @@ class HostPlan:
     serving: bool = True  # in rotation and healthy when observed
     left_out: bool = False  # of rotation, by an earlier rollout of ours: this one puts it back
     boot: str = ""  # what its restart would change
+    machine: str = ""  # what another machine in its place would change
     on_failure: tuple[Run, ...] = ()  # before the way back of a host that failed itself
     note: str = ""  # why the program is empty or short
 

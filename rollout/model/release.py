@@ -45,11 +45,12 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where an app lives on a host."""
+    """Where an app lives on a host. ``machine``: the id of the machine that it must be, "" for whichever."""
 
     root: str
     app: str
     environment: str
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

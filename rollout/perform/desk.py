@@ -57,7 +57,8 @@ class Desk:
 
     def site(self, host: HostName) -> Site:
         """Return where the app lives on a host."""
-        return Site(root=self.host(host).root, app=self.play.app, environment=self.plan.environment)
+        plan = self.host(host)
+        return Site(root=plan.root, app=self.play.app, environment=self.plan.environment, machine=plan.machine)
 
     def site_of_tasks(self) -> Site:
         """Return where a host that only runs tasks keeps what became of them."""

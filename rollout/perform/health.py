@@ -12,7 +12,7 @@ from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Probe, Sleep, Tell, Together
 from rollout.perform.ensure import Lost, Wording, ask
-from rollout.perform.observe import boot_of
+from rollout.perform.observe import boot_of, machine_of
 from rollout.posix.op import Identify, Observe, Reply, RunCheck
 
 IDENTIFY_S = 20.0
@@ -174,6 +174,14 @@ async def rebooted(desk: Desk, wording: Wording) -> bool:
     plan = desk.host(wording.host)
     reply = await ask(wording, Observe(service=plan.service), OBSERVE_S)
     return isinstance(reply, Reply) and bool(plan.boot) and boot_of(reply.fields) != plan.boot
+
+
+async def another(desk: Desk, wording: Wording) -> str:
+    """Return the id of the machine that answers in the host's place, "" where it is the one that was looked at."""
+    plan = desk.host(wording.host)
+    reply = await ask(wording, Observe(service=plan.service), OBSERVE_S) if plan.machine else None
+    found = machine_of(reply.fields) if isinstance(reply, Reply) else ""
+    return found if found != plan.machine else ""
 
 
 def _failed(seen: Seen) -> Outcome:

@@ -22,6 +22,7 @@ from rollout.posix.op import Deed, Epoch, Identify, Observe, Op, Reply, RunCheck
 from rollout.posix.sanitise import line as inert
 
 OBSERVE_S = 30.0
+_MACHINE = re.compile(r"[0-9A-Za-z-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(RELEASE_ID + r"(~[0-9]+)?")
 
@@ -100,7 +101,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         free_bytes=_number(fields.get("free_bytes", ""), 0),
         free_inodes=_number(fields.get("free_inodes", ""), 0),
         boot=boot_of(fields),
-        machine_id=inert(fields.get("machine_id", "")),
+        machine_id=machine_of(fields),
         sudo=inert(fields.get("sudo", "unneeded")),
         sudo_why=inert(fields.get("sudo_why", ""))[:200],
         missing_tools=tuple(map(inert, fields.get("tools", "").split())),
@@ -112,6 +113,12 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
 def boot_of(fields: Mapping[str, str]) -> str:
     """Return what changes when a host restarts: the boot id, and PID 1's start (containers share the boot id)."""
     return inert(f"{fields.get('boot_id', '')}/{fields.get('init_started', '')}")
+
+
+def machine_of(fields: Mapping[str, str]) -> str:
+    """Return the id of the machine, "" where it has none that is one."""
+    said = fields.get("machine_id", "")
+    return said if _MACHINE.fullmatch(said) else ""
 
 
 def release_named(text: str) -> str:

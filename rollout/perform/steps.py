@@ -25,7 +25,7 @@ from rollout.model.release import NoService, ReleaseId
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
-from rollout.perform.health import Proof, proof_of, prove, rebooted
+from rollout.perform.health import Proof, another, proof_of, prove, rebooted
 from rollout.perform.observe import release_named
 from rollout.perform.rotation import Mover
 from rollout.perform.tasks import run_task
@@ -166,9 +166,20 @@ async def _verify(job: Job) -> Outcome:
     outcome = await prove(job.desk, wording, proof)
     if outcome.data.get("dead") and (action.way_back or await rebooted(job.desk, wording)):
         outcome = await _started_again(job, wording, proof)
-    if not outcome.passed:
-        return await _with_evidence(job, replace(outcome, summary=inert(outcome.summary)))
-    return outcome
+    if outcome.passed:
+        return outcome
+    outcome = await _of_another(job, wording, replace(outcome, summary=inert(outcome.summary)))
+    return await _with_evidence(job, outcome)
+
+
+async def _of_another(job: Job, wording: Wording, outcome: Outcome) -> Outcome:
+    """Blame no release for what another machine answers that has got the host's address (F66)."""
+    machine = await another(job.desk, wording) if outcome.cause is Cause.RELEASE else ""
+    if not machine:
+        return outcome
+    was = job.desk.host(job.step.host).machine
+    said = f"E_IDENTITY: another machine answers here: its machine id is {machine}, and was {was}; {outcome.summary}"
+    return replace(outcome, cause=Cause.HOST, summary=inert(said))
 
 
 async def _started_again(job: Job, wording: Wording, proof: Proof) -> Outcome:

@@ -29,7 +29,8 @@ def arguments(site: Site) -> str:
         return assign("identity", f"{site.environment}/{site.app}") + assign("below", below) + FIND_HOME
     if not root.startswith("/") or any(ord(c) < 32 or ord(c) == 127 for c in root):
         raise ValueError(f"a root must be an absolute path below / without control characters: {site.root!r}")
-    return assign("root", root) + assign("identity", f"{site.environment}/{site.app}")
+    said = assign("root", root) + assign("identity", f"{site.environment}/{site.app}")
+    return said + assign("machine", site.machine)
 
 
 # home: where it lies on a host that has no root of the app's
@@ -136,7 +137,15 @@ ENTER = lean(r"""
         [ -z "$unsafe" ] || refuse E_ROOT "$unsafe"
         [ -w .rollout ] || try touch .rollout || refuse E_ROOT "cannot write below $root/.rollout as $(id -un)$why"
     }
+    # another machine may have got the address, and even the keys
+    same_machine() {
+        x=
+        { read -r x </etc/machine-id; } 2>/dev/null
+        [ "$x" = "$machine" ] ||
+            refuse E_IDENTITY "another machine answers here: its machine id is ${x:-unknown}, and was $machine"
+    }
     belongs() {
+        [ -z "${machine-}" ] || same_machine
         is=
         if [ -f .rollout/identity ]; then read -r is <.rollout/identity; fi
         [ "$is" != "$identity" ] || return 0

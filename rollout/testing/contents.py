@@ -20,6 +20,7 @@ class Contents:
     clock: Callable[[], float] = lambda: 0.0
     builds: dict[str, Build] = field(default_factory=dict)
     identity: str = ""
+    machine: str = ""  # its machine id
     current: str = ""
     current_kind: str = "none"
     releases: dict[str, str] = field(default_factory=dict)

@@ -58,6 +58,8 @@ class SimulatedHost(Contents):
         ours = f"{op.site.environment}/{op.site.app}"
         if self.identity and self.identity != ours:
             return refused("E_IDENTITY", {"identity": self.identity})
+        if op.site.machine not in ("", self.machine):
+            return refused("E_IDENTITY")
         if not self.identity:
             self.identity = ours
             self._point()
@@ -341,6 +343,7 @@ class SimulatedHost(Contents):
             "free_bytes": str(self.free_bytes),
             "free_inodes": str(self.free_inodes),
             "boot_id": f"simulated-{self.boots}",
+            "machine_id": self.machine,
             "sudo": "unneeded",
         }
 

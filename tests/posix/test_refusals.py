@@ -159,3 +159,16 @@ def test_a_process_of_somebody_else_is_not_ours(host: ShellHost) -> None:
     service = activate("v1").service
     assert host.do(Identify(release=ReleaseId("v1"), service=service)).fields["pid"] == ""
     (host.root / ".rollout/pid").write_text(" ".join(mine) + "\n")
+
+
+@pytest.mark.fault("F66")
+def test_a_machine_that_is_not_the_one_that_was_looked_at(host: ShellHost) -> None:
+    seen = host.do(Observe(service=NoService())).fields["machine_id"]
+    assert seen, "this machine has an id"
+    host.provide(V1)
+    op = host.op(Install(release=V1.release))
+    reply = host.execute(replace(op, site=replace(op.site, machine="0" * 32)))
+    assert (reply.status, reply.code) == ("refused", "E_IDENTITY")
+    assert seen in reply.summary
+    assert not (host.root / "releases").exists()
+    assert host.execute(replace(op, site=replace(op.site, machine=seen))).status == "done"
