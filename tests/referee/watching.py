@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout.cli import main
 from rollout.lab.hosts import MARK
+from rollout.lab.machine import ROOT
 from rollout.store.codec import plain
 from rollout.store.store import open_store
 from tests.referee.log import Log, read_file
@@ -25,6 +26,7 @@ from tests.referee.rules import broken
 
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab
+    from tests.systemd.lab import SystemdLab
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -35,6 +37,18 @@ def place_of(lab: Lab, **options: Any) -> Place:
     hosts = {h.name: Spot(root=str(h.root), inside=str(h.root), mark=f"{mark}/{h.name}") for h in lab.fleet.hosts}
     pools = {"shop": Front(socket=str(lab.fleet.haproxy_socket), backend="shop")}
     return Place(hosts=hosts, pools=pools, url=lab.fleet.url, **options)
+
+
+def place_of_machines(lab: SystemdLab, **options: Any) -> Place:
+    """Return where machines in containers are: their files and processes are seen from this side of the kernel."""
+    hosts = {}
+    for name, machine in lab.fleet.machines.items():
+        pid = machine.engine.say("inspect", "-f", "{{.State.Pid}}", machine.container)
+        space = os.readlink(f"/proc/{pid}/ns/pid")
+        hosts[name] = Spot(root=f"/proc/{pid}/root{ROOT}", inside=ROOT, space=space)
+    haproxy = lab.fleet.haproxy
+    pools = {"shop": Front(socket=haproxy.socket, backend="shop")}
+    return Place(hosts=hosts, pools=pools, url=f"http://127.0.0.1:{haproxy.port}", **options)
 
 
 @dataclass(slots=True)
