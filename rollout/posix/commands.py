@@ -29,12 +29,18 @@ CONTROL = lean(r"""
         dir=$P/releases/$id log=$P/.rollout/log/commands.log
         [ -d "$dir" ] || dir=$P
         [ -d .rollout/log ] || mkdir -m 700 .rollout/log
+        left
+        [ "$allowed" -lt "$left" ] || allowed=$left
+        at=$ticks
         (cd "$dir" && native && "$1" bounded "$allowed") >"$log" 2>&1
         status=$?
         [ "$status" -ne 0 ] || return 0
         tails "$(tail -n 40 "$log" | cut -c 1-500)"
-        [ "$2" != stop ] || fail E_STOP "the stop command ended with status $status"
-        fail E_SERVICE "the $2 command ended with status $status"
+        now
+        end="ended with status $status"
+        [ "$((ticks - at))" -lt "$((allowed * 100))" ] || end="did not end within $allowed s"
+        [ "$2" != stop ] || fail E_STOP "the stop command $end"
+        fail E_SERVICE "the $2 command $end"
     }
     svc_stop() { [ -z "$has_stop" ] || act argv_stop stop; }
     svc_restart() {

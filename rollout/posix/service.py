@@ -63,7 +63,12 @@ _CONTROL = lean(r"""
     # bounded SECONDS COMMAND...: status 124 when it did not end in time. We cannot kill what another user
     # runs (timeout would wait for ever): that is left to itself, and must hold nothing that we wait for.
     bounded() {
-        [ -n "$become" ] || { timeout "$@"; return; }
+        if [ -z "$become" ]; then
+            # Who does not heed TERM gets two seconds; old BusyBoxes know no -k.
+            ! timeout -k 1 1 true 2>/dev/null || set -- -k 2 "$@"
+            timeout "$@"
+            return
+        fi
         now
         until_=$((ticks + $1 * 100))
         shift
