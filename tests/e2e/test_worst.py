@@ -63,7 +63,9 @@ def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain")
     served.wait(lambda: out(served), "a host that leaves")
+    process.send_signal(signal.SIGSTOP)  # it must not be over before the second has come so far
     second = served.type(*served.words_of("apply", "v2"))
+    process.send_signal(signal.SIGCONT)
     assert second.returncode == 7
     assert "E_HELD" in second.stderr
     finish(process)

@@ -240,10 +240,10 @@ def readmitted(log: Log, told: Mapping[str, Story]) -> dict[str, list[Span]]:
 
 
 def _out_again(pool: Timeline[Pool], host: str, time: float, end: float) -> float:
-    """Return when a host was out of rotation again, and without sessions."""
+    """Return when a host had been put out again, and was without sessions: that its checks fail is no help."""
     for begin, _, now in pool.between(time, end):
         member: Member = now.members[host]
-        if not member.takes and not member.sessions:
+        if member.admin and not member.sessions:
             return begin
     return end
 
