@@ -107,6 +107,7 @@ def _why(board: Board) -> list[tuple[str, str]]:
     failure = board.rows[host].failure if host is not None else None
     if host is not None and failure is not None:
         said.append((_failed(host, board.rows[host], failure), "bad"))
+        said += _gone_together(board)
         telling = telling_line(failure.tail)
         if telling:
             said.append((f"{inert(host, 80)} said: {telling}", "bad"))
@@ -120,6 +121,15 @@ def _why(board: Board) -> list[tuple[str, str]]:
     elif not said and board.end is not None and board.end.end != "succeeded":
         said.append((inert(board.end.reason, 300), "bad"))
     return said
+
+
+def _gone_together(board: Board) -> list[tuple[str, str]]:
+    """Say that several hosts could not be reached any more: that has one cause more often than several (F41)."""
+    gone = [h for h, row in board.ordered() if row.failure is not None and row.failure.cause is Cause.CONNECTION]
+    if len(gone) < 2:
+        return []
+    common = "look first at what they have in common: a jump host, a firewall, the network of this machine"
+    return [(f"{count(len(gone), 'host')} could not be reached any more ({names(gone)}): {common}", "bad")]
 
 
 def _failed(host: HostName, row: Row, outcome: Outcome) -> str:
@@ -139,8 +149,10 @@ def telling_line(tail: Sequence[str]) -> str:
 def _now(board: Board) -> list[tuple[str, str]]:
     """Say what each host is on, and what is out of rotation, by name."""
     purpose = board.play.purpose if board.play else "apply"
+    done, lost = AFTERWARDS.get(purpose, f"on {board.release}, in rotation"), _lost(board)
     groups = [
-        (board.in_state("done"), AFTERWARDS.get(purpose, f"on {board.release}, in rotation"), "good"),
+        ([h for h in board.in_state("done") if h not in lost], done, "good"),
+        (lost, f"{done} when last seen, and then out of reach", "warn"),
         *_reverted(board),
         (_between(board), "half-way", "warn"),
         (_failed_hosts(board), "failed and not brought back", "bad"),
@@ -195,6 +207,11 @@ def _between(board: Board) -> list[HostName]:
 def _untouched(board: Board) -> list[HostName]:
     settled = ("done", "reverted", "stranded")
     return [host for host, row in board.ordered() if row.state not in settled and not _began(board, host, row)]
+
+
+def _lost(board: Board) -> list[HostName]:
+    """The done hosts that could not be asked any more."""
+    return [host for host in board.in_state("done") if board.rows[host].failure is not None]
 
 
 def _failed_hosts(board: Board) -> list[HostName]:
