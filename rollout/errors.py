@@ -15,6 +15,7 @@
     ├── Unreachable         6   no connection: what was to be sent was not sent
     │   └── HostKeyRefused  6   the host's key is unknown or not the recorded one
     ├── OutcomeUnknown      5   sent, and no trailer came back
+    │   └── NoTrailer       5   its command has ended all the same
     └── BalancerError       6   a balancer refused, or could not be read
         ├── BalancerDoubt   6   something was written, and it may take effect yet
         └── BalancerFenced  7   the balancer's host has seen a newer rollout than this one
@@ -156,6 +157,10 @@ class OutcomeUnknown(RolloutError):
     """A step was sent and its trailer did not come back."""
 
     exit_code = 5
+
+
+class NoTrailer(OutcomeUnknown):
+    """The command ended, and did not say how the step went: it was killed, or never ran what it was told."""
 
 
 class BalancerError(RolloutError):

@@ -174,8 +174,9 @@ class Runner:
                 watch.put(Done(host=host))
             case HostRevertStarted(host=host):
                 watch.put(Gone(host=host))
-            case HostSickened(host=host):
-                watch.put(Gone(host=host))
+            case HostSickened(host=host, outcome=outcome):
+                if outcome.cause is not Cause.CONNECTION:  # one that cannot be asked is looked at further
+                    watch.put(Gone(host=host))
                 for pool, member in state.program(host).members.items():
                     pools[pool].put(Ill(member=member))
 

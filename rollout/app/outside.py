@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rollout.balancers.haproxy import Haproxy
@@ -26,9 +27,18 @@ if TYPE_CHECKING:
 PROBES = 32  # probes of one ``Together`` that run at once
 
 
-@cache
+_LOADING = Lock()
+
+
 def transport(name: str) -> Transport:
-    """Load a transport by its name, from the same entry points as anybody's."""
+    """Return the transport of a name: one for all, since it holds the governor, and what names mean."""
+    with _LOADING:  # the cache alone makes one for each of several threads that come first together
+        return _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> Transport:
+    """Load a transport from the same entry points as anybody's."""
     for point in entry_points(group="rollout.transports", name=name):
         made: Transport = point.load()()
         return made

@@ -245,7 +245,13 @@ def _count(state: State, host: HostName, outcome: Outcome) -> State:
 
 
 def _host_sickened(state: State, event: HostSickened) -> State:
+    """Fold that a done host is not well any more; one that cannot be asked counts, and stays as it is.
+
+    That is no word against its release, and no reason to take it back once it answers again (F41).
+    """
     host = event.host
+    if event.outcome.cause is Cause.CONNECTION:
+        return _count(state, host, event.outcome)
     now = state.hosts[host]
     after = replace(now, phase=move(host, now.phase, "sicken"), cause=event.outcome.cause, reason=event.outcome.summary)
     state = put(

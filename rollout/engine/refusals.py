@@ -38,6 +38,12 @@ def _reachable(question: Question) -> dict[HostName, Observation]:
     return {h: s for h, s in question.seen.items() if s.reachable}
 
 
+SHELLS = (
+    "Nothing in its start-up files (~/.bashrc) may exit, exec or read standard input where there is no terminal,"
+    " and the shell must run commands (no nologin, no rbash)."
+)
+
+
 def unreachable(question: Question, *_: object) -> Iterator[Reason]:
     """Hosts that no connection could be made to; where they are skipped, more than the budget allows."""
     play = question.play
@@ -50,7 +56,10 @@ def unreachable(question: Question, *_: object) -> Iterator[Reason]:
             yield from _named("E_UNREACHABLE", what, how, off)
         return
     for host, seen in question.seen.items():
-        if not seen.reachable:
+        if not seen.shell:
+            what = f"host {host}: its login shell does not run what it is told: {seen.why}."
+            yield Reason(code="E_SHELL", what=what, instead=SHELLS, hosts=(host,))
+        elif not seen.reachable:
             what = f"host {host} cannot be reached: {seen.why}."
             yield Reason(
                 code="E_UNREACHABLE", what=what, instead="Mend it, or leave it out with --limit.", hosts=(host,)

@@ -22,6 +22,7 @@ class Observation:
     host: HostName
     reachable: bool = True
     why: str = ""  # why it is not reachable
+    shell: bool = True  # whether its login shell ran what it was told; not reachable where it did not
     root: str = "ok"
     root_why: str = ""  # why it is unsafe
     writable: bool = True

@@ -71,7 +71,7 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
     """Return the proven reply, or Lost when the host could not be asked within the time."""
     desk = wording.desk
     deadline = desk.now() + timeout_s
-    sent = False
+    sent, pause = False, 0.0
     while True:
         op = wording.op(deed, timeout_s)
         try:
@@ -80,7 +80,11 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
             return Lost(why=str(error), sent=sent)
         except OutcomeUnknown as error:
             sent = True
-            desk.note(Note(about="retry", host=wording.host, text=f"outcome unknown: {error}; asking the host"))
+            desk.note(
+                Note(
+                    about="retry", host=wording.host, text=f"outcome unknown: {str(error).rstrip('.')}; asking the host"
+                )
+            )
         answer = await _settle(wording, op, deadline + desk.pace.settle_s)
         if isinstance(answer, Lost):
             return answer
@@ -89,13 +93,20 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
         recorded = _recorded(answer)
         if recorded is not None:
             return recorded
-        if desk.now() >= deadline:
+        if desk.now() + pause >= deadline:
             return Lost(why="the step did not end in time, and the host has no record of it", sent=True)
+        if pause:  # what is lost again and again would use up the step's numbers
+            await Sleep(seconds=pause)
+        pause = min(8.0, max(desk.pace.retry_s, 2 * pause))
 
 
 async def _tell(wording: Wording, op: Op, deadline: float) -> Reply:
     desk = wording.desk
-    async for attempt in reconnecting(desk.now, deadline, desk.pace.retry_s):
+
+    def told(why: str) -> None:
+        desk.note(Note(about="retry", host=wording.host, text=why))
+
+    async for attempt in reconnecting(desk.now, deadline, desk.pace.retry_s, told):
         with attempt:
             left_s = max(1.0, deadline - desk.now())  # what connecting took is gone
             said = replace(op, timeout_s=left_s)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rollout.errors import OutcomeUnknown, Unreachable
+from rollout.errors import NoTrailer, OutcomeUnknown, Unreachable
 from rollout.model.check import CheckSpec, CommandCheck, Probed
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -55,6 +55,8 @@ async def observe(glance: Glance) -> Observation:
     host = glance.ask.host
     try:
         reply: Reply = await Tell(host=host, op=glance.op(deed, "observe"))
+    except NoTrailer as error:
+        return Observation(host=host, reachable=False, why=inert(str(error)), shell=False)
     except (Unreachable, OutcomeUnknown) as error:
         return Observation(host=host, reachable=False, why=inert(str(error)))
     if reply.status != "done":

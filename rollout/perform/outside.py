@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 
-from rollout.errors import OutcomeUnknown, RolloutError, Unreachable
+from rollout.errors import NoTrailer, OutcomeUnknown, RolloutError, Unreachable
 from rollout.model.check import CheckSpec, Probed
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import PoolName
@@ -30,11 +30,13 @@ from rollout.perform.effects import (
     Together,
 )
 from rollout.perform.here import run_here
-from rollout.ports import Balancer, Check, Session, Transport
+from rollout.ports import Balancer, Check, Raw, Session, Transport
 from rollout.posix import frame
 from rollout.posix.op import READ_ONLY, Close, Op, Reply
+from rollout.posix.sanitise import line as inert
 
 CLOSE_S = 10.0
+WORDS = 160  # of what a shell said last
 GRACE_S = 5.0  # over a step's own time, for its lock and its trailer to come through
 
 
@@ -162,7 +164,7 @@ class Outside:
                 stream.close()
         reply = frame.parse(nonce, raw.stdout)
         if reply is None:
-            raise OutcomeUnknown(f"the step ended without its trailer (exit status {raw.exit_status})")
+            raise NoTrailer(_untold(raw))
         self._entered(sessions, host, op)
         return reply
 
@@ -217,6 +219,15 @@ class Outside:
             return self.perform(effect)
         except Exception as error:
             return error
+
+
+def _untold(raw: Raw) -> str:
+    """Say how a command ended that did not say how its step went, with its own last words."""
+    ended = "was killed" if raw.exit_status is None else f"exit status {raw.exit_status}"
+    lines = [line for line in (raw.stderr or raw.stdout).split(b"\n") if line.strip()]
+    words = inert(lines[-1].decode("utf-8", "replace"))[:WORDS] if lines else ""
+    said = f"; it said: {words}" if words else ""
+    return f"the step ended without its trailer ({ended}{said})"
 
 
 def receive(mailbox: Mailbox, timeout_s: float) -> tuple[Any, ...]:

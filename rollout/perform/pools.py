@@ -19,7 +19,7 @@ from rollout.perform.books import Books, Seat, Stand, Turn
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, ReadPool, Receive, SetPool, ShutSessions
 from rollout.perform.pool import acknowledge, doubt, enter, leave, leave_be, turn
-from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop
+from rollout.perform.requests import Confirm, Enter, Halt, Ill, Leave, Look, Stop, Well
 from rollout.perform.workers_pool import WorkersReading
 
 IDLE_S = 3600.0
@@ -85,6 +85,8 @@ class PoolWorker:
                 message.reply.put(await self.look())
             case Ill(member=member):
                 self.books.doubted.add(member)
+            case Well(member=member):
+                self.books.doubted.discard(member)
             case Halt():
                 self.books.halted = True
             case Stop():

@@ -78,6 +78,13 @@ class Ill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Well:
+    """A member that could not be asked answers its checks again."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
     """Whoever waits to leave on the way forward stays in."""
 

@@ -14,9 +14,19 @@ async def _sleep(seconds: float) -> None:
     await Sleep(seconds=seconds)
 
 
-def reconnecting(now: Callable[[], float], deadline: float, first_s: float) -> AsyncRetrying:
-    """Try again what was certainly not sent, with growing pauses, until the deadline."""
-    return _until(now, deadline, first_s, Unreachable)
+def reconnecting(
+    now: Callable[[], float], deadline: float, first_s: float, told: Callable[[str], None]
+) -> AsyncRetrying:
+    """Try again what was certainly not sent, with growing pauses, until the deadline; each new reason is told."""
+    said = [""]
+
+    def tell(tried: RetryCallState) -> None:
+        why = str(tried.outcome.exception()) if tried.outcome else ""
+        if why != said[0]:
+            told(why)
+        said[0] = why
+
+    return _until(now, deadline, first_s, Unreachable).copy(before_sleep=tell)
 
 
 def rereading(now: Callable[[], float], deadline: float, first_s: float) -> AsyncRetrying:

@@ -16,7 +16,7 @@ from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
 from rollout.perform.ensure import Wording
 from rollout.perform.health import Seen, look, proof_of, rebooted
-from rollout.perform.requests import Look, Stop
+from rollout.perform.requests import Look, Stop, Well
 from rollout.posix.sanitise import line as inert
 
 LOOK_S = 30.0
@@ -43,6 +43,7 @@ class Watch:
     desk: Desk
     mailbox: Mailbox
     failures: dict[HostName, int] = field(default_factory=dict)
+    lost: set[HostName] = field(default_factory=set)  # reported as not to be asked, and looked at further
     stopped: bool = False
 
     async def run(self) -> None:
@@ -64,6 +65,7 @@ class Watch:
                 self.failures[host] = 0
             case Gone(host=host):
                 self.failures.pop(host, None)
+                self.lost.discard(host)
             case Stop():
                 self.stopped = True
 
@@ -85,7 +87,7 @@ class Watch:
             if not members or any(self.ill(readings.get(p), m) for p, m in members.items()):
                 found.append(host)
             else:
-                self.failures[host] = 0
+                self.well(host)
         return found
 
     async def reading(self, pool: PoolName) -> PoolState | None:
@@ -109,13 +111,33 @@ class Watch:
         proof = proof_of(self.desk, host, release, way_back=False)
         return await look(Wording(desk=self.desk, host=host, step=0), proof)
 
+    def well(self, host: HostName) -> None:
+        """Note that a host is well; its pools hear of it when they were told that it could not be asked."""
+        self.failures[host] = 0
+        if host in self.lost:
+            self.lost.discard(host)
+            for pool, member in self.desk.host(host).members.items():
+                self.desk.pools[pool].put(Well(member=member))
+
     async def count(self, host: HostName, seen: Seen) -> None:
         """Count a failure, or start again; ``fall`` in a row are reported, once."""
-        self.failures[host] = 0 if seen.ok else self.failures[host] + 1
-        if self.failures[host] < self.desk.play.health.fall:
-            return
-        del self.failures[host]
+        if seen.ok:
+            self.well(host)
+        elif host in self.lost and not seen.reachable:
+            self.failures[host] = 0  # once it answers again its answers are counted, not the silence before
+        else:
+            self.failures[host] += 1
+            if self.failures[host] >= self.desk.play.health.fall:
+                await self.report(host, seen)
+
+    async def report(self, host: HostName, seen: Seen) -> None:
+        """Say that a host is ill; one that cannot be asked is looked at further."""
         cause = await self.cause(host, seen)
+        if cause is Cause.CONNECTION:
+            self.failures[host] = 0
+            self.lost.add(host)
+        else:
+            del self.failures[host]
         summary = inert(f"was healthy, and is not any more: {seen.summary}")
         self.desk.post(HostSickened(host=host, outcome=Outcome(verdict=Verdict.FAILED, cause=cause, summary=summary)))
 

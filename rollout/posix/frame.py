@@ -56,7 +56,7 @@ from rollout.posix.quote import assign, lean
 
 # One dd that takes the script in one read where dd can (fullblock never reads ahead), byte by byte elsewhere.
 CONSTANT = (
-    "exec /bin/sh -c 'IFS= read -r n; "
+    "exec /bin/sh -c 'IFS= read -r n; command -v dd >/dev/null || PATH=/usr/bin:/bin; "
     's=$(dd bs="$n" count=1 iflag=fullblock 2>/dev/null || dd bs=1 count="$n" 2>/dev/null; echo x); '
     """eval "${s%x}"'"""
 )
@@ -67,6 +67,10 @@ MAX_TAIL = 16_384  # lines
 MAX_LINE = 4096  # characters of one line of the tail
 _NONCE = re.compile(r"[A-Za-z0-9]{16,64}")
 _STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "refused": "refused", "failed": "failed"}
+
+# A start-up file that runs another shell (`exec bash`) would have that one read standard input as its own script:
+# this one, and then the payload. Only what CONSTANT has read goes on.
+_ONLY_IF_TOLD = '[ "${s+told}" ] || exit 97\n'
 
 # The last line calls: a script that was cut off on its way defines functions and does nothing.
 # The subshell lets go of the lock before the trailer is out, so that the next step finds it free.
@@ -101,7 +105,7 @@ def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
         raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
     run = _RUN_FED if isinstance(op.do, Install | WriteState) else _RUN
     found = "found() { home; enter; }\n" if layout.at_home(op.site) else "found() { enter; }\n"
-    script = (_head(op, nonce) + found + _main(op.do) + run).encode()
+    script = (_ONLY_IF_TOLD + _head(op, nonce) + found + _main(op.do) + run).encode()
     return b"%d\n" % len(script) + script
 
 

@@ -11,6 +11,8 @@ from rollout.posix import intact, ledger
 from rollout.posix.op import Install
 from rollout.posix.quote import assign, lean, quote
 
+SLOWEST = 16_384  # bytes a second, at which a payload still gets on: the time that it may take beyond its step's
+
 # link_share PATH UP: one link in the release $top, UP is the way from it to the root
 _SHARE = lean(r"""
     share_dir() {
@@ -94,7 +96,8 @@ _RECEIVE = lean(r"""
         try mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && try mkdir -m 700 "$stage" ||
             spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
         left
-        said=$({ timeout -s KILL "$left" head -c "$((size + extra))" <&8 8<&- >"$stage/payload"; } 2>&1)
+        all=$((size + extra))
+        said=$({ timeout -s KILL "$((left + all / slowest))" head -c "$all" <&8 8<&- >"$stage/payload"; } 2>&1)
         got=$(wc -c <"$stage/payload")
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
@@ -200,6 +203,7 @@ def _release(release: Release) -> str:
         + assign("unpacked", release.unpacked)
         + assign("gzip", "z" if release.compression == "gzip" else "")
         + assign("strip", release.strip)
+        + assign("slowest", SLOWEST)
     )
 
 

@@ -69,10 +69,15 @@ _CONTROL = lean(r"""
             timeout "$@"
             return
         fi
+        t=$1
+        shift
+        within "$t" sudo -n -u "$become" -- "$@"
+    }
+    within() {
         now
         until_=$((ticks + $1 * 100))
         shift
-        (sudo -n -u "$become" -- "$@"; exit $?) &
+        ("$@"; exit $?) &
         child=$!
         while stat "$child" && [ "$state" != Z ]; do
             now
@@ -81,8 +86,15 @@ _CONTROL = lean(r"""
         done
         wait "$child"
     }
+    # sudo may ask a directory of users: who is kept waiting once is not kept waiting again
     permitted() {
-        [ -z "$become" ] || sudo -n -u "$become" -l "$@" >/dev/null 2>&1 || denied "sudo -n -u $become $*"
+        [ -n "$become" ] && [ -z "${mute-}" ] || return 0
+        within 10 sudo -n -u "$become" -l "$@" >/dev/null 2>&1
+        case $? in
+            0) return;;
+            124) mute=1; denied "sudo -n -u $become $*: no answer within 10 s";;
+            *) denied "sudo -n -u $become $*";;
+        esac
     }
     denied() { refuse E_SUDO "not permitted without a password: $1"; }
 """)

@@ -36,7 +36,7 @@ from rollout.model.event import (
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Run, Switch, Verify, Withdraw
 from rollout.model.pool import left_in
-from rollout.model.verdict import FOUND, Outcome
+from rollout.model.verdict import FOUND, Cause, Outcome
 from rollout.report.text import between
 
 # action -> what a host is while it is done, and after it passed
@@ -284,7 +284,10 @@ def _not_passed(board: Board, host: HostName, row: Row, doing: Action, outcome: 
 
 
 def _sickened(board: Board, event: HostSickened) -> Board:
-    row = replace(board.rows.get(event.host, Row()), state="failed", failure=event.outcome, failed_at="watch")
+    """Return the board after a done host was found ill, or could not be asked: that one stays where it is."""
+    row = replace(board.rows.get(event.host, Row()), failure=event.outcome, failed_at="watch")
+    if event.outcome.cause is not Cause.CONNECTION:
+        row = replace(row, state="failed")
     return _put(board, event.host, row, first_failure=board.first_failure or event.host)
 
 

@@ -115,6 +115,7 @@ def _why(board: Board) -> list[tuple[str, str]]:
     failure = board.rows[host].failure if host is not None else None
     if host is not None and failure is not None:
         said.append((_failed(host, board.rows[host], failure), "bad"))
+        said += _gone_together(board)
         telling = telling_line(failure.tail)
         if telling:
             said.append((f"{inert(host, 80)} said: {telling}", "bad"))
@@ -128,6 +129,15 @@ def _why(board: Board) -> list[tuple[str, str]]:
     elif not said and board.end is not None and board.end.end != "succeeded":
         said.append((inert(board.end.reason, 300), "bad"))
     return said
+
+
+def _gone_together(board: Board) -> list[tuple[str, str]]:
+    """Say that several hosts could not be reached any more: that has one cause more often than several (F41)."""
+    gone = [h for h, row in board.ordered() if row.failure is not None and row.failure.cause is Cause.CONNECTION]
+    if len(gone) < 2:
+        return []
+    common = "look first at what they have in common: a jump host, a firewall, the network of this machine"
+    return [(f"{count(len(gone), 'host')} could not be reached any more ({names(gone)}): {common}", "bad")]
 
 
 def _failed(host: HostName, row: Row, outcome: Outcome) -> str:
@@ -184,14 +194,16 @@ LEFT = "left out of rotation, as it was found"
 
 def _done(board: Board, purpose: str) -> list[Group]:
     """Group the hosts that are done: those that get traffic, and those that somebody else had put out."""
-    done = board.in_state("done")
+    lost = _lost(board)
+    done = [host for host in board.in_state("done") if host not in set(lost)]
     if purpose in ("drain", "adopt"):  # nobody comes back in
-        return [(done, AFTERWARDS[purpose], "good")]
+        return [(board.in_state("done"), AFTERWARDS[purpose], "good")]
     out = [host for host in done if stays_out(board, host)]
     inside = [host for host in done if host not in set(out)]
     what = f"on {board.release}" if purpose in DEPLOYS else AFTERWARDS.get(purpose, "done").partition(",")[0]
     whole = AFTERWARDS.get(purpose, f"{what}, in rotation")
-    return [(inside, whole, "good"), (out, f"{what}, {LEFT}", "good")]
+    away = (lost, f"{whole} when last seen, and then out of reach", "warn")
+    return [(inside, whole, "good"), (out, f"{what}, {LEFT}", "good"), away]
 
 
 def _reverted(board: Board) -> list[Group]:
@@ -230,6 +242,11 @@ def _between(board: Board) -> list[HostName]:
 def _untouched(board: Board) -> list[HostName]:
     settled = ("done", "reverted", "stranded")
     return [host for host, row in board.ordered() if row.state not in settled and not _began(board, host, row)]
+
+
+def _lost(board: Board) -> list[HostName]:
+    """The done hosts that could not be asked any more."""
+    return [host for host in board.in_state("done") if board.rows[host].failure is not None]
 
 
 def _failed_hosts(board: Board) -> list[HostName]:

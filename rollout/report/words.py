@@ -186,6 +186,8 @@ def _whole(board: Board, event: Any) -> str:
             return f"batch {number + 1} of {board.batches} is settled"
         case RollingClosed():
             return "every batch is settled"
+        case HostSickened(outcome=outcome) if outcome.cause is Cause.CONNECTION:
+            return f"LOST SIGHT OF, it was done: {inert(outcome.summary, 300)}{cause(outcome.cause)}"
         case HostSickened(outcome=outcome):
             return f"SICKENED after it was done: {inert(outcome.summary, 300)}{cause(outcome.cause)}"
         case HostRevertStarted():

@@ -2,7 +2,8 @@
 
 A command is over when its mark went by (a step ends at its trailer: what it started may hold standard
 output open for ever), when its streams ended and its exit status came, or a short grace after the
-exit status alone. All waits are bounded by one deadline; none of them is the library's.
+exit status alone. All waits are bounded by one deadline; none of them is the library's. While a payload gets on, if
+only slowly, the deadline moves on with it: a slow link is no silence, and a trickle is no progress (F52).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rollout.transports.deadline import Deadline
 
 PIECE = 32_704  # what fits into one packet
 SENDING_S, WAITING_S = 0.1, 0.25  # how often a wait looks around, while sending and afterwards
+SLOWEST = 16_384  # bytes a second: what each byte that was taken adds to the deadline at most
 QUIET_S, GRACE_S = 0.5, 3.0  # after the exit status: silence that ends it, and the longest wait for silence
 
 
@@ -32,10 +34,14 @@ class Exchange:
     err: Capture = field(default_factory=for_stderr)
     sent: bool = False
     failure: str = ""
+    _pays: bool = False  # whether a payload is sent
+    _allowed_s: float = 0.0  # how long nothing may be heard
+    _latest: float = 0.0  # when it must be over, whatever gets on
     _over: threading.Event = field(default_factory=threading.Event)
 
     def perform(self, command: str, script: bytes, payload: BinaryIO | None) -> Raw | None:
         """Return what was printed, or None when the end was not seen: lost, or not in time."""
+        self._pays, self._allowed_s, self._latest = payload is not None, self.deadline.left(), self.deadline.at
         self.channel.settimeout(SENDING_S)
         talking = threading.Thread(target=self._talk, args=(command, script, payload), daemon=True)
         hearing = threading.Thread(target=self._hear_errors, daemon=True)
@@ -83,7 +89,14 @@ class Exchange:
             if not taken:
                 return False
             piece = piece[taken:]
+            if self._pays:
+                self._gets_on(taken)
         return True
+
+    def _gets_on(self, taken: int) -> None:
+        """Move the deadline on: as far away as it was at first, and no further than the slowest link needs."""
+        self._latest += taken / SLOWEST
+        self.deadline = Deadline(min(self._latest, time.monotonic() + self._allowed_s))
 
     def _hear_errors(self) -> None:
         while not self._over.is_set():

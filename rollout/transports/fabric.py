@@ -14,6 +14,7 @@ from rollout.model.host import Connection, HostName
 from rollout.posix.frame import CONSTANT
 from rollout.posix.sanitise import line as one_line
 from rollout.transports import ciphers
+from rollout.transports.addresses import Addresses
 from rollout.transports.deadline import Deadline, bounded
 from rollout.transports.governor import Dropped, Governor, insist
 from rollout.transports.hostkeyfiles import KnownHosts
@@ -22,6 +23,10 @@ from rollout.transports.login import KeyFiles, Login, NotLetIn, local_user
 from rollout.transports.session import SshSession
 
 KEEPALIVE_S = 15
+BANNED = (
+    "its SSH server turns this machine away for a while (PerSourcePenalties): logins from this address have failed"
+    " there. Mend those, and wait some minutes."
+)
 SILENCE_MS = 30_000  # the kernel gives up on a peer that acknowledges nothing for so long
 
 
@@ -36,6 +41,7 @@ class FabricTransport:
     governor: Governor = field(default_factory=Governor)
     known_hosts: KnownHosts = field(default_factory=KnownHosts)
     key_files: KeyFiles = field(default_factory=KeyFiles)
+    addresses: Addresses = field(default_factory=Addresses)
     _config: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,17 +60,18 @@ class FabricTransport:
                 raise Unreachable(f"{label}: {e}") from None
             except HostKeyRefused as e:
                 raise HostKeyRefused(f"{label}: {e}") from None
-            except TimeoutError:
-                raise Unreachable(
-                    f"{label}: no SSH session within {connection.connect_timeout_s:g} s (connect_timeout). "
-                    "Is it up, and may this machine reach its port?"
-                ) from None
+            except TimeoutError as e:
+                took = f"no SSH session within {connection.connect_timeout_s:g} s (connect_timeout)"
+                raise Unreachable(f"{label}: {took}: {e}?") from None
             except OSError as e:
                 raise Unreachable(f"{label}: {_network(e)}") from None
 
     def _attempt(self, label: str, connection: Connection, deadline: Deadline) -> SshSession:
         knock = Knock(self, label, connection, deadline)
-        return bounded(knock.connect, deadline, abandon=knock.abandon, late=SshSession.close)
+        try:
+            return bounded(knock.connect, deadline, abandon=knock.abandon, late=SshSession.close)
+        except TimeoutError:
+            raise TimeoutError(knock.waits_for) from None
 
     def config(self) -> Any:
         """Return fabric's configuration, built once: no file of the user's or the machine's is read into it."""
@@ -88,19 +95,39 @@ class Knock:
     sock: socket.socket | None = None
     line: Any = None
     given_up: bool = False
+    named: bool = False  # its name has been resolved
+
+    @property
+    def waits_for(self) -> str:
+        """Say what it waits for, and what to look at when that does not come."""
+        if not self.named:
+            return "its name is still being resolved. Is the name server slow"
+        if self.sock is None:
+            return "nobody answers there. Is it up, and may this machine reach its port"
+        if self.line is None or not self.line.remote_version:
+            return "the connection was accepted, and nothing was said. Does its sshd hang, or is it another server"
+        if not self.line.initial_kex_done:
+            return "the key exchange does not end. Do large packets get lost on the way (MTU, a VPN)"
+        return "the login does not end. Does an agent wait for a touch, or its sshd for a directory of users"
 
     def connect(self) -> SshSession:
         """Return a session, or raise Dropped, NotLetIn, HostKeyRefused or OSError; nothing is left open then."""
         try:
             return self._connect()
+        except ConnectionResetError as e:
+            self.abandon()
+            raise Dropped(f"its SSH server hung up before it said a word ({one_line(str(e))}).") from None
         except BaseException:
             self.abandon()
             raise
 
     def _connect(self) -> SshSession:
         to = self.connection
-        sock = self.sock = socket.create_connection((to.address, to.port), timeout=max(0.001, self.deadline.left()))
+        self.transport.addresses.of(to.address, to.port)
+        self.named = True
+        sock = self.sock = self.transport.addresses.connect(to.address, to.port, self.deadline)
         _tune(sock)
+        self._turned_away(sock)
         if self.given_up:
             raise TimeoutError
         recorded = self.transport.known_hosts.about(to.known_hosts, to.address, to.port).types
@@ -108,6 +135,15 @@ class Knock:
         self._open(owner)
         self.line.set_keepalive(KEEPALIVE_S)
         return SshSession(label=self.label, line=self.line, sock=sock, owner=owner, command=self.transport.command)
+
+    def _turned_away(self, sock: socket.socket) -> None:
+        """Read, and leave to be read, the first word of a server: some say that they will not talk, and hang up."""
+        sock.settimeout(max(0.001, self.deadline.left()))
+        said = sock.recv(64, socket.MSG_PEEK)
+        if said.startswith(b"Not allowed at this time"):
+            raise NotLetIn(BANNED)
+        if said.startswith(b"Exceeded MaxStartups"):
+            raise Dropped("its SSH server has too many logins at once (MaxStartups).")
 
     def _owner(self, sock: socket.socket, recorded: tuple[str, ...]) -> Any:
         import fabric

@@ -61,7 +61,7 @@ class SshSession:
             raw = exchange.perform(self.command, script, payload)
         if raw is not None:
             return raw
-        late = deadline.over
+        late = exchange.deadline.over
         self.sever()  # from here on no byte goes out: what is not sent by now never will be
         why = "it did not end in time, and the connection was closed" if late else "the connection was lost"
         if exchange.sent:

@@ -67,6 +67,7 @@ def test_a_user_that_sudo_does_not_know(via: ViaHost) -> None:
         Haproxy(backend="shop", over=over).read()
 
 
+@pytest.mark.fault("F38")
 def test_a_key_that_is_not_the_recorded_one(lb: Sshd, tmp_path: Path) -> None:
     (tmp_path / "known").write_text("")
     strange = via_host(lb.connection(known_hosts=(str(tmp_path / "known"),), become=Become()))
@@ -74,6 +75,7 @@ def test_a_key_that_is_not_the_recorded_one(lb: Sshd, tmp_path: Path) -> None:
         adapter(strange, path="/run/none.sock").read()
 
 
+@pytest.mark.fault("F28")
 def test_a_host_that_goes_away_is_reached_again(via: ViaHost, lb: Sshd) -> None:
     with Process(MEMBERS) as haproxy:
         balancer = adapter(via, path=haproxy.socket)

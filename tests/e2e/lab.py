@@ -32,6 +32,7 @@ PLAYBOOK = """\
   {extra}
   connection:
     known_hosts: ["{{{{ known_hosts }}}}"]
+    connect_timeout: {connect_timeout}
   release:
     id: "{{{{ version }}}}"
     artifact: dist/shop-{{{{ version }}}}.tar.gz
@@ -62,6 +63,8 @@ class Lab:
     fleet: Fleet
     folder: Path
     words: dict[str, Any] = field(default_factory=dict)
+    reached_by: Path | None = None  # another inventory of the same hosts
+    prefix: tuple[str, ...] = ()  # what the command is typed behind
 
     # -- what is written
 
@@ -73,6 +76,7 @@ class Lab:
             "service": "{ process: { command: [./bin/serve], stop_timeout: 3s } }",
             "balancers": HAPROXY,
             "drain": "{ deadline: 10s }",
+            "connect_timeout": "10s",
             "healthy_for": "500ms",
             "deadline": "5s",
             "on_failure": "{ revert: fleet }",
@@ -93,7 +97,7 @@ class Lab:
     # -- what is typed
 
     def command(self, *words: str) -> list[str]:
-        return [str(ROLLOUT), *words]
+        return [*self.prefix, str(ROLLOUT), *words]
 
     def type(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -111,7 +115,7 @@ class Lab:
             verb,
             str(self.folder / "shop.yml"),
             "-i",
-            str(self.fleet.inventory),
+            str(self.reached_by or self.fleet.inventory),
             "-e",
             f"version={version}",
             "--state",

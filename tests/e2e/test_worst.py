@@ -117,6 +117,7 @@ def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(ser
     assert served.all_on("v2")
 
 
+@pytest.mark.fault("F38")
 def test_a_host_with_a_swapped_key_is_refused_and_nothing_leaves(served: Lab) -> None:
     host = served.fleet.host("lab2")
     kept = {p: p.read_bytes() for p in host.host_key.parent.glob(host.host_key.name + "*")}
@@ -139,6 +140,7 @@ def test_a_host_with_a_swapped_key_is_refused_and_nothing_leaves(served: Lab) ->
         served.fleet.start_host("lab2")
 
 
+@pytest.mark.fault("F26")
 def test_an_unreachable_host_is_refused_before_anything_leaves(served: Lab) -> None:
     served.fleet.stop_host("lab4")
     try:
@@ -180,6 +182,7 @@ def test_the_state_is_named_in_ci(served: Lab) -> None:
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F31", "F32")
 def test_a_network_that_is_cut_in_the_middle_ends_with_everybody_named(served: Lab) -> None:
     served.release("v2", start_s=2.0)
     extra = "min_in_service: 2\n  limits: { step_timeout: 3s }"

@@ -330,6 +330,29 @@ def test_who_sickens_after_its_success_was_written_down() -> None:
     assert story.phases() == ["reverted", "done", "done", "done"]
 
 
+@pytest.mark.fault("F41")
+def test_a_done_host_that_cannot_be_asked_counts_and_stays_as_it_is() -> None:
+    story = told(serial=(Share(count=1),), forks=1)
+    story.until("deregister", H[2])
+    story.fact(sick(H[0], Cause.CONNECTION))
+    assert story.state.halt is not None
+    assert story.state.halt.cause is Cause.CONNECTION
+    assert story.to_the_end().ended == ("halted", 3)
+    assert story.phases() == ["done", "done", "reverted", "ready"]
+
+
+@pytest.mark.fault("F41")
+def test_a_done_host_that_could_not_be_asked_goes_back_when_it_answers_that_it_is_ill() -> None:
+    story = told(serial=(Share(count=1),), forks=1, max_failures=Share(count=1))
+    story.until("deregister", H[2])
+    story.fact(sick(H[0], Cause.CONNECTION))
+    assert story.state.halt is None
+    story.fact(sick(H[0], Cause.RELEASE))
+    assert story.state.failures == 1, "a host counts once"
+    assert story.to_the_end().ended == ("succeeded", 9)
+    assert story.phases() == ["reverted", "done", "done", "done"]
+
+
 def test_nobody_sickens_twice_or_when_it_is_not_done() -> None:
     story = told(max_failures=Share(count=2))
     story.until("deregister", H[1])

@@ -33,6 +33,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE)
+@pytest.mark.fault("F45", "F49")
 def test_the_reply_is_found(text: str) -> None:
     assert parse(N, text.encode()) == REPLY
 
@@ -52,16 +53,19 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("text", NOTHING.values(), ids=NOTHING)
+@pytest.mark.fault("F49")
 def test_without_a_trailer_the_outcome_is_unknown(text: str) -> None:
     assert parse(N, text.encode()) is None
 
 
 @pytest.mark.parametrize("cut", range(len(GOOD) - 2))
+@pytest.mark.fault("F29")
 def test_a_torn_reply_proves_nothing(cut: int) -> None:
     assert parse(N, GOOD.encode()[:cut]) is None
 
 
 @given(st.binary(max_size=400), st.binary(max_size=400))
+@pytest.mark.fault("F49")
 def test_hostile_bytes_are_only_data(before: bytes, value: bytes) -> None:
     value = value.replace(b"\n", b"")
     text = before + f"\n{N} begin\n{N} f key ".encode() + value + f"\n{N} end done -\n".encode()
@@ -70,6 +74,7 @@ def test_hostile_bytes_are_only_data(before: bytes, value: bytes) -> None:
     assert reply.fields == {"key": value.decode("utf-8", "replace")}
 
 
+@pytest.mark.fault("F49")
 def test_values_are_bounded() -> None:
     lines = [f"{N} begin"]
     lines += [f"{N} f k{i} {'v' * 100}" for i in range(frame.MAX_FIELDS + 5)]
@@ -132,6 +137,7 @@ def test_the_payload_is_what_was_announced() -> None:
     ],
     ids=lambda d: type(d).__name__,
 )
+@pytest.mark.fault("F51")
 def test_a_script_is_small_counted_and_calls_last(deed: Deed) -> None:
     counted, _, script = render(dataclasses.replace(OP, do=deed), N).partition(b"\n")
     assert int(counted) == len(script) < 16_384
@@ -139,6 +145,7 @@ def test_a_script_is_small_counted_and_calls_last(deed: Deed) -> None:
     assert not [line for line in script.splitlines() if line.startswith((b" ", b"#"))]
 
 
+@pytest.mark.fault("F51")
 def test_the_command_is_one_constant_word_list() -> None:
     assert "\n" not in frame.CONSTANT
     assert len(frame.CONSTANT) < 256

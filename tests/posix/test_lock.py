@@ -28,6 +28,7 @@ def _with_commands(host: ShellHost, restart: str) -> Activate:
     return Activate(release=V1.release.id, manifest=V1.release.manifest, expect="", service=service)
 
 
+@pytest.mark.fault("F50")
 def test_a_child_that_keeps_everything_open_keeps_no_lock(host: ShellHost) -> None:
     deed = _with_commands(host, "sleep 60 & echo $! >$1/child")
     assert host.do(deed).status == "done"

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -282,6 +283,7 @@ def _unprivileged(init: Init) -> ShellHost:
     return host
 
 
+@pytest.mark.fault("F48")
 def test_without_the_right_to_restart_nothing_is_switched(init: Init) -> None:
     host = _unprivileged(init)
     _installed(host)
@@ -292,3 +294,24 @@ def test_without_the_right_to_restart_nothing_is_switched(init: Init) -> None:
     assert "systemctl restart shop.service" in reply.summary
     assert host.current() == ""
     assert host.do(Observe(service=UNITS)).fields["sudo"] == "unneeded"
+
+
+@pytest.mark.long
+@pytest.mark.fault("F48")
+def test_a_sudo_that_hangs_is_given_up_and_said(init: Init) -> None:
+    """It may ask a directory of users that does not answer: two units are not waited for twice."""
+    hangs = init.folder / "hangs"
+    hangs.mkdir()
+    (hangs / "sudo").write_text("#!/bin/sh\nsleep 100\n")
+    (hangs / "sudo").chmod(0o755)
+    host = _unprivileged(init)
+    _installed(host)
+    host.shell = replace(host.shell, env={**host.shell.env, "PATH": f"{hangs}:{host.shell.env['PATH']}"})
+    began = time.monotonic()
+    seen = host.do(Observe(service=UNITS), become="root")
+    assert seen.fields["sudo"] == "refused"
+    assert "systemctl restart shop.service: no answer within 10 s" in seen.fields["sudo_why"]
+    reply = host.do(_activate("v1", "", UNITS), become="root")
+    assert (reply.status, reply.code) == ("refused", "E_SUDO")
+    assert time.monotonic() - began < 60
+    assert host.current() == ""

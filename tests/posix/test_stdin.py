@@ -48,6 +48,7 @@ def test_a_script_that_comes_in_pieces_is_read_whole(host: ShellHost) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.fault("F30")
 def test_a_script_that_was_cut_off_does_nothing(host: ShellHost, share: float) -> None:
     built = packed("v1", {"data": b"x"})
     said = host.bytes_of(host.op(Install(release=built.release)))
@@ -57,6 +58,7 @@ def test_a_script_that_was_cut_off_does_nothing(host: ShellHost, share: float) -
     assert os.listdir(host.root) == []
 
 
+@pytest.mark.fault("F30", "F52")
 def test_a_payload_that_was_cut_off_leaves_nothing(host: ShellHost) -> None:
     built = packed("v1", {"data": random.Random(1).randbytes(100_000)})
     host.payloads["v1"] = built.payload[:50_000]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.model.event import BatchStarted
+from rollout.model.event import BatchClosed, BatchStarted, HostSickened
 from rollout.model.host import HostName
 from rollout.model.pool import LEFT_IN
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
@@ -201,3 +201,22 @@ def test_of_long_evidence_the_end_is_shown() -> None:
 )
 def test_inventories_are_named_again_as_they_were(argv: list[str], said: str) -> None:
     assert _inventories(argv) == said
+
+
+@pytest.mark.fault("F41")
+def test_hosts_that_vanish_together_are_told_as_one_cause_and_done_ones_are_not_called_failed() -> None:
+    script = Script()
+    of = script.begin(hosts=3, batches=(1, 2))
+    script.stage(of)
+    script.add(BatchStarted(batch=0))
+    script.forward(of, HostName("web1"))
+    script.add(BatchClosed(batch=0), BatchStarted(batch=1))
+    script.add(HostSickened(host=HostName("web1"), outcome=journals.LOST))
+    for host in ("web2", "web3"):
+        script.forward(of, HostName(host), upto=2, outcome=journals.LOST)
+        script.back(of, HostName(host), begun=3)
+    script.finish("halted", "1 failed, 0 allowed", 3)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "3 hosts could not be reached any more (web1, web2, web3): look first at what they have in common" in text
+    assert "1 host on 2.0.0, in rotation when last seen, and then out of reach: web1" in text
+    assert "2 hosts back on 1.0.0, in rotation: web2, web3" in text

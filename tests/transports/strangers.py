@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 
@@ -29,6 +30,9 @@ class Stranger:
     def __exit__(self, *_: object) -> None:
         self.over.set()
         self.server.close()
+        Stranger.last = self
+
+    last: Stranger  # the one that was used last
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -52,6 +56,12 @@ class Stranger:
                 case "stops in the exchange":
                     peer.sendall(b"SSH-2.0-Stranger\r\n")
                     self.over.wait(ENOUGH_S)
+                case "resets":
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                case "turns away":
+                    peer.sendall(b"Not allowed at this time\r\n")
+                case "is full twice":
+                    self._relay(peer) if number > 2 else peer.sendall(b"Exceeded MaxStartups\r\n")
                 case "drops two":
                     if number > 2:
                         self._relay(peer)

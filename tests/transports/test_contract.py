@@ -35,10 +35,12 @@ def test_the_payload_follows_the_script_byte_for_byte(bench: Bench) -> None:
     assert bench.say("sha256sum\n", large).stdout.split()[0] == hashlib.sha256(large).hexdigest().encode()
 
 
+@pytest.mark.fault("F49")
 def test_bytes_are_bytes(bench: Bench) -> None:
     assert bench.say(r"printf 'a\000b\377\376\033[31m\r'" + "\n").stdout == b"a\0b\xff\xfe\x1b[31m\r"
 
 
+@pytest.mark.fault("F49")
 def test_a_flood_keeps_head_and_tail_and_says_so(bench: Bench) -> None:
     raw = bench.say("echo first; head -c 10000000 /dev/zero; echo; echo last\n")
     assert raw.stdout.startswith(b"first\n")
@@ -48,6 +50,7 @@ def test_a_flood_keeps_head_and_tail_and_says_so(bench: Bench) -> None:
     assert len(raw.stdout) <= LIMIT
 
 
+@pytest.mark.fault("F49")
 def test_both_streams_flood_at_once(bench: Bench) -> None:
     raw = bench.say("head -c 5000000 /dev/zero >&2 & head -c 5000000 /dev/zero; wait; echo done\n")
     assert raw.exit_status == 0
@@ -55,11 +58,13 @@ def test_both_streams_flood_at_once(bench: Bench) -> None:
     assert len(raw.stderr) < 100_000
 
 
+@pytest.mark.fault("F49")
 def test_the_host_prints_much_while_much_is_sent(bench: Bench) -> None:
     raw = bench.say("head -c 10000000 /dev/zero; wc -c\n", bytes(10 * MB))
     assert raw.stdout.endswith(b"\x0010000000\n")
 
 
+@pytest.mark.fault("F49")
 def test_endless_output_ends_at_the_deadline(bench: Bench) -> None:
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="in time"):
@@ -67,6 +72,7 @@ def test_endless_output_ends_at_the_deadline(bench: Bench) -> None:
     assert time.monotonic() - began < LONG
 
 
+@pytest.mark.fault("F33")
 def test_a_silent_step_ends_at_the_deadline(bench: Bench) -> None:
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="in time"):
@@ -84,6 +90,7 @@ def test_what_was_cut_off_locally_is_gone_and_an_ssh_connection_is_closed(bench:
         assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
+@pytest.mark.fault("F49")
 def test_memory_is_bounded() -> None:
     capture, piece = Capture(), bytes(65_536)
     tracemalloc.start()
@@ -118,6 +125,7 @@ def test_a_step_that_closes_its_streams_and_works_on_is_waited_for(bench: Bench)
     assert raw.exit_status == 4
 
 
+@pytest.mark.fault("F50")
 def test_a_child_that_keeps_the_streams_open_holds_nobody(bench: Bench) -> None:
     began = time.monotonic()
     raw = bench.say("sleep 15 & echo started; exit 3\n")
@@ -125,11 +133,13 @@ def test_a_child_that_keeps_the_streams_open_holds_nobody(bench: Bench) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.fault("F50")
 def test_a_child_that_floods_after_the_end_holds_nobody(bench: Bench) -> None:
     raw = bench.say("(timeout 12 cat /dev/zero) & sleep 0.2; exit 3\n", deadline_s=11)
     assert raw.exit_status == 3
 
 
+@pytest.mark.fault("F50")
 def test_the_mark_ends_it_with_its_whole_line(bench: Bench) -> None:
     began = time.monotonic()
     raw = bench.say("echo a; printf 'MARK'; sleep 0.2; echo ' done'; sleep 15\n", until=b"MARK ")

@@ -114,6 +114,7 @@ def rsa(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("case", FILES)
+@pytest.mark.fault("F39")
 def test_a_file_means_what_openssh_takes_it_for(case: str, sshd: Sshd, other: str, rsa: str, tmp_path: Path) -> None:
     template, accepted = FILES[case]
     file = tmp_path / "known_hosts"
@@ -134,6 +135,7 @@ def fingerprint(blob: str) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(base64.b64decode(blob)).digest()).decode().rstrip("=")
 
 
+@pytest.mark.fault("F38")
 def test_a_swapped_key_is_refused_with_both_fingerprints_and_the_line(
     servers: Callable[..., Sshd], tmp_path: Path
 ) -> None:
@@ -153,24 +155,28 @@ def test_a_swapped_key_is_refused_with_both_fingerprints_and_the_line(
     assert (tmp_path / "refusing").read_text() == f"# a comment\n{before}"
 
 
+@pytest.mark.fault("F39")
 def test_an_unknown_key_is_refused_with_the_line_to_add(sshd: Sshd, tmp_path: Path) -> None:
     said = refusal(sshd, "", tmp_path)
     assert fingerprint(sshd.line().split()[2]) in said
     assert sshd.line().strip() in said
 
 
+@pytest.mark.fault("F39")
 def test_an_authority_is_named_and_never_replaced_by_trust_on_first_use(sshd: Sshd, other: str, tmp_path: Path) -> None:
     said = refusal(sshd, f"@cert-authority * {other}\n", tmp_path, host_keys="accept-new")
     assert f"@cert-authority at {tmp_path}/refusing:1" in said
     assert "openssh" in said
 
 
+@pytest.mark.fault("F39")
 def test_a_revoked_key_is_named(sshd: Sshd, tmp_path: Path) -> None:
     key = " ".join(sshd.line().split()[1:])
     said = refusal(sshd, f"{sshd.line()}@revoked * {key}\n", tmp_path, host_keys="accept-new")
     assert f"@revoked at {tmp_path}/refusing:2" in said
 
 
+@pytest.mark.fault("F39")
 def test_another_type_than_the_recorded_is_refused_even_on_accept_new(sshd: Sshd, rsa: str, tmp_path: Path) -> None:
     assert "not the recorded one" in refusal(sshd, f"[127.0.0.1]:{sshd.port} {rsa}\n", tmp_path, host_keys="accept-new")
 

@@ -17,6 +17,7 @@ from rollout.model.host import Connection
 from rollout.transports.fabric import FabricTransport
 from tests.sshd import Sshd, keygen
 from tests.transports.conftest import WEB1, framed
+from tests.wire import Way, Wire
 
 Servers = Callable[..., Sshd]
 
@@ -73,6 +74,7 @@ def test_the_usual_files_are_tried_only_when_none_is_named(sshd: Sshd, tmp_path:
     assert "~/.ssh" not in refused(sshd, key_files=(str(wrong),))
 
 
+@pytest.mark.fault("F40")
 def test_a_wrong_key_is_named(sshd: Sshd, tmp_path: Path) -> None:
     wrong = keygen(tmp_path / "wrong")
     said = refused(sshd, key_files=(str(wrong), "/nowhere/key"))
@@ -80,12 +82,14 @@ def test_a_wrong_key_is_named(sshd: Sshd, tmp_path: Path) -> None:
     assert "/nowhere/key is not there" in said
 
 
+@pytest.mark.fault("F40")
 def test_a_passphrase_is_never_asked_for(sshd: Sshd, tmp_path: Path) -> None:
     locked = keygen(tmp_path / "locked", "ed25519", "-N", "a secret passphrase")
     said = refused(sshd, key_files=(str(locked),))
     assert "has a passphrase: ssh-add it" in said
 
 
+@pytest.mark.fault("F40")
 def test_a_file_that_is_no_key_says_so(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a key\n")
     assert "cannot be used" in refused(sshd, key_files=(str(tmp_path / "text"),))
@@ -99,6 +103,7 @@ def test_the_agent_opens_and_is_not_forwarded(sshd: Sshd, agent: Callable[[Path]
     session.close()
 
 
+@pytest.mark.fault("F40")
 def test_the_agents_copy_of_a_named_file_comes_first(sshd: Sshd, agent: Callable[[Path], None], tmp_path: Path) -> None:
     for number in range(8):  # more than sshd hears out
         agent(keygen(tmp_path / f"other{number}"))
@@ -107,6 +112,7 @@ def test_the_agents_copy_of_a_named_file_comes_first(sshd: Sshd, agent: Callable
     assert "MaxAuthTries); name the right one as key file" in refused(sshd, key_files=())
 
 
+@pytest.mark.fault("F40")
 def test_an_agent_that_does_not_answer_is_bounded(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tmp_path / "mute"))
@@ -121,11 +127,13 @@ def test_no_password_is_ever_offered(servers: Servers, tmp_path: Path) -> None:
     assert set(re.findall(r"userauth-request for user \S+ service \S+ method (\S+)", server.log)) == {"publickey"}
 
 
+@pytest.mark.fault("F40")
 def test_a_host_that_takes_no_keys_says_so(servers: Servers) -> None:
     said = refused(servers("PubkeyAuthentication no", "PasswordAuthentication yes"))
     assert "no public keys" in said
 
 
+@pytest.mark.fault("F40")
 def test_a_host_that_asks_for_more_than_a_key_says_so(servers: Servers) -> None:
     server = servers("AuthenticationMethods publickey,password", "PasswordAuthentication yes")
     assert "also asks for password" in refused(server)
@@ -187,3 +195,27 @@ def test_the_users_ssh_config_has_no_say(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / ".fabric.yaml").write_text("connect_kwargs: {password: x}\nforward_agent: true\n")
     assert gets_in(sshd)
     assert not os.path.exists(touched)
+
+
+@pytest.mark.fault("F34", "F35")
+def test_a_connection_master_of_the_users_is_not_used(sshd: Sshd, tmp_path: Path) -> None:
+    """Deaf, as behind a cut network, it holds OpenSSH's client; dead, it leaves its socket. We open our own."""
+    wire = Wire(sshd.port)
+    sshd.known_hosts.write_text(sshd.line() + sshd.line().replace(str(sshd.port), str(wire.port)))
+    mux = tmp_path / "mux"
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(f"Host *\n  ControlMaster auto\n  ControlPath {mux}\n")
+    usual = ["-F", "none", "-o", f"UserKnownHostsFile={sshd.known_hosts}", "-i", str(sshd.client_key), "-S", str(mux)]
+    usual += ["-p", str(wire.port), "127.0.0.1"]
+    with subprocess.Popen(["ssh", "-MN", *usual], stderr=subprocess.DEVNULL) as master:
+        while not mux.exists():
+            assert master.poll() is None
+        wire.links[0].held |= set(Way)
+        with pytest.raises(subprocess.TimeoutExpired):
+            subprocess.run(["ssh", *usual, "true"], timeout=1, check=False)
+        assert gets_in(sshd, port=wire.port)
+        master.kill()
+    assert mux.exists()
+    assert gets_in(sshd, port=wire.port)
+    wire.close()
+    sshd.trust()

@@ -28,7 +28,8 @@ def test_the_shell_of_the_host_leaves_the_payload_alone(shell: str) -> None:
         assert session.run(framed(SCRIPT), io.BytesIO(PAYLOAD), deadline_s=20).stdout == PRINTED
 
 
-@pytest.mark.parametrize("login", SHELLS)
+@pytest.mark.fault("F45", "F46")
+@pytest.mark.parametrize("login", [*SHELLS, "/bin/tcsh", "/usr/bin/fish"])
 def test_any_login_shell_runs_the_constant_command(login: str, servers: object, tmp_path: Path) -> None:
     forced = tmp_path / "login"
     forced.write_text(f'#!/bin/sh\necho said by an rc file\nexec {login} -c "$SSH_ORIGINAL_COMMAND"\n')
@@ -40,3 +41,14 @@ def test_any_login_shell_runs_the_constant_command(login: str, servers: object, 
             raw = session.run(framed(SCRIPT), io.BytesIO(PAYLOAD), deadline_s=20)
             assert raw.stdout == b"said by an rc file\n" + PRINTED
         session.close()
+
+
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize(("login", "says"), [("/usr/sbin/nologin", "not available"), ("/bin/rbash", "restricted")])
+def test_a_login_shell_that_runs_nothing_is_told_by_what_it_says(login: str, says: str, servers: object) -> None:
+    server: Sshd = servers(f'ForceCommand exec {login} -c "$SSH_ORIGINAL_COMMAND"')  # type: ignore[operator]
+    session = FabricTransport().open(WEB1, server.connection())
+    raw = session.run(framed(SCRIPT), io.BytesIO(PAYLOAD), deadline_s=20)
+    session.close()
+    assert raw.exit_status not in (0, None)
+    assert says in (raw.stdout + raw.stderr).decode()
