@@ -111,6 +111,7 @@ def vantage(request: pytest.FixtureRequest, session: Session, without_forwarding
     return place, without_forwarding if request.param.startswith("curl") else session
 
 
+@pytest.mark.fault("F74")
 @pytest.mark.parametrize(("path", "asked", "ok", "word"), ANSWERS)
 def test_what_an_answer_proves(
     path: str, asked: dict[str, object], ok: bool, word: str, server: Misbehaving, vantage: tuple[str, Session]
@@ -123,6 +124,7 @@ def test_what_an_answer_proves(
         assert word in seen.summary
 
 
+@pytest.mark.fault("F74")
 @pytest.mark.parametrize("path", [p for p in ENDLESS if p not in ("/endless", "/trickledbody")])
 def test_what_never_ends_ends_in_time(path: str, server: Misbehaving, vantage: tuple[str, Session]) -> None:
     place, host = vantage
@@ -133,6 +135,7 @@ def test_what_never_ends_ends_in_time(path: str, server: Misbehaving, vantage: t
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.fault("F74")
 @pytest.mark.parametrize("path", ["/endless", "/trickledbody"])
 def test_a_body_nobody_asked_for_is_not_read(path: str, server: Misbehaving, vantage: tuple[str, Session]) -> None:
     place, host = vantage
@@ -148,6 +151,7 @@ def test_every_wait_has_the_deadline_also_where_the_stream_has_none(server: Misb
     assert "no whole answer in time" in seen.summary
 
 
+@pytest.mark.fault("F74")
 def test_a_head_without_an_end_is_too_large_long_before_the_deadline(server: Misbehaving, session: Session) -> None:
     spec = HttpCheck(port=server.port, path="/endlesshead", timeout_s=9)
     assert "too large" in open_probe(spec, session, HERE).probe(9).summary
@@ -254,6 +258,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.fault("F74")
 def test_tls_is_verified_unless_the_play_says_otherwise(certificate: Path, vantage: tuple[str, Session]) -> None:
     place, host = vantage
     with Misbehaving(certificate) as secure:
@@ -261,6 +266,33 @@ def test_tls_is_verified_unless_the_play_says_otherwise(certificate: Path, vanta
         assert not proven_inert(open_probe(spec, host, HERE).probe(5)).ok
         lax = dataclasses.replace(spec, verify_tls=False, json={"version": "1.10"})
         assert proven_inert(open_probe(lax, host, HERE).probe(5)).ok
+
+
+def expired(certificate: Path) -> Path:
+    """Return a certificate like this one, of the same key, whose time is over."""
+    key, asked, file = (certificate.with_name(name) for name in ("key.pem", "asked.csr", "expired.pem"))
+    openssl = ("openssl", "x509", "-signkey", key)
+    subprocess.run([*openssl, "-in", certificate, "-x509toreq", "-out", asked], check=True, capture_output=True)
+    words = ["-req", "-in", asked, "-days", "-1", "-extfile", "/dev/stdin", "-out", file]
+    subprocess.run([*openssl, *words], check=True, capture_output=True, input=b"subjectAltName=IP:127.0.0.1")
+    file.write_text(file.read_text() + key.read_text())
+    return file
+
+
+@pytest.mark.fault("F74")
+def test_a_certificate_whose_time_is_over_is_not_taken_though_it_is_known(
+    certificate: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = expired(certificate)
+    for file, ok in ((old, False), (certificate, True)):
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        http._trust.cache_clear()
+        with Misbehaving(file) as secure:
+            spec = HttpCheck(port=secure.port, path="/ok", scheme="https")
+            seen = proven_inert(open_probe(spec, session, HERE).probe(5))
+        assert seen.ok == ok, seen.summary
+        assert ok or "expired" in seen.summary
+    http._trust.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "ok"), [("shop.example.org", True), ("other.example.org", False)])
