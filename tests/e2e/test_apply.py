@@ -43,6 +43,7 @@ def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, bro
     assert "E_BAD_RELEASE" in again.stderr
 
 
+@pytest.mark.fault("F75")
 def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: Lab) -> None:
     done = served.apply("v2", broken="fails_later", after_s=3.0, play={"serial": "[1]", "healthy_for": "1500ms"})
     assert done.returncode == 4, done.stdout + done.stderr
@@ -117,6 +118,7 @@ def test_workers_without_a_balancer_keep_their_floor_by_their_checks(lab: Lab) -
     assert [lab.serves(h) for h in lab.hosts] == ["v2"] * 4
 
 
+@pytest.mark.fault("F61")
 def test_one_failure_within_the_budget_is_brought_back_and_named(served: Lab) -> None:
     port = served.fleet.host("lab3").root / "shared" / "config"
     served.release("v2")

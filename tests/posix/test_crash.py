@@ -161,7 +161,11 @@ def _simulated(deed: str, op: Op) -> set[Look]:
     raise AssertionError("there is no end to counting")
 
 
-@pytest.mark.parametrize("deed", [pytest.param(d, marks=pytest.mark.long if d == "back" else ()) for d in DEEDS])
+OF_ROW = {"install": "F62"}
+MARKS = {d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d == "back" else [])] for d in DEEDS}
+
+
+@pytest.mark.parametrize("deed", [pytest.param(d, marks=marks) for d, marks in MARKS.items()])
 def test_killed_before_each_of_its_calls(tmp_path: Path, deed: str) -> None:
     killer = Killer.made(tmp_path / "tools")
     used = shell("dash", tmp_path)

@@ -38,6 +38,7 @@ UNSAFE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.fault("F60")
 @pytest.mark.parametrize("case", UNSAFE)
 def test_a_path_that_others_could_exchange(host: ShellHost, case: str) -> None:
     spoil, said = UNSAFE[case]
@@ -87,6 +88,7 @@ SPOILED: dict[str, tuple[Packed, str]] = {
 }
 
 
+@pytest.mark.fault("F53")
 @pytest.mark.parametrize("case", SPOILED)
 def test_what_is_not_the_release_is_not_installed(host: ShellHost, case: str) -> None:
     built, code = SPOILED[case]
@@ -132,6 +134,7 @@ def test_an_epoch_that_cannot_be_read(host: ShellHost) -> None:
     assert host.do(KEPT).code == "E_EPOCH"
 
 
+@pytest.mark.fault("F58")
 @pytest.mark.parametrize(
     ("written", "code"),
     [("VERSION", "E_TAMPERED"), ("bin/serve", "E_TAMPERED"), ("cache.pyc", ""), ("log/today", "")],

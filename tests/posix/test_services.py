@@ -46,6 +46,7 @@ def _pids(host: ShellHost) -> list[int]:
     return [int((host.root / ".rollout/pid").read_text().split()[0])]
 
 
+@pytest.mark.fault("F70")
 def test_a_process_that_does_not_want_to_end(host: ShellHost) -> None:
     """It is killed with its whole group when its time is over."""
     _installed(host)
@@ -97,6 +98,7 @@ def test_a_command_that_is_not_in_the_release(host: ShellHost) -> None:
     assert "releases/v1" in reply.summary
 
 
+@pytest.mark.fault("F69")
 def test_a_process_that_ends_at_once_says_why(host: ShellHost) -> None:
     _installed(host)
     service = Process(command=("sh", "-c", "echo no configuration; echo '* `x` $(y) %s'; exit 78"))
@@ -157,6 +159,7 @@ def test_a_command_that_fails_or_hangs(host: ShellHost, text: str, said: str) ->
     assert "sleep" in text or reply.tail == ("broken",)
 
 
+@pytest.mark.fault("F78")
 def test_a_command_that_reads_its_input_finds_nothing(host: ShellHost) -> None:
     """Not the rest of what the controller says, and not an open channel to wait at."""
     _installed(host)
@@ -226,6 +229,7 @@ def test_units_are_restarted_in_order_and_proven(init: Init) -> None:
     assert init.told()[-2:] == ["stop shop.service", "stop shop-jobs@1.service"]
 
 
+@pytest.mark.fault("F71")
 def test_the_old_process_behind_the_new_link_proves_nothing(init: Init) -> None:
     """Its path says current, but it is older than the link; and one of two units is not enough."""
     host = init.host

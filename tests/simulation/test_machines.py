@@ -1,4 +1,4 @@
-"""Another machine gets the address of a host in the middle of its program (F66)."""
+"""Hosts that restart in the middle of their program, and other machines that get their address (F65, F66)."""
 
 from __future__ import annotations
 
@@ -42,3 +42,29 @@ def test_what_another_machine_answers_says_nothing_of_the_release() -> None:
     assert "E_IDENTITY" in " ".join(h.reason for h in state.hosts.values())
     assert world.fleet.hosts[done[0]].current == OLD, "and nothing was done there"
     assert {h.current for h in world.fleet.hosts.values()} == {OLD}
+
+
+@pytest.mark.fault("F65")
+def test_a_host_that_restarts_anywhere_says_nothing_of_the_release() -> None:
+    """Nobody but rollout starts its process again: before it is done it comes back into its program."""
+    codes: list[int] = []
+    at = 0
+    while True:
+        world = World(Shape())
+        seen: list[Event] = []
+
+        def look(event: Event, _: Rollout, world: World = world, seen: list[Event] = seen, at: int = at) -> None:
+            seen.append(event)
+            if len(seen) == at:
+                world.fleet.hosts[world.names[0]].reboot()
+
+        world.observers.append(look)
+        state = world.apply()
+        assert state.end is not None
+        assert not state.condemned, at
+        codes.append(state.end.exit_code)
+        if len(seen) < at:
+            break
+        at += 1
+    assert set(codes) == {0, 3}, "3 where it was done and watched: the others stay as they are"
+    assert codes[:12] == [0] * 12

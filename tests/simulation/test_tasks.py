@@ -170,6 +170,7 @@ FAILING = [
 ]
 
 
+@pytest.mark.fault("F78")
 @pytest.mark.parametrize(("position", "status", "cause", "code"), FAILING)
 def test_a_task_that_fails_halts_by_whose_fault_it_is(position: str, status: int, cause: Cause, code: int) -> None:
     world = World(replace(TWO, task_ends={position: TaskEnd(status=status)}))

@@ -58,6 +58,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault("F69")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_release_goes_back_and_says_why(served: SystemdLab, name: str) -> None:
     bad = BAD[name]
@@ -67,6 +68,7 @@ def test_a_bad_release_goes_back_and_says_why(served: SystemdLab, name: str) -> 
     assert served.current("web2") == "v1"
 
 
+@pytest.mark.fault("F70")
 def test_an_answer_of_the_old_process_never_counts(lab: SystemdLab) -> None:
     """The stopped unit leaves a process behind that answers 200, while the new release does not come up."""
     lab.fleet.each(lambda m: m.set_up(unit_of("KillMode=process\nRestart=always\nRestartSec=200ms")))
@@ -77,6 +79,7 @@ def test_an_answer_of_the_old_process_never_counts(lab: SystemdLab) -> None:
     lab.reverted(done, "no process of v2 runs; something else answers the checks", "systemd has started it again")
 
 
+@pytest.mark.fault("F77")
 def test_a_unit_that_does_not_stop_in_time_is_killed_by_systemd(lab: SystemdLab) -> None:
     done = lab.apply("v1", broken="deaf")
     assert done.returncode == 0, said(done)
@@ -87,6 +90,7 @@ def test_a_unit_that_does_not_stop_in_time_is_killed_by_systemd(lab: SystemdLab)
     assert "State 'stop-sigterm' timed out. Killing." in journal
 
 
+@pytest.mark.fault("F77")
 def test_a_written_timeout_holds_behind_sudo_and_blames_what_did_not_stop(lab: SystemdLab) -> None:
     """`timeout` cannot kill what sudo runs for root: the step ends without it, and the host is named."""
     done = lab.apply("v1", broken="deaf")

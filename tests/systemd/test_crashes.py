@@ -32,6 +32,7 @@ def forget_at_boot(lab: SystemdLab) -> None:
     lab.fleet.each(lambda m: m.run("rm", "-f", f"{UNITS}/multi-user.target.wants/shop.service"))
 
 
+@pytest.mark.fault("F65", "F56")
 @pytest.mark.parametrize("prepare", [lambda _: None, forget_at_boot], ids=["enabled", "not-enabled"])
 def test_a_machine_that_restarts_comes_back_into_its_program(
     lab: SystemdLab, prepare: Callable[[SystemdLab], None]

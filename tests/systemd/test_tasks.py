@@ -51,6 +51,7 @@ def test_a_task_runs_as_the_user_it_names(served: SystemdLab) -> None:
         assert served.machine(host).run("cat", "/tmp/who") == "shop\nred and green"
 
 
+@pytest.mark.fault("F78")
 def test_a_task_of_another_user_ends_at_its_time(served: SystemdLab) -> None:
     allowed(served)
     task = "shell: 'echo begun; sleep 4321; touch /tmp/late', user: shop, timeout: 2s"
