@@ -8,7 +8,7 @@ import pytest
 
 from rollout.model.pool import Member, Rotation
 from tests.e2e.lab import Lab
-from tests.referee.watching import refereed
+from tests.referee.watching import Referee, refereed
 
 pytestmark = pytest.mark.lab
 
@@ -46,6 +46,9 @@ def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, bro
 @pytest.mark.fault("F75")
 def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: Lab) -> None:
     done = served.apply("v2", broken="fails_later", after_s=3.0, play={"serial": "[1]", "healthy_for": "1500ms"})
+def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: Lab, referee: Referee) -> None:
+    with referee.fault("a release that sickens in rotation"):
+        done = served.apply("v2", broken="fails_later", after_s=3.0, play={"serial": "[1]", "healthy_for": "1500ms"})
     assert done.returncode == 4, done.stdout + done.stderr
     assert served.all_on("v1")
     kinds = [e["event"]["kind"] for e in served.events(served.last()["id"])]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.lab import HAPROXY, Lab
+from tests.referee.watching import refereed
 
 TIERS = """\
 - defaults:
@@ -83,7 +84,8 @@ def order_of(tiers: Tiers) -> list[int]:
 
 
 def test_the_api_goes_before_the_web_and_all_is_staged_before_either(tiers: Tiers, lab: Lab) -> None:
-    said = ok(tiers.apply("a2", "w2"), 0)
+    with refereed(lab):
+        said = ok(tiers.apply("a2", "w2"), 0)
     assert tiers.truth() == ({("a2", "a2", True)}, {("w2", "w2", True)})
     assert order_of(tiers) == [0, 0, 1, 1]
     events = [e["event"] for e in lab.events(lab.last()["id"])]
@@ -98,7 +100,8 @@ def test_the_api_goes_before_the_web_and_all_is_staged_before_either(tiers: Tier
 
 
 def test_a_web_that_fails_brings_the_api_back_too_where_it_says_so(tiers: Tiers) -> None:
-    said = ok(tiers.apply("a2", "w2", bad="w2", also="[api]"), 4)
+    with refereed(tiers.lab):
+        said = ok(tiers.apply("a2", "w2", bad="w2", also="[api]"), 4)
     assert tiers.truth() == ({("a1", "a1", True)}, {("w1", "w1", True)})
     assert "REVERTED: api a2 and web w2 to default" in said
     assert "api: 2 hosts back on a1, in rotation" in said

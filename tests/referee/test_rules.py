@@ -299,7 +299,11 @@ def test_a_reload_is_given_the_watch_interval() -> None:
     reloaded(log, 2.2)
     assert "I2" not in log.found()
     assert "I21" not in log.found()
-    log.ask(301, 2.3, "h1", "v2")
+    log.pool(1.7, h1=[0, 0, 0, 1])  # its checks fail meanwhile, and pass again: nobody has put it out
+    log.pool(2.0, h1=IN)
+    log.ask(301, 2.1, "h1", "v2")
+    assert "I2" not in log.found()
+    log.ask(302, 2.3, "h1", "v2")
     assert "I2" in log.found(), "after that it is out, or it is wrong"
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +79,8 @@ class Referee:
                 for record in store.journal(rollout.id).read():
                     at = datetime.fromisoformat(record.at).timestamp()
                     self.say("journal", at=at, rollout=rollout.id, seq=record.seq, event=plain(record.event))
+        for rollout in begun:
+            told(lab, "audit", "verify", rollout.id)
         if begun:
             self.say("status", hosts=believed(lab, begun[0].id))
 
@@ -111,10 +113,16 @@ def begin(place: Place, folder: Path) -> Referee:
 
 def believed(lab: Lab, rollout: str) -> dict[str, Any]:
     """Return what ``rollout status --json`` says of the hosts of a rollout."""
-    with redirect_stdout(io.StringIO()) as out:
-        assert main(["status", rollout, "--state", str(lab.state), "--json"]) == 0
-    said = json.loads(out.getvalue())
+    said = told(lab, "status", rollout)
     return {h: row for play in said.get("plays", {"": said}).values() for h, row in play["hosts"].items()}
+
+
+def told(lab: Lab, *words: str) -> Any:
+    """Type a command that only reads, in this process; return what it says. It has to end with 0."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
+        code = main([*words, "--state", str(lab.state), "--json"])
+    assert code == 0, f"{words}: {code}: {errors.getvalue()}"
+    return json.loads(out.getvalue())
 
 
 def rollouts_of(lab: Lab) -> int:
