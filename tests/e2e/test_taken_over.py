@@ -75,6 +75,11 @@ def test_resume_goes_on_where_the_other_stopped(served: Lab) -> None:
     kinds = [r["event"]["kind"] for r in served.events(rollout)]
     assert (kinds.count("recovered"), kinds.count("rollout_started"), kinds[-1]) == (1, 1, "rollout_finished")
     audited(served, rollout)
+    printed = done.stdout.rpartition(" records, head ")[2].split()[0]
+    audit = ("audit", "verify", rollout, "--state", str(served.state), "--head")
+    assert served.type(*audit, printed).returncode == 0, "the recap printed where the chain ends"
+    other = served.type(*audit, printed[::-1])
+    assert (other.returncode, "E_HEAD" in other.stderr) == (8, True), other.stderr
     again = taken_over(served, "resume", rollout)
     assert again.returncode == 8
     assert "E_FINISHED" in again.stderr
