@@ -31,7 +31,7 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import JUDGES, Deregister, HostPlan, Register, Restart, Switch, Withdraw
+from rollout.model.plan import JUDGES, Deregister, HostPlan, Register, Restart, Switch, Verify, Withdraw
 from rollout.model.pool import Member, Rotation
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.books import Books, Seat, Stand
@@ -146,11 +146,20 @@ class Runner:
             return  # the halt is in the inbox; then whoever knocks has us try again
         for one in begun:
             step = one if isinstance(one, StepStarted) else _as_step(one)
-            state, again = self.state.plays[step.play], step.op in doubtful
-            ours = again or may_be_out(state, step)
-            job = Job(desk=self.desks[step.play], step=step, condemned=_condemned(state), again=again, ours=ours)
+            job = self._job(step, again=step.op in doubtful)
             name = f"{step.host}: {step.action.kind}"
             self.workers.start(name, carry_out(job), partial(self.ended, one), step.play)
+
+    def _job(self, step: StepStarted, *, again: bool) -> Job:
+        state = self.state.plays[step.play]
+        return Job(
+            desk=self.desks[step.play],
+            step=step,
+            condemned=_condemned(state),
+            again=again,
+            ours=again or may_be_out(state, step),
+            proven=_proven(state, step),
+        )
 
     def ended(self, step: Begun, result: Any) -> None:
         """Turn the end of a step or a hook into a fact: exceptions end here, as an Outcome."""
@@ -256,9 +265,17 @@ def may_be_out(state: State, step: StepStarted) -> bool:
 
     When it is out, and this says no, somebody else has put it out (I7).
     """
+    if not isinstance(step.action, Deregister):
+        return False  # hooks beside the batches are carried out by steps too, on hosts that need not be of the play
     plan, now = state.program(step.host), state.hosts[step.host]
     entered = next((n for n, one in enumerate(plan.steps) if isinstance(one.do, Register)), len(plan.steps))
     return now.at <= entered if step.undo else plan.left_out
+
+
+def _proven(state: State, step: StepStarted) -> bool:
+    """Whether the play's own checks were asked on this way: not on the way back of a host that was never changed."""
+    now = state.hosts.get(step.host)
+    return not step.undo or now is None or any(isinstance(action, Verify) for action in now.way[: now.way_at])
 
 
 def outside(state: State) -> tuple[HostName, ...]:

@@ -209,7 +209,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolReasserted:
-    """A balancer had forgotten (a reload, a restart) and was told again."""
+    """A balancer had forgotten (a reload, a restart), or somebody else had a hand in it, and it was told again."""
 
     kind: Literal["pool_reasserted"] = "pool_reasserted"
     play: int = 0

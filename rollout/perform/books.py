@@ -49,15 +49,19 @@ class Seat:
     forced: str = ""  # what the drain's deadline did
     killed_at: float = 0.0
     unchanged: bool = False  # it had only begun to leave: nobody touched the host
+    proven: bool = True  # the play's own checks have passed: what does not come up is the balancer's opinion alone
     as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
     shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
     unsure: bool = False  # a writing of ours may arrive late: only one that is heard after it settles that
     heed_by: float = 0.0  # by when the balancer must be seen to do what it was told
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
+    again: int = 0  # how often it was told again since, by one and the same process
     ours: bool = False  # that it is out may be our own doing: a dead controller's, an earlier rollout's
     theirs: Rotation | None = None  # somebody else has put it out: it is left so (I7)
+    steady_at: float = 0.0  # from when on it has been out for long enough since
     risen: bool = False  # on its way in it was seen out of maint
+    fallen: int = 0  # readings in a row that had it in maint again
     sessions: int = 0  # in the last reading
     hidden: int = 0  # sessions of a process that a reload sent away: nobody sees them end
 
@@ -76,6 +80,7 @@ class Turn:
     write: dict[Member, Rotation] = field(default_factory=dict)
     answers: list[tuple[Answerable, Outcome]] = field(default_factory=list)
     forgotten: list[Seat] = field(default_factory=list)
+    fought: list[Seat] = field(default_factory=list)  # somebody else moves them again and again
     cut: list[Member] = field(default_factory=list)
 
 
@@ -87,6 +92,7 @@ class Books:
     drain: Drain
     patience_s: float  # progress_deadline: how long the fleet may wait for capacity
     heed_s: float = 30.0  # how long a balancer that does not do what it is told is told again
+    steady_s: float = 1.0  # how long one that was put in has to be seen out before it is believed
     seats: dict[Member, Seat] = field(default_factory=dict)
     ours: frozenset[Member] = frozenset()  # every member that counts for the floor
     arrived: set[Member] = field(default_factory=set)  # on the new release, and back or about to be

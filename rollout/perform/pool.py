@@ -26,7 +26,8 @@ def turn(books: Books, seen: PoolState, now: float) -> Turn:
             _lost_member(books, seat, found)
         else:
             _noticed(seat, state, anew=anew)
-            _NEXT[seat.stand](books, seat, state, now, found)
+            if seat.fallen != 1:  # what only one reading says is looked at again
+                _NEXT[seat.stand](books, seat, state, now, found)
     _admit(books, seen, now, found)
     books.generation = seen.generation
     return found
@@ -35,14 +36,15 @@ def turn(books: Books, seen: PoolState, now: float) -> Turn:
 def _noticed(seat: Seat, state: MemberState, *, anew: bool) -> None:
     """Remember what only two readings together tell: sessions that a reload hides, and who else had a hand in it."""
     seat.hidden += seat.sessions if anew else 0
+    seat.again = 0 if anew else seat.again
     seat.sessions = state.sessions
-    if state.admin is Rotation.READY:
-        seat.theirs = None  # whoever had it out has put it in: from here on it is ours
-    if seat.stand not in (Stand.CHECKING, Stand.READYING):
-        return
-    if state.admin is not Rotation.MAINT:
-        seat.risen = True
-    elif seat.risen:  # what we said was heard, and it went back: nothing of ours does that
+    if state.admin is Rotation.READY and seat.theirs is not None:
+        seat.theirs = None  # whoever had it out has put it in: from here on it is ours, and the floor's
+        seat.stand = Stand.WAITING if seat.stand is Stand.DRAINING else seat.stand
+    coming = seat.stand in (Stand.CHECKING, Stand.READYING)
+    seat.risen = seat.risen or (coming and state.admin is not Rotation.MAINT)
+    seat.fallen = seat.fallen + 1 if coming and seat.risen and state.admin is Rotation.MAINT else 0
+    if seat.fallen > 1:  # what we said was heard, and it went back: nothing of ours does that
         seat.theirs, seat.stand = Rotation.MAINT, Stand.ENTERING
 
 
@@ -114,12 +116,20 @@ def _to(books: Books, seat: Seat, stand: Stand, now: float, found: Turn) -> None
 
 
 def _write(seat: Seat, found: Turn) -> None:
-    """Write what is wanted; remember when it had been so before and is not any more."""
+    """Write what is wanted; remember when it had been so before and is not any more.
+
+    Who is moved again and again is not put on record each time: the 1st, 2nd, 4th, 8th… will do (I14).
+    """
     if seat.stood:
-        found.forgotten.append(seat)
+        seat.again += 1
+        found.forgotten += [seat] if seat.again.bit_count() == 1 else []
+        found.fought += [seat] if seat.again == _FIGHT else []
         seat.stood = False
     seat.acknowledged = False
     found.write[seat.member] = seat.wanted
+
+
+_FIGHT = 4  # a reload, and a slip of somebody's hand, come once
 
 
 def _insist(books: Books, seat: Seat, now: float, found: Turn) -> None:
@@ -227,8 +237,9 @@ def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Tu
 
 
 def _parked(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    """A reload or a restart put it back: out again, at once, whatever sessions it has (I21)."""
+    """A reload, a restart or somebody put it back: out again, at once, whatever sessions it has (I21)."""
     if state.admin is Rotation.READY:
+        seat.steady_at = now + books.steady_s
         _write(seat, found)
     else:
         seat.stood = True
@@ -272,7 +283,8 @@ def _checking(books: Books, seat: Seat, state: MemberState, now: float, found: T
     """
     told = state.admin is Rotation.DRAIN and seat.acknowledged
     seat.stood = seat.stood or told
-    if told and (state.up or state.warming or seat.as_found):
+    let_in = state.admin is Rotation.READY and seat.again >= _FIGHT  # somebody wants it in, and so do we
+    if let_in or (told and (state.up or state.warming or seat.as_found)):
         _to(books, seat, Stand.READYING, now, found)
     elif now >= seat.give_up_at:
         _refused(books, seat, now, found)
@@ -294,14 +306,13 @@ def _readying(books: Books, seat: Seat, state: MemberState, now: float, found: T
 
 
 def _refused(books: Books, seat: Seat, now: float, found: Turn, *, warming: bool = False) -> None:
-    """The balancer's own check disagrees: the member goes out again, for its way back to deal with."""
-    pool = books.plan.spec.name
+    """The balancer's own check says no: the member goes out again, for its way back to deal with."""
     _to(books, seat, Stand.PARKING, now, found)
-    said = "its own check does not bring {} up, though ours pass"
+    said = f"its own check does not bring {seat.member} up" + (", though ours pass" if seat.proven else "")
     if warming:
-        said = "{} does not come to its full weight in time (`slowstart`; limits.step_timeout bounds it)"
-    summary = f"pool {pool}: {said.format(seat.member)}"
-    _answer(seat, _failed(Cause.BALANCER, summary), found)
+        said = f"{seat.member} does not come to its full weight in time (`slowstart`; limits.step_timeout bounds it)"
+    cause = Cause.BALANCER if seat.proven else Cause.HOST
+    _answer(seat, _failed(cause, f"pool {books.plan.spec.name}: {said}"), found)
 
 
 _NEXT = {
@@ -347,6 +358,7 @@ def enter(books: Books, ask: Enter, now: float) -> None:
         way_back=ask.way_back,
         as_found=ask.as_found,
         theirs=old.theirs if old else books.left.get(ask.member),
+        proven=ask.proven,
         unsure=books.taken_over or (old is not None and old.unsure),
         reply=ask.reply,
         give_up_at=now + ask.timeout_s,

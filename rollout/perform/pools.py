@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from rollout.errors import BalancerDoubt, BalancerError, BalancerFenced
-from rollout.model.event import Note, PoolReasserted
+from rollout.model.event import HaltOrdered, Note, PoolReasserted
 from rollout.model.plan import PoolPlan
 from rollout.model.pool import Member, MemberState, PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
@@ -200,18 +200,22 @@ class PoolWorker:
             self.trouble(error)
 
     def record(self, found: Turn, seen: PoolState) -> None:
-        """Journal that a balancer had forgotten what it was told, and was told again."""
-        if not found.forgotten:
-            return
-        hosts = tuple(seat.host for seat in found.forgotten)
+        """Journal that a balancer had forgotten what it was told, and was told again; halt where somebody fights us."""
         pool = self.books.plan.spec.name
-        self.desk.post(PoolReasserted(pool=pool, hosts=hosts, generation=seen.generation))
+        if found.forgotten:
+            hosts = tuple(seat.host for seat in found.forgotten)
+            self.desk.post(PoolReasserted(pool=pool, hosts=hosts, generation=seen.generation))
+        for seat in found.fought:
+            reason = f"pool {pool}: somebody else moves {seat.member} again and again"
+            self.desk.post(HaltOrdered(cause=Cause.BALANCER, reason=reason, revert=False))
 
     def confirm(self, seen: PoolState, found: Turn) -> None:
         """Answer who asked whether a member is really out."""
         for ask, by in list(self.confirming):
             state = seen.members.get(ask.member)
-            out = state is not None and state.admin is Rotation.MAINT and ask.member not in found.write
+            seat = self.books.seats.get(ask.member)
+            steady = seat is None or self.desk.now() >= seat.steady_at  # once is not enough where somebody puts it in
+            out = state is not None and state.admin is Rotation.MAINT and ask.member not in found.write and steady
             late = self.desk.now() >= by
             if out and (late or self.idle(ask.member, seen)):
                 self.settle(ask, Outcome())
@@ -281,6 +285,7 @@ def open_books(desk: Desk) -> dict[PoolName, Books]:
             drain=desk.play.drain,
             patience_s=desk.play.progress_deadline_s,
             heed_s=desk.pace.patience_s,
+            steady_s=desk.pace.watch_s,
             ours=frozenset(mine | set(pool.others)),
             doubted=_idle(desk, pool),
             progressed_at=desk.now(),

@@ -50,6 +50,7 @@ class Enter:
     timeout_s: float
     way_back: bool
     as_found: bool
+    proven: bool = True  # the play's own checks have passed on this way
     reply: Answerable
 
 

@@ -30,6 +30,7 @@ class Mover:
     desk: Desk
     step: StepStarted
     ours: bool = False  # where the host is out already, that may be our own doing
+    proven: bool = True  # the play's own checks have passed on this way
 
     @property
     def pools(self) -> list[PoolName]:
@@ -78,7 +79,7 @@ class Mover:
     def enter(self, *, back: bool) -> Ask:
         """Ask to come in: to be seen in rotation, or where it goes back and served nobody before, as it was found."""
         timeout_s, as_found = self.desk.play.step_timeout_s, self.as_found(back=back)
-        return lambda **who: Enter(timeout_s=timeout_s, way_back=back, as_found=as_found, **who)
+        return lambda **who: Enter(timeout_s=timeout_s, way_back=back, as_found=as_found, proven=self.proven, **who)
 
     def as_found(self, *, back: bool) -> bool:
         """Whether to be as it was found is enough."""

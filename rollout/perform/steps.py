@@ -48,6 +48,7 @@ class Job:
     condemned: bool = False
     again: bool = False  # it was begun by a controller that is gone
     ours: bool = False  # where its host is out of rotation already, that may be our own doing
+    proven: bool = True  # on this way its host has passed the play's own checks
 
     @property
     def wording(self) -> Wording:
@@ -57,7 +58,7 @@ class Job:
     @property
     def mover(self) -> Mover:
         """Return what moves the step's host in and out of its pools."""
-        return Mover(desk=self.desk, step=self.step, ours=self.ours)
+        return Mover(desk=self.desk, step=self.step, ours=self.ours, proven=self.proven)
 
 
 async def carry_out(job: Job) -> Outcome:

@@ -206,7 +206,8 @@ def _whole(board: Board, event: Any) -> str:
         case Recovered(stranded=stranded):
             return "taken over from a controller that is gone" + (f"; stranded: {names(stranded)}" if stranded else "")
         case PoolReasserted(pool=pool, hosts=hosts):
-            return f"pool {inert(pool)} had forgotten (a reload or restart) and was told again: {names(hosts)}"
+            who = "a reload, a restart or somebody else"
+            return f"pool {inert(pool)} was changed by {who}, and was told again: {names(hosts)}"
         case RolloutFinished(end=end, reason=reason, exit_code=code):
             return f"{end.upper()} (exit {code})" + (f": {inert(reason, 500)}" if reason else "")
     return str(event.kind)

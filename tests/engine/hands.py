@@ -15,7 +15,7 @@ from rollout.perform import pool, pools
 from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox
-from rollout.perform.requests import Enter
+from rollout.perform.requests import Confirm, Enter
 from rollout.testing.faults import Incident, Script
 from tests.engine.cases import _seated, _state
 from tests.engine.hunting import Mutant, attribute, handler
@@ -75,9 +75,18 @@ def who_puts_it_in_again_gives_it_back(rules: tuple[Rule, ...] = RULES) -> None:
 def who_is_put_out_on_its_way_in_is_left(rules: tuple[Rule, ...] = RULES) -> None:
     books, seat, _, _ = _answered(Stand.PARKED, _reading(_state(MAINT, up=False)))
     down, out = _reading(_state(DRAIN, up=False)), _reading(_state(MAINT, up=False))
-    written, answers = _bring_back(books, seat, out, down, out)
-    assert written == [{seat.member: Rotation.CHECKING}, {seat.member: Rotation.CHECKING}, {}]
+    written, answers = _bring_back(books, seat, out, down, out, down, out, out)
+    assert written[2:] == [{}, {seat.member: Rotation.CHECKING}, {}, {}], "one reading alone says nothing"
     assert answers[-1].data, "somebody put it out while it came in, and it is put in all the same"
+
+
+def who_is_given_back_before_it_has_left_waits_for_the_floor(rules: tuple[Rule, ...] = RULES) -> None:
+    busy = replace(_state(MAINT, up=False), sessions=1)
+    books, seat, _, _ = _answered(Stand.WAITING, _reading(busy))
+    books.plan = replace(books.plan, written=True, floor=3)
+    found = pool.turn(books, _reading(_state(READY)), 2.0)
+    assert not found.write, "it was let go because it served nobody, and now it serves"
+    assert seat.stand is Stand.WAITING
 
 
 def our_own_doing_is_not_somebody_elses(rules: tuple[Rule, ...] = RULES) -> None:
@@ -144,6 +153,50 @@ def what_may_come_late_is_settled(rules: tuple[Rule, ...] = RULES) -> None:
     assert pool.turn(books, seen, 20.0).answers
 
 
+def who_is_put_in_again_and_again_is_not_changed(rules: tuple[Rule, ...] = RULES) -> None:
+    books, seat = _seated(Stand.PARKED, stood=True)
+    worker, reply = _worker(books), Mailbox(name="test")
+    worker.confirming = [(Confirm(member=seat.member, host=seat.host, timeout_s=9.0, reply=reply), 200.0)]
+    out, back = _reading(_state(MAINT, up=False)), _reading(_state(READY))
+    for seen in (back, out, back, out):
+        worker.confirm(seen, pool.turn(books, seen, 99.0))
+    assert not reply.waiting, "it is changed, and somebody puts it in all the time"
+    seat.steady_at = 99.0
+    worker.confirm(out, pool.turn(books, out, 99.0))
+    assert reply.waiting
+
+
+def who_is_fought_over_halts_and_is_recorded_now_and_then(rules: tuple[Rule, ...] = RULES) -> None:
+    books, _ = _seated(Stand.PARKED, stood=True)
+    facts: list[Any] = []
+    desk = Desk(plan=World(Shape()).plan(), now=lambda: 99.0, post=facts.append, note=lambda _: None)
+    worker = pools.PoolWorker(desk, books, Mailbox(name=POOLS[0]))
+    out, back = _reading(_state(MAINT, up=False)), _reading(_state(READY))
+    for _ in range(100):
+        for seen in (back, out):
+            worker.record(pool.turn(books, seen, 99.0), seen)
+    kinds = [fact.kind for fact in facts]
+    assert kinds.count("halt_ordered") == 1, "somebody fights us, and the next host leaves"
+    assert kinds.count("pool_reasserted") < 10, "a hundred times in the journal is as good as seven"
+    for number in range(100):
+        for seen in (_reading(_state(READY), str(number)), _reading(_state(MAINT, up=False), str(number))):
+            worker.record(pool.turn(books, seen, 99.0), seen)
+    assert [fact.kind for fact in facts].count("halt_ordered") == 1, "reloads are no fight"
+
+
+def who_is_put_in_before_its_time_is_let_in(rules: tuple[Rule, ...] = RULES) -> None:
+    """On its way in somebody says ready all the time: to force its health down for ever brings nobody in."""
+    books, seat = _seated(Stand.PARKED)
+    out, down, back = (_reading(s) for s in (_state(MAINT, up=False), _state(DRAIN, up=False), _state(READY)))
+    asked = Enter(host=seat.host, member=seat.member, timeout_s=60.0, way_back=False, as_found=False, reply=Mailbox(""))
+    pool.enter(books, asked, 10.0)
+    answers = []
+    for number, seen in enumerate((out, *(down, back) * 9)):
+        answers += pool.turn(books, seen, 11.0 + number).answers
+        pool.acknowledge(books, {seat.member: READY})
+    assert answers, "it is told again for ever"
+
+
 def who_was_not_seen_to_leave_stays_in_a_halt(rules: tuple[Rule, ...] = RULES) -> None:
     books, seat = _seated(Stand.DRAINING, drain_by=9.0, heed_by=9.0, reply=Mailbox(name="test"))
     books.halted = True
@@ -179,6 +232,17 @@ def _never_risen(seat: Seat, state: MemberState, *, anew: bool) -> None:
     _noticed(seat, state, anew=anew)
 
 
+def _theirs_and_gone(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    stand = seat.stand
+    _noticed(seat, state, anew=anew)
+    seat.stand = stand if seat.stand is Stand.WAITING else seat.stand
+
+
+def _fallen_at_once(seat: Seat, state: MemberState, *, anew: bool) -> None:
+    seat.fallen += 1
+    _noticed(seat, state, anew=anew)
+
+
 def _theirs_for_ever(seat: Seat, state: MemberState, *, anew: bool) -> None:
     theirs = seat.theirs
     _noticed(seat, state, anew=anew)
@@ -191,6 +255,15 @@ def _cold(books: Books, seat: Seat, state: MemberState, *rest: Any) -> None:
 
 def _warm_enough(books: Books, seat: Seat, state: MemberState, *rest: Any) -> None:
     pool._readying(books, seat, replace(state, up=state.up or state.warming), *rest)
+
+
+_confirm = pools.PoolWorker.confirm
+
+
+def _at_once(self: pools.PoolWorker, seen: PoolState, found: Any) -> None:
+    for seat in self.books.seats.values():
+        seat.steady_at = 0.0
+    _confirm(self, seen, found)
 
 
 def _parks(seat: Seat) -> None:
@@ -211,6 +284,16 @@ HANDS: tuple[Mutant, ...] = (
         "pool: whom somebody else gave back is left out",
         patches=(attribute(pool, "_noticed", _theirs_for_ever),),
         pin=who_puts_it_in_again_gives_it_back,
+    ),
+    Mutant(
+        "pool: whom somebody gave back needs no room",
+        patches=(attribute(pool, "_noticed", _theirs_and_gone),),
+        pin=who_is_given_back_before_it_has_left_waits_for_the_floor,
+    ),
+    Mutant(
+        "pool: one reading says who else had a hand in it",
+        patches=(attribute(pool, "_noticed", _fallen_at_once),),
+        pin=who_is_put_out_on_its_way_in_is_left,
     ),
     Mutant(
         "pool: whom somebody puts out on its way in comes in",
@@ -246,6 +329,21 @@ HANDS: tuple[Mutant, ...] = (
         "pools: what may come late is forgotten",
         patches=(attribute(pools, "doubt", lambda books, written: None),),
         pin=what_may_come_late_is_settled,
+    ),
+    Mutant(
+        "pools: who is seen out once is out",
+        patches=(attribute(pools.PoolWorker, "confirm", _at_once),),
+        pin=who_is_put_in_again_and_again_is_not_changed,
+    ),
+    Mutant(
+        "pool: nobody is fought over",
+        patches=(attribute(pool, "_FIGHT", 1 << 30),),
+        pin=who_is_fought_over_halts_and_is_recorded_now_and_then,
+    ),
+    Mutant(
+        "pool: who is put in early is told for ever",
+        patches=(attribute(pool, "_FIGHT", 1 << 30),),
+        pin=who_is_put_in_before_its_time_is_let_in,
     ),
     Mutant(
         "pool: who did not leave is told so after a halt",
