@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rollout.model.event import HostSickened
 from rollout.model.host import HostName
-from rollout.model.pool import PoolName, PoolState, WorkersPool
+from rollout.model.pool import Member, PoolName, PoolState, WorkersPool
 from rollout.model.verdict import Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox, Receive
@@ -97,12 +97,11 @@ class Watch:
         answers = await Receive(mailbox=reply, timeout_s=LOOK_S)
         return answers[0] if answers else None
 
-    def ill(self, reading: PoolState | None, member: str) -> bool:
+    def ill(self, reading: PoolState | None, member: Member) -> bool:
         """Say whether a reading leaves any doubt about a member."""
         if reading is None:
             return True
-        states = {str(m): state for m, state in reading.members.items()}
-        state = states.get(member)
+        state = reading.members.get(member)
         return state is None or not state.checked or not state.in_rotation
 
     async def ask(self, host: HostName) -> Seen:

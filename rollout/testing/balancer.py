@@ -126,10 +126,11 @@ class SimulatedBalancer:
         """Changes with each reload."""
         return f"simulated@{self.reloads}"
 
-    def settle(self) -> None:
-        """Make up for all checks that were due until now; call it before an application changes."""
+    def settle(self, only: Member | None = None) -> None:
+        """Make up for the checks that were due, of one member or of all; call it before an application changes."""
         now = self.clock()
-        for member, server in self._servers.items():
+        for member in self._servers if only is None else (only,):
+            server = self._servers[member]
             if server.settled_at < now:
                 self._servers[member] = self._settled(member, server, now)
 

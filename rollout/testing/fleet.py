@@ -94,10 +94,13 @@ class SimulatedFleet:
         """Whether any balancer could send a request to the host now."""
         return any(self.balancers[p].truth(m[host]) for p, m in self.members.items() if host in m)
 
-    def settle(self) -> None:
-        """Let the balancers make up for their checks, before an application changes."""
-        for balancer in self.balancers.values():
-            balancer.settle()
+    def settle(self, only: HostName | None = None) -> None:
+        """Let the balancers make up for their checks, of one host or of all, before an application changes."""
+        for pool, balancer in self.balancers.items():
+            if only is None:
+                balancer.settle()
+            elif only in self.members[pool]:
+                balancer.settle(self.members[pool][only])
 
     def saw(self, what: str, where: str, detail: Any = None) -> None:
         """Tell the oracles that the world changed."""
@@ -248,7 +251,7 @@ class SimulatedFleet:
         if fault == "twice":
             reply = self._execute(host, op)
         if fault == "reboot":
-            self.settle()
+            self.settle(host)
             self._told(host, op).reboot()
             self.went_wrong("reboot", host)
         if fault in ("lose reply", "reboot") or reply.code == VANISHED:
@@ -293,7 +296,7 @@ class SimulatedFleet:
 
     def _execute(self, host: HostName, op: Op) -> Any:
         """Let the host do it; the balancers' past checks must see the past."""
-        self.settle()
+        self.settle(host)
         reply = self._told(host, op).execute(op)
         self.saw(type(op.do).__name__, host, (op, reply))
         return reply

@@ -91,6 +91,7 @@ class World:
         self.time = VirtualTime(limit_s=LIMIT_S)
         self.names = tuple(HostName(f"h{n}") for n in range(shape.hosts))
         self.tiers = tiers_of(shape, self.names)
+        self._in_pool: dict[PoolName, tuple[HostName, ...]] = {}
         self.pools = tuple(pool for tier in self.tiers for pool in tier.pools)
         balanced = {pool: {h: Member(h) for h in self.in_pool(pool)} for pool in self.pools if shape.balanced}
         self.fleet = SimulatedFleet.of(
@@ -117,9 +118,12 @@ class World:
 
     def in_pool(self, pool: PoolName) -> tuple[HostName, ...]:
         """The hosts that belong to a pool."""
-        some = {POOLS[0]: self.shape.first, POOLS[1]: self.shape.second}.get(pool)
-        tier = next(tier for tier in self.tiers if pool in tier.pools)
-        return tuple(h for n, h in enumerate(self.names) if h in tier.hosts and (some is None or n in some))
+        if pool not in self._in_pool:
+            some = {POOLS[0]: self.shape.first, POOLS[1]: self.shape.second}.get(pool)
+            hosts = frozenset(next(tier for tier in self.tiers if pool in tier.pools).hosts)
+            found = (h for n, h in enumerate(self.names) if h in hosts and (some is None or n in some))
+            self._in_pool[pool] = tuple(found)
+        return self._in_pool[pool]
 
     def tier_of(self, host: HostName) -> Tier:
         """The play that a host belongs to."""
