@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rollout.balancers.via import ViaHost
@@ -15,8 +17,25 @@ def test_simulated(name: str) -> None:
     scenario(SimulatedBench(layout))
 
 
+FAULTS = {
+    "twice is once": "F81",
+    "reload forgets": "F82",
+    "operators are seen": "F83",
+    "long sessions hold": "F86",
+    "sessions are cut": "F86",
+    "reload hides sessions": "F87",
+    "starts slowly": "F89",
+    "unknown is refused": "F92",
+}
+
+
+def _param(name: str) -> Any:
+    """Some scenarios try a row of the table of faults."""
+    return pytest.param(name, marks=pytest.mark.fault(FAULTS[name]) if name in FAULTS else ())
+
+
 @pytest.mark.lab
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", map(_param, SCENARIOS))
 def test_real(name: str) -> None:
     scenario, layout = SCENARIOS[name]
     with real_bench(layout, by_tcp=len(name) % 2 == 0) as bench:  # half of them by TCP

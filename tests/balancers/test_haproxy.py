@@ -94,6 +94,7 @@ def test_a_tracker_follows(adapter: Adapter) -> None:
     adapter.set({tracker: Rotation.READY})
 
 
+@pytest.mark.fault("F84")
 def test_level_user_may_only_read(haproxy: Haproxy) -> None:
     adapter = Adapter(backend="shop", socket=haproxy.user_socket)
     assert adapter.read().members[A].in_rotation
@@ -108,6 +109,7 @@ def test_level_admin_may_write(adapter: Adapter) -> None:
     assert adapter.read().read_only == ""
 
 
+@pytest.mark.fault("F92")
 def test_an_unknown_backend_is_named(haproxy: Haproxy) -> None:
     adapter = Adapter(backend="shpo", socket=haproxy.socket)
     calls = (

@@ -89,6 +89,12 @@ def die(lab: Lab) -> None:
     crash("lab4")(lab)
 
 
+def cut_off(lab: Lab) -> None:
+    """Take every host off the network; their applications serve on."""
+    for host in lab.hosts:
+        lab.fleet.stop_host(host)
+
+
 def skipped(lab: Lab) -> None:
     """All are on v2 but lab4, which cannot be reached."""
     die(lab)
@@ -160,6 +166,7 @@ ROWS = (
     Row(name="first deploy, bad", bare=True, version="v1", broken="unhealthy", code=4, end=("- out",) * 4),
     Row(name="half the fleet sick", prepare=crash("lab3", "lab4"), code=0, end=ALL_2),
     Row(name="all hosts down", prepare=crash("lab1", "lab2", "lab3", "lab4"), code=0, end=ALL_2),
+    Row(name="no VM reachable", prepare=cut_off, code=6, end=ALL_1, says=("E_UNREACHABLE", "lab1", "lab4")),
     Row(
         name="one VM dead, unreachable: refuse",
         prepare=die,

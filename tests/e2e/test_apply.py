@@ -13,6 +13,7 @@ from tests.referee.watching import Referee, refereed
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.fault("F93")
 def test_a_first_release_then_a_second_then_nothing_to_do(lab: Lab) -> None:
     first = lab.apply("v1")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -32,6 +33,7 @@ def test_a_first_release_then_a_second_then_nothing_to_do(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F93")
 @pytest.mark.parametrize("broken", ["unhealthy", "exits"])
 def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, broken: str) -> None:
     done = served.apply("v2", broken=broken)
@@ -44,8 +46,6 @@ def test_a_bad_release_is_halted_at_the_first_host_and_reverted(served: Lab, bro
 
 
 @pytest.mark.fault("F75")
-def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: Lab) -> None:
-    done = served.apply("v2", broken="fails_later", after_s=3.0, play={"serial": "[1]", "healthy_for": "1500ms"})
 def test_a_release_that_sickens_later_takes_the_done_hosts_back_with_it(served: Lab, referee: Referee) -> None:
     with referee.fault("a release that sickens in rotation"):
         done = served.apply("v2", broken="fails_later", after_s=3.0, play={"serial": "[1]", "healthy_for": "1500ms"})
@@ -101,6 +101,7 @@ def test_no_way_back_is_refused_before_anything_leaves(served: Lab) -> None:
     assert served.all_on("v1")
 
 
+@pytest.mark.fault("F92")
 def test_a_missing_member_is_named_before_anything_leaves(served: Lab) -> None:
     entry = 'socket: "{{ haproxy_socket }}", backend: shop, server: "x-{{ inventory_hostname }}"'
     served.words["balancers"] = f"[{{ haproxy: {{ via: local, {entry} }} }}]"

@@ -31,6 +31,7 @@ def processes(lab: Lab) -> dict[str, list[int]]:
     return {h: sorted(lab.fleet.apps(h)) for h in lab.hosts}
 
 
+@pytest.mark.fault("F93")
 def test_a_rollback_needs_neither_artifact_nor_version(served: Lab) -> None:
     assert served.apply("v2").returncode == 0
     shutil.rmtree(served.folder / "dist")

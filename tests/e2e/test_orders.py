@@ -48,6 +48,7 @@ def test_a_pause_holds_and_proceed_lets_go(served: Lab) -> None:
     assert (late.returncode, "E_FINISHED" in late.stderr) == (8, True)
 
 
+@pytest.mark.fault("F93")
 @pytest.mark.parametrize(("scope", "code", "first"), [("--keep", 3, "v2"), ("--revert", 4, "v1")])
 def test_a_halt_from_another_terminal(served: Lab, scope: str, code: int, first: str) -> None:
     process = going(served)

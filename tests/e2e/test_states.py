@@ -14,15 +14,16 @@ BY_DEFAULT = {
     "the target of the revert is gone on one host",
 }
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+ALSO = {"a fleet of one": ["F90"], "a fleet of one, allow_outage": ["F90"]}  # rows of the table of faults
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, id=row.name.replace(" ", "_"), marks=() if row.name in BY_DEFAULT else pytest.mark.long)
-        for row in ROWS
-    ],
-)
+def marks(row: Row) -> list[pytest.MarkDecorator]:
+    """A row is a whole run with a written end."""
+    told = [pytest.mark.fault("F93", *ALSO.get(row.name, []))]
+    return told if row.name in BY_DEFAULT else [*told, pytest.mark.long]
+
+
+@pytest.mark.parametrize("row", [pytest.param(r, id=r.name.replace(" ", "_"), marks=marks(r)) for r in ROWS])
 def test_a_fleet_ends_as_it_is_written(lab: Lab, row: Row) -> None:
     done = row.run(lab)
     said = done.stdout + done.stderr

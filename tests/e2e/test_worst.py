@@ -39,6 +39,7 @@ def out(lab: Lab) -> list[str]:
     return [h for h in lab.hosts if not lab.member(h).in_rotation]
 
 
+@pytest.mark.fault("F93")
 def test_a_controller_killed_after_its_deregister_is_taken_over_by_revert(served: Lab) -> None:
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain")
@@ -101,6 +102,7 @@ def test_a_first_deploy_that_was_stopped_half_way_is_gone_on_with(lab: Lab) -> N
     assert lab.all_on("v1")
 
 
+@pytest.mark.fault("F82")
 def test_a_reload_of_the_balancer_while_a_host_is_out_is_undone_and_recorded(served: Lab, referee: Referee) -> None:
     served.release("v2", start_s=2.5)
     process = served.begin("v2", "-y", "--output", "plain")
@@ -164,6 +166,7 @@ def endless(lab: Lab) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F86")
 @pytest.mark.parametrize(("policy", "code"), [("fail", 3), ("proceed", 0), ("kill", 0)])
 def test_sessions_that_never_end_meet_the_drains_deadline(served: Lab, policy: str, code: int) -> None:
     with endless(served) as host:

@@ -444,6 +444,7 @@ def test_a_signal_to_the_controller_that_is_gone_says_nothing_of_the_revert() ->
     assert story.to_the_end().ended == ("reverted", 4)
 
 
+@pytest.mark.fault("F93")
 @pytest.mark.parametrize("word", ["undo deregister", "undo switch", "undo verify", "undo register", "undo discard"])
 def test_a_second_death_on_the_way_back(word: str) -> None:
     story = told(answers={(H[2], "verify"): RELEASE})

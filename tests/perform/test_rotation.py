@@ -62,6 +62,7 @@ def asked(move: Mover, pool: Any) -> list[Any]:
     return found
 
 
+@pytest.mark.fault("F84")
 def test_one_that_refuses_calls_the_others_back_before_they_have_answered() -> None:
     move = mover()
     work: Any = move.out()
