@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollout.lab.loopback import Fleet
+from tests.e2e.kept import ready
 from tests.e2e.lab import Lab
 from tests.referee.watching import Referee, refereed
 
@@ -42,3 +43,15 @@ def referee(served: Lab) -> Iterator[Referee]:
     """Watch a test from outside, from when v1 serves to its end; all rules have to hold then."""
     with refereed(served) as watching:
         yield watching
+
+
+@pytest.fixture(scope="session")
+def _home(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(fleet=fleet, folder=tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture
+def kept(_home: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A fleet that serves some release, which the test before may have brought: quicker than ``served``."""
+    ready(_home, tmp_path_factory.mktemp("kept"))
+    return _home

@@ -35,6 +35,7 @@ class Front:
     sshd: Sshd
     balancer: Balancer
     proc: Proc | None = None
+    spoken: str = ""  # the socket that is named to rollout, where it is another
 
     @property
     def port(self) -> int:
@@ -46,7 +47,8 @@ class Front:
 
     @property
     def entry(self) -> str:
-        return ENTRY.format(name=self.name, socket=self.balancer.socket, hosts=",".join(self.hosts))
+        socket = self.spoken or self.balancer.socket
+        return ENTRY.format(name=self.name, socket=socket, hosts=",".join(self.hosts))
 
     @property
     def line(self) -> str:
@@ -61,6 +63,16 @@ class Front:
 
     def start(self) -> None:
         self.proc = self.balancer.start()
+
+    def edit(self, *changes: tuple[str, str]) -> None:
+        """Change its configuration, and reload it."""
+        config = self.balancer.folder / "haproxy.cfg"
+        text = config.read_text()
+        for old, new in changes:
+            assert old in text, f"nothing says {old}"
+            text = text.replace(old, new)
+        config.write_text(text)
+        self.proc = self.balancer.start(self.proc)
 
     def send(self, number: signal.Signals) -> None:
         assert self.proc is not None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rollout.model.pool import Member
+from tests.e2e.between import Referee, between, says
 from tests.e2e.fronts import Fronts, Users, fronts_of
 from tests.e2e.lab import Lab
 
@@ -59,6 +60,7 @@ def ended(going: subprocess.Popen[str], code: int) -> str:
     return said
 
 
+@pytest.mark.fault("F80", "F82")
 def test_a_balancer_that_restarts_midway_is_told_again(zones: Fronts) -> None:
     going = signalled(zones, "lb2", signal.SIGKILL, "lab2")
     zones["lb2"].start()
@@ -80,6 +82,7 @@ def blamed(zones: Fronts, said: str) -> None:
     assert zones.lab.last()["exit_code"] == 5
 
 
+@pytest.mark.fault("F80")
 def test_a_balancer_that_dies_is_blamed_and_the_others_take_their_hosts_back(zones: Fronts) -> None:
     said = ended(signalled(zones, "lb2", signal.SIGKILL, "lab2"), 5)
     print(said)
@@ -92,6 +95,7 @@ def test_a_balancer_that_dies_is_blamed_and_the_others_take_their_hosts_back(zon
 
 
 @pytest.mark.long
+@pytest.mark.fault("F80")
 def test_a_balancer_that_freezes_is_blamed_like_a_dead_one(zones: Fronts) -> None:
     going = signalled(zones, "lb2", signal.SIGSTOP, "lab2")
     said = ended(going, 5)
@@ -101,6 +105,7 @@ def test_a_balancer_that_freezes_is_blamed_like_a_dead_one(zones: Fronts) -> Non
     assert "did not answer within 5 s" in said
 
 
+@pytest.mark.fault("F79")
 def test_balancers_that_cannot_be_asked_are_refused_each_with_its_reason(zones: Fronts) -> None:
     zones["lb2"].send(signal.SIGKILL)
     zones["lb1"].sshd.known_hosts.write_text("")
@@ -122,3 +127,56 @@ def test_a_controller_that_a_balancer_has_seen_overtaken_writes_nothing_more(zon
     assert done.returncode == 7
     assert "rollout somebody-else (epoch 99) has been here" in done.stdout
     assert zones["lb2"].all_in()
+
+
+@pytest.mark.long
+@pytest.mark.fault("F84")
+def test_of_two_balancers_one_begins_to_refuse(zones: Fronts) -> None:
+    """It was of level admin when the rollout began. Nobody is changed who is not out of both, and all come back."""
+    lab = zones.lab
+    lab.release("v2")
+    with Referee(lab, str(zones["lb2"].balancer.socket)) as referee:
+        going = lab.begin("v2", "-y", *zones.inventory, **zones.play())
+        lab.wait(lambda: lab.current("lab1") == "v2", "the first host, which the other balancer serves alone")
+        zones["lb2"].edit(("level admin", "level user"))
+        said = ended(going, 3)
+    assert "Permission denied Its `stats socket` line must say `level admin`" in said
+    assert "(cause: the load balancer)" in said
+    assert {h: lab.current(h) for h in ("lab2", "lab3", "lab4")} == dict.fromkeys(("lab2", "lab3", "lab4"), "v1")
+    assert all(f.all_in() for f in zones.fronts)
+    assert not any(referee.ever_out(h) for h in ("lab2", "lab3", "lab4"))
+
+
+@pytest.mark.long
+@pytest.mark.fault("F81")
+def test_the_host_of_a_balancer_is_cut_off_after_each_of_its_words(zones: Fronts) -> None:
+    """What was said took effect, and the connection that said it is gone."""
+    front, lab = zones["lb2"], zones.lab
+    with between(front.balancer.socket) as made:
+        front.spoken = made.path
+        for host, word in (("lab2", "drain"), ("lab3", "maint"), ("lab4", "health down"), ("lab3", "ready")):
+            made.after.append((says(f"shop/{host} ", word), front.sshd.cut))
+        done = lab.apply("v2", *zones.inventory, play=zones.play())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(made.after) <= 1, made.heard
+        front.spoken = ""
+    assert {lab.current(h) for h in lab.hosts} == {"v2"}
+    assert all(f.all_in() for f in zones.fronts)
+
+
+@pytest.mark.long
+@pytest.mark.fault("F92")
+def test_a_server_that_is_renamed_midway_is_named_and_its_host_left_alone(zones: Fronts) -> None:
+    lab = zones.lab
+    lab.release("v2")
+    going = lab.begin("v2", "-y", *zones.inventory, **zones.play())
+    lab.wait(lambda: lab.current("lab1") == "v2", "the first host, which the other balancer serves alone")
+    zones["lb2"].edit(("server lab4 ", "server lab9 "))
+    said = ended(going, 3)
+    assert "pool shop@lb2 no longer has a server lab4" in said
+    assert lab.current("lab4") == "v1"
+    assert all(f.all_in() for f in zones.fronts)
+    refused = lab.apply("v2", *zones.inventory, play=zones.play())
+    assert refused.returncode == 6
+    assert "E_LB_MEMBER" in refused.stderr
+    assert "lab9" in refused.stderr, "it is said under which name its address is there"
