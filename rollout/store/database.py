@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -20,6 +21,28 @@ def utc_now() -> str:
 def rfc3339(time: datetime) -> str:
     """Return a time in UTC as the store writes it."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def passed_s() -> float:
+    """Return seconds of a clock that nobody sets and that goes on while this machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class ServerClock:
+    """The time of a server, carried on by the seconds that pass here: whoever sets our clock changes nothing."""
+
+    def __init__(self) -> None:
+        """Begin with our own time, until a server has said its."""
+        self._at, self._since_s = datetime.now(UTC), passed_s()
+
+    def set(self, at: datetime) -> None:
+        """Take over what a server says now, where that can be a time at all."""
+        if 1970 <= at.year <= 9000:
+            self._at, self._since_s = at, passed_s()
+
+    def now(self) -> str:
+        """Return the time as the store writes it."""
+        return rfc3339(self._at + timedelta(seconds=passed_s() - self._since_s))
 
 
 class Database(Protocol):

@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -19,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from rollout.errors import InputError, Problem, StoreError
 from rollout.store import tables
-from rollout.store.database import rfc3339
+from rollout.store.database import ServerClock
 
 T = TypeVar("T")
 LOCK = 0x726F6C6C6F7574  # "rollout": the one advisory lock that writers take
@@ -50,11 +49,11 @@ class PostgresDatabase:
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         """Connect, and lay the tables where there are none and ``create`` allows; refuse a schema that is not ours."""
-        self.url = _url(url)
+        self.url, self._clock = _url(url), ServerClock()
         self.engine = _engine(self.url)
         self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         with self.reading() as connection:
-            self._ahead = connection.execute(text("SELECT clock_timestamp()")).scalar_one() - datetime.now(UTC)
+            self._clock.set(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
             laid = tables.are_laid(connection, self.place)
             if not (laid or create or tables.are_older(connection, self.place)):
                 raise StoreError(
@@ -70,9 +69,8 @@ class PostgresDatabase:
         return self.url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
 
     def now(self) -> str:
-        """Return the server's time, by how far it was ahead of ours when we came."""
-        ahead: timedelta = self._ahead
-        return rfc3339(datetime.now(UTC) + ahead)
+        """Return the server's time."""
+        return self._clock.now()
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work alone, in one transaction that is durable when this returns."""

@@ -18,7 +18,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ from rollout.posix.op import ReadState, Reply, WriteState
 from rollout.posix.sanitise import line as inert
 from rollout.store import tables
 from rollout.store.codec import decode
-from rollout.store.database import rfc3339
+from rollout.store.database import ServerClock
 from rollout.store.journal import chained, fitting
 from rollout.store.projection import HEAD, project
 from rollout.store.schema import leases, orders, records, rollouts
@@ -81,7 +81,7 @@ class RemoteDatabase:
         self._size, self._leases = 0, b""
         self._hash = hashlib.sha256()  # of what was read of the journal
         self._read_at = 0.0
-        self._ahead = timedelta()
+        self._clock = ServerClock()
         self.engine = _engine()
         with self.engine.begin() as connection:
             tables.lay(connection, place)
@@ -95,8 +95,8 @@ class RemoteDatabase:
             )
 
     def now(self) -> str:
-        """Return the host's time, by how far it was ahead of ours when we came."""
-        return rfc3339(datetime.now(UTC) + self._ahead)
+        """Return the host's time."""
+        return self._clock.now()
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work, and do it again where it was done on what is old by now; durable on the host at the end."""
@@ -180,7 +180,8 @@ class RemoteDatabase:
         while True:
             reply = self._told(ReadState(size=self._size), b"")
             self._expect_done(reply)
-            self._ahead = _ahead(reply.fields.get("now", ""))
+            with suppress(ValueError, OverflowError):  # a host that says no time has ours
+                self._clock.set(datetime.fromisoformat(reply.fields.get("now", "")).astimezone(UTC))
             if reply.fields.get("there") != "1":
                 if self._size:
                     raise StateGone(f"E_STATE_GONE: {self.place}: the state was deleted while it was in use.")
@@ -356,11 +357,3 @@ def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 def _sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _ahead(said: str) -> timedelta:
-    """Return how far the host's clock is ahead of ours; nothing where it says none."""
-    try:
-        return datetime.fromisoformat(said) - datetime.now(UTC)
-    except (ValueError, TypeError):
-        return timedelta()

@@ -1,0 +1,73 @@
+"""A terminal that goes away in the middle, and a reader that has seen enough: the rollout goes on to its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+import time
+
+import pytest
+
+from tests.e2e.lab import Lab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.fault("F8")]
+PLAY = {"serial": "[1, '100%']"}
+
+
+def test_a_reader_that_leaves_after_a_line_stops_nothing(served: Lab) -> None:
+    """``rollout apply … | head -1``: what follows is written to nobody."""
+    served.release("v2")
+    served.playbook(**PLAY)
+    words = served.command(*served.words_of("apply", "v2", "-y", "--output", "plain"))
+    shell = ["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "sh", *words]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert served.all_on("v2")
+
+
+@pytest.mark.fault("F7")
+@pytest.mark.parametrize("output", ["auto", pytest.param("plain", marks=pytest.mark.long)])
+def test_a_terminal_that_is_closed_stops_nothing(served: Lab, output: str) -> None:
+    """Its last process gets SIGHUP, and every write fails: the board is gone, the rollout is not."""
+    served.release("v2", start_s=1.0)
+    served.playbook(**PLAY)
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        served.command(*served.words_of("apply", "v2", "-y", "--output", output)),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        env={**os.environ, "CI": "", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+    )
+    os.close(theirs)
+    while served.current("lab1") != "v2":
+        assert process.poll() is None
+        if select.select([mine], [], [], 0.05)[0]:
+            os.read(mine, 65_536)
+    os.close(mine)
+    assert process.wait(180) == 0
+    assert served.all_on("v2")
+    assert served.last()["end"] == "succeeded"
+
+
+@pytest.mark.long
+@pytest.mark.fault("F7")
+def test_a_hangup_stops_nothing(served: Lab) -> None:
+    """An SSH connection to the controller that breaks is no order to anybody."""
+    served.release("v2", start_s=1.0)
+    process = served.begin("v2", "-y", "--output", "plain", **PLAY)
+    served.wait(lambda: served.current("lab1") == "v2", "the first switch")
+    os.kill(process.pid, signal.SIGHUP)
+    time.sleep(0.2)
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert served.all_on("v2")
