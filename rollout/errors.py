@@ -25,6 +25,7 @@ Errors carry strings and ids, never domain objects.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 
 
@@ -177,3 +178,20 @@ class BalancerFenced(BalancerError):
     """The host of a balancer has seen a newer rollout: this one must not write to it."""
 
     exit_code = 7
+
+
+_SPENT = {errno.EMFILE: "open files", errno.ENFILE: "open files", errno.EAGAIN: "processes", errno.ENOMEM: "memory"}
+
+
+def spent(error: BaseException) -> str:
+    """Return what this machine has no more of for this process, where that is what an error says; "" otherwise.
+
+    Whoever is asked about is not to blame for it.
+    """
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "threads"
+    return (
+        _SPENT.get(error.errno or 0, "") if isinstance(error, OSError) and not isinstance(error, TimeoutError) else ""
+    )

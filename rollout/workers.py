@@ -12,6 +12,8 @@ from typing import Any
 from rollout.perform.drive import drive
 from rollout.perform.effects import Effect
 
+PATIENCE_S = 15.0  # for a thread that cannot be started
+
 
 @dataclass(slots=True, kw_only=True)
 class ThreadWorkers:
@@ -24,8 +26,13 @@ class ThreadWorkers:
         """Begin a coroutine of a play; ``done`` gets its result, or the exception that ended it."""
         self.threads = [t for t in self.threads if t.is_alive()]
         thread = threading.Thread(target=self._run, args=(work, done, self.perform[play]), name=name, daemon=True)
+        try:
+            _start(thread)
+        except RuntimeError as error:
+            work.close()
+            done(error)
+            return
         self.threads.append(thread)
-        thread.start()
 
     def _run(
         self, work: Coroutine[Effect, Any, Any], done: Callable[[Any], None], perform: Callable[[Effect], Any]
@@ -41,6 +48,18 @@ class ThreadWorkers:
         until = time.monotonic() + timeout_s
         for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread; where there is no room for one, wait for a while until others have ended."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return thread.start()
+        except RuntimeError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app import lost
 from rollout.app.awake import TICK_S, Awake
+from rollout.app.limits import ran_out
 from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
@@ -21,7 +22,7 @@ from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
 from rollout.engine.rollout import Rollout, evolve, initial
-from rollout.errors import Reason, Refused, StoreError
+from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
@@ -186,6 +187,14 @@ def perform(run: Run, *facts: Event) -> int:
     except Aborted as stop:
         _stopped(run, stream)
         return 143 if "SIGTERM" in str(stop) else 130
+    except RolloutError:
+        raise
+    except Exception as error:  # nobody may be left without a word, whatever it is
+        _stopped(run, stream)
+        if not spent(error):
+            raise
+        run.showing.say(ran_out(spent(error)))
+        return 3
     workers.join(JOIN_S)
     if journal.settle(SETTLE_S) or journal.gone:
         for outside in run.outsides:

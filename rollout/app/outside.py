@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from rollout.app.limits import room_for
 from rollout.balancers.haproxy import Haproxy
 from rollout.balancers.via import Fence, ViaHost, ViaSocket
 from rollout.checks import open_probe
@@ -85,6 +86,7 @@ class Acting:
 @contextmanager
 def opened(plays: Sequence[Acting]) -> Iterator[tuple[Outside, ...]]:
     """Keep the outside of each play open for a rollout; every session is closed at its end."""
+    room_for(len({h for one in plays for h in (*one.connections, *one.delegates, *connections_to(one.pools))}))
     threads = ThreadPoolExecutor(max_workers=PROBES, thread_name_prefix="probe")
     sessions = Sessions(transports=transport, connections={})
     vias = Sessions(transports=transport, connections={})

@@ -10,7 +10,7 @@ from functools import lru_cache
 from rollout.checks.answer import BODY_CAP, judged
 from rollout.checks.tcp import Dial
 from rollout.checks.wire import Plain, Secured, Sock, Timed
-from rollout.errors import Unreachable
+from rollout.errors import Unreachable, spent
 from rollout.model.check import HttpCheck, Probed
 from rollout.posix.sanitise import line as one_line
 from rollout.transports.deadline import Deadline
@@ -41,7 +41,7 @@ class HttpProbe:
         except Unreachable as e:
             return Probed(ok=False, reachable=False, summary=one_line(str(e)))
         except (OSError, http.client.HTTPException, ValueError) as e:
-            return Probed(ok=False, summary=self._said(e))
+            return Probed(ok=False, reachable=not spent(e), summary=self._said(e))
 
     def _asked(self, timed: Timed) -> Probed:
         name = asked_name(self.spec, self.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollout.errors import Unreachable
+from rollout.errors import Unreachable, spent
 from rollout.model.check import Probed, TcpCheck
 from rollout.ports import ByteStream
 from rollout.posix.sanitise import line as one_line
@@ -27,5 +27,9 @@ class TcpProbe:
         except Unreachable as e:
             return Probed(ok=False, reachable=False, summary=one_line(str(e)))
         except OSError as e:
-            return Probed(ok=False, summary=f"tcp {self.spec.port}: {one_line(str(e)) or type(e).__name__}")
+            return Probed(
+                ok=False,
+                reachable=not spent(e),
+                summary=f"tcp {self.spec.port}: {one_line(str(e)) or type(e).__name__}",
+            )
         return Probed(ok=True, summary=f"tcp {self.spec.port}: accepted")

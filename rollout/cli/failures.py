@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import click
 
-from rollout.errors import InputError, InvalidTransition, Problem, Refused, RolloutError
+from rollout.errors import InputError, InvalidTransition, Problem, Refused, RolloutError, spent
 
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 INTERRUPTED = 130
@@ -40,8 +40,18 @@ def ending(arguments: Sequence[str]) -> Iterator[End]:
         end.code = 2
     except RolloutError as error:
         end.code = _known(error, arguments)
-    except Exception as error:  # a bug of ours, or a reader that left: no traceback for either
-        end.code = BROKEN_PIPE if _reader_left(error) else _crashed(error, arguments)
+    except Exception as error:  # a bug of ours, a reader that left, or a limit: no traceback for any
+        end.code = BROKEN_PIPE if _reader_left(error) else _spent(error) or _crashed(error, arguments)
+
+
+def _spent(error: Exception) -> int:
+    """Say what this machine has no more of; 0 where that is not what happened. Nothing was begun yet."""
+    if not (what := spent(error)):
+        return 0
+    from rollout.app.limits import ran_out
+
+    _say(ran_out(what))
+    return Refused.exit_code
 
 
 def _known(error: RolloutError, arguments: Sequence[str]) -> int:

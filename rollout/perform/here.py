@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from rollout.errors import spent
 from rollout.model.task import Task
 from rollout.posix.op import Reply
 
@@ -44,6 +45,8 @@ def run_here(task: Task, facts: Mapping[str, str]) -> Reply:
             )
         except OSError as error:
             summary = f"it cannot be run in {folder}: {error.strerror or error}"
+            if spent(error):
+                return Reply(status="refused", code="E_LIMIT", summary=summary)
             return Reply(status="failed", code="E_TASK", summary=summary, fields={"exit": "127"})
         status = _ended(process, out, task.timeout_s)
         return _reply(task, status, _recent(out))

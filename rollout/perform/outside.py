@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 
-from rollout.errors import NoTrailer, OutcomeUnknown, RolloutError, Unreachable
+from rollout.errors import NoTrailer, OutcomeUnknown, RolloutError, Unreachable, spent
 from rollout.model.check import CheckSpec, Probed
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import PoolName
@@ -82,8 +82,16 @@ class Sessions:
             if self.closed:
                 raise Closed("sessions are closed")
             if way not in self.live:
-                self.live[way] = self.transports(connection.transport).open(host, connection)
+                self.live[way] = self._opened(host, connection)
             return self.live[way]
+
+    def _opened(self, host: HostName, connection: Connection) -> Session:
+        try:
+            return self.transports(connection.transport).open(host, connection)
+        except (OSError, RuntimeError, MemoryError) as error:
+            if not spent(error):
+                raise
+            raise Unreachable(f"{host}: no connection can be made: this machine has no more {spent(error)}") from error
 
     def drop(self, host: HostName, session: Session) -> None:
         """Forget a session that is of no more use."""
@@ -159,6 +167,11 @@ class Outside:
         except (Unreachable, OutcomeUnknown):
             sessions.drop(host, session)
             raise
+        except (OSError, RuntimeError, MemoryError) as error:
+            sessions.drop(host, session)
+            if not spent(error):
+                raise
+            raise OutcomeUnknown(f"this machine has no more {spent(error)}") from error
         finally:
             if stream is not None:
                 stream.close()
@@ -211,7 +224,12 @@ class Outside:
         """Perform several at once; what one raises is its answer."""
         if len(effects) == 1:
             return (self.caught(effects[0]),)
-        return tuple(self.threads.map(self.caught, effects))
+        try:
+            return tuple(self.threads.map(self.caught, effects))
+        except RuntimeError as error:
+            if not spent(error):
+                raise
+            return tuple(map(self.caught, effects))  # one after the other: they are questions
 
     def caught(self, effect: Effect) -> Any:
         """Perform one; return what it raises."""
