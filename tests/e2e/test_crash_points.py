@@ -21,11 +21,13 @@ def right(lab: Lab, point: Point) -> None:
 
 
 @pytest.mark.parametrize("number", range(2, RECORDS, 9))
+@pytest.mark.fault("F1")
 def test_what_a_killed_controller_left_is_known_and_put_right(served: Lab, number: int) -> None:
     right(served, Point(number=number, when=("before", "after")[number % 2], aim=AIMS[number % 3]))
 
 
 @pytest.mark.long
+@pytest.mark.fault("F1")
 @pytest.mark.parametrize("point", points(), ids=str)
 def test_every_place_of_the_journal(served: Lab, point: Point) -> None:
     right(served, point)

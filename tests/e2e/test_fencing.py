@@ -43,6 +43,7 @@ def copied(lab: Lab, name: str) -> Path:
     return path
 
 
+@pytest.mark.fault("F9", "F18")
 def test_a_paused_controller_that_wakes_is_refused_by_the_hosts(lab: Lab) -> None:
     """Its store still says that the lease is its own: hosts, and the hosts of balancers, know better."""
     with fronts_of(lab, lb1=("lab1", "lab2", "lab3", "lab4")) as fronts:
@@ -71,6 +72,7 @@ def test_a_paused_controller_that_wakes_is_refused_by_the_hosts(lab: Lab) -> Non
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F9", "F18")
 def test_a_paused_controller_that_wakes_is_refused_by_its_store(served: Lab) -> None:
     served.release("v2")
     process = served.begin("v2", "-y", "--output", "plain", extra=SLOW)
@@ -100,6 +102,7 @@ def test_a_rollout_that_is_over_leaves_no_host_open(served: Lab) -> None:
     assert stands(served) == {"closed"}
 
 
+@pytest.mark.fault("F21")
 def test_two_states_for_one_fleet_are_found_out(served: Lab) -> None:
     other = copied(served, "other.db")
     assert served.apply("v2").returncode == 0
@@ -121,6 +124,7 @@ def test_two_states_for_one_fleet_are_found_out(served: Lab) -> None:
     assert served.all_on("v3")
 
 
+@pytest.mark.fault("F22")
 def test_a_host_that_went_back_in_time_is_not_believed(served: Lab) -> None:
     kept = served.fleet.host("lab3").root / ".rollout" / "epoch"
     old = kept.read_text()

@@ -63,6 +63,7 @@ def second(lab: Lab) -> Callable[[], bool]:
     return lambda: lab.serves(first) == "v2" and any(lab.current(h) == "v2" for h in others)
 
 
+@pytest.mark.fault("F14", "F16")
 def test_resume_goes_on_where_the_other_stopped(served: Lab) -> None:
     rollout = killed(served, second(served))
     held = served.apply("v3")
@@ -145,6 +146,7 @@ def test_heal_leaves_nobody_half_way_and_what_is_done_as_it_is(served: Lab) -> N
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F7", "F16")
 def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(served: Lab) -> None:
     """INT, then TERM, which is no second signal, then KILL before it could heal: as CI cancels a job."""
     served.release("v2")

@@ -39,7 +39,7 @@ def out(lab: Lab) -> list[str]:
     return [h for h in lab.hosts if not lab.member(h).in_rotation]
 
 
-@pytest.mark.fault("F93")
+@pytest.mark.fault("F16", "F93")
 def test_a_controller_killed_after_its_deregister_is_taken_over_by_revert(served: Lab) -> None:
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain")
@@ -60,6 +60,7 @@ def test_a_controller_killed_after_its_deregister_is_taken_over_by_revert(served
 
 
 @pytest.mark.usefixtures("referee")
+@pytest.mark.fault("F15")
 def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab) -> None:
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain")
@@ -76,6 +77,7 @@ def test_a_second_apply_while_one_is_at_work_is_refused_and_names_it(served: Lab
 
 @pytest.mark.usefixtures("referee")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.fault("F7")
 def test_a_signal_halts_and_heals_what_is_in_flight(served: Lab, number: int, code: int) -> None:
     served.release("v2", start_s=1.0)
     process = served.begin("v2", "-y", "--output", "plain", healthy_for="1s")

@@ -128,6 +128,7 @@ def test_a_shared_file_that_must_be_there(host: ShellHost) -> None:
     assert (host.root / "releases/v1/config/key").read_text() == "k"
 
 
+@pytest.mark.fault("F22")
 def test_an_epoch_that_cannot_be_read(host: ShellHost) -> None:
     host.do(KEPT)
     (host.root / ".rollout/epoch").write_text("garbage\n")

@@ -101,6 +101,7 @@ def test_ascii_is_all_that_an_ascii_place_gets() -> None:
 
 
 @pytest.mark.parametrize("kind", [PlainSink, QuietSink, JsonSink])
+@pytest.mark.fault("F8")
 def test_a_reader_that_left_breaks_nothing(kind: type[PlainSink] | type[JsonSink]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -110,6 +111,7 @@ def test_a_reader_that_left_breaks_nothing(kind: type[PlainSink] | type[JsonSink
         out.close()
 
 
+@pytest.mark.fault("F8")
 def test_a_full_log_disk_breaks_nothing() -> None:
     with Path("/dev/full").open("w") as out:
         feed(PlainSink(out), journals.good())

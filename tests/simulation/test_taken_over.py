@@ -39,12 +39,14 @@ def died_at(fleet: str, aim: Aim) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.fault("F1", "F3")
 def test_who_resumes_ends_as_if_nobody_had_died(fleet: str) -> None:
     plain = go(Trial(shape=FLEETS[fleet], script=Script()))
     assert set(died_at(fleet, "resume")) == {(plain.end, plain.code)}
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.fault("F1", "F3")
 def test_who_heals_ends_with_nobody_half_way(fleet: str) -> None:
     """Where the fleet stood when it was heard of: halted, or what it had decided before."""
     plain = go(Trial(shape=FLEETS[fleet], script=Script()))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from rollout.store import schema
 from rollout.store.store import open_store
 
 
+@pytest.mark.fault("F12")
 def test_an_older_state_grows(tmp_path: Path) -> None:
     path = tmp_path / "state" / "state.db"
     open_store(str(path)).close()

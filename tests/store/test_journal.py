@@ -48,6 +48,7 @@ def test_records_are_chained_and_read_back_equal(tmp_path: Path) -> None:
         ("UPDATE records SET rollout = 'r2' WHERE seq = 5", 5),
     ],
 )
+@pytest.mark.fault("F14")
 def test_an_edit_is_found_with_the_number_of_the_record(tmp_path: Path, edit: str, seq: int) -> None:
     store = open_store(str(tmp_path / "s.db"))
     begin(store)
@@ -64,6 +65,7 @@ def test_only_the_process_that_took_the_lease_writes(tmp_path: Path) -> None:
         open_store(str(tmp_path / "s.db")).journal("r1").append(step(1))
 
 
+@pytest.mark.fault("F4")
 def test_after_a_full_disk_nothing_more_is_written(tmp_path: Path) -> None:
     """F4: the failure is said, and the journal does not come back by itself when there is room again."""
     store = open_store(str(tmp_path / "s.db"))
@@ -86,6 +88,7 @@ def _fill(journal: Journal) -> None:
         journal.append(step(op))
 
 
+@pytest.mark.fault("F4")
 def test_a_disk_that_refuses_a_write_is_said(tmp_path: Path) -> None:
     script = f"""
 import resource
@@ -124,6 +127,7 @@ def test_a_locked_journal_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("round", range(10))
+@pytest.mark.fault("F2")
 def test_a_kill_while_writing_leaves_a_readable_chain(tmp_path: Path, round: int) -> None:
     process = elsewhere(tmp_path / "s.db", "begun")
     time.sleep(0.004 * round)
@@ -136,6 +140,7 @@ def test_a_kill_while_writing_leaves_a_readable_chain(tmp_path: Path, round: int
     assert store.journal("r1").append(step(999))[0].seq == len(read) + 1
 
 
+@pytest.mark.fault("F3")
 def test_a_commit_is_on_the_disk_before_append_returns(tmp_path: Path) -> None:
     """I5, by the system calls: fdatasync of the write-ahead log stands before the next write to fd 1."""
     process = f"""

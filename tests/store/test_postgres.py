@@ -52,6 +52,7 @@ for app in range(20):
 """
 
 
+@pytest.mark.fault("F15")
 def test_of_two_processes_one_gets_each_lease(bench: PostgresBench) -> None:
     bench.open().close()
     both = [another(bench, RACE) for _ in range(2)]
@@ -110,6 +111,7 @@ for op in range(1, 100_000):
 """
 
 
+@pytest.mark.fault("F2")
 def test_a_kill_while_writing_leaves_whole_turns(bench: PostgresBench) -> None:
     process = another(bench, WRITING)
     assert process.stdout is not None
@@ -140,6 +142,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("said", REFUSALS)
+@pytest.mark.fault("F4", "F6")
 def test_what_fails_at_the_commit_is_said_and_not_believed(bench: PostgresBench, said: str) -> None:
     """The answer to a commit is lost or bad: this process writes no more, another one reads what is there."""
     with many_of(bench) as many:
@@ -202,6 +205,7 @@ def test_a_server_that_is_frozen_is_not_waited_for_without_end(
         assert len(store.journal("r1").read()) == 1
 
 
+@pytest.mark.fault("F5")
 def test_a_standby_is_read_and_not_written(bench: PostgresBench) -> None:
     with many_of(bench) as many:
         many.begun().journal("r1").append(staged())
@@ -268,6 +272,7 @@ def test_an_older_state_grows_and_loses_nothing(bench: PostgresBench) -> None:
         (("@127.0.0.1:[0-9]+", "@127.0.0.1:1"), "E_JOURNAL_OPEN.*cannot be reached"),
     ],
 )
+@pytest.mark.fault("F20")
 def test_who_cannot_be_reached_is_said_without_the_password(
     bench: PostgresBench, change: tuple[str, str], said: str
 ) -> None:

@@ -115,6 +115,7 @@ def killed(process: subprocess.Popen[str]) -> list[str]:
     return said.split()
 
 
+@pytest.mark.fault("F16")
 def test_a_live_controller_cannot_be_taken_over_and_a_dead_one_can(path: Path) -> None:
     process = elsewhere(path, "begun")
     with_live = open_store(str(path))
@@ -136,6 +137,7 @@ def test_a_controller_that_died_before_its_plan_holds_nothing(path: Path) -> Non
     assert open_store(str(path)).take("default", "shop", "r2", "bob") == 2
 
 
+@pytest.mark.fault("F18")
 def test_a_controller_that_was_taken_over_can_write_nothing_more(path: Path) -> None:
     """The pid is that of a living process, and its start time is not: pids come round."""
     one, two = open_store(str(path)), open_store(str(path))
@@ -314,3 +316,26 @@ def test_where_the_state_is(tmp_path: Path) -> None:
     assert opened.database.path.name == "50% off?.db"
     assert opened.database.path.exists()
     opened.close()
+
+
+@pytest.mark.fault("F23")
+@pytest.mark.parametrize("now", ["2019-01-01T00:00:00.000Z", "2039-01-01T00:00:00.000Z"])
+def test_a_clock_that_is_years_off_takes_over_nobody_who_lives(path: Path, now: str) -> None:
+    begin(open_store(str(path)))
+    other = open_store(str(path), now=lambda: now)
+    with pytest.raises(Held, match=f"kill -INT {os.getpid()}"):
+        other.retake("r1", "bob")
+    with pytest.raises(Held, match="E_HELD"):
+        other.take("default", "shop", "r2", "bob")
+
+
+@pytest.mark.fault("F10")
+def test_which_rollout_is_the_newest_is_not_for_clocks_to_say(path: Path) -> None:
+    clock = ["2026-01-01T10:00:00.000Z"]
+    store = open_store(str(path), now=lambda: clock[0])
+    begin(store, "r1")
+    store.journal("r1").append([SUCCEEDED])
+    clock[0] = "2026-01-01T08:00:00.000Z"
+    begin(store, "r2")
+    store.journal("r2").append([SUCCEEDED])
+    assert [r.id for r in store.rollouts()] == ["r2", "r1"]
