@@ -21,7 +21,7 @@ from rollout.app.provenance import user
 from rollout.app.request import Request, package_of, plays_of, store_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
-from rollout.engine.recovery import Aim, Looked, ordered, taken, to_be_staged, unlocked
+from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
 from rollout.engine.state import At, State
 from rollout.errors import Reason, Refused, StoreError
@@ -164,8 +164,7 @@ def _store(state: str) -> Store:
 def _left(store: Store, rollout: str, instead: str) -> Left:
     """Return what a rollout left, from its journal; raise StoreError where it has ended."""
     found = store.find(rollout)
-    if found.finished:
-        raise StoreError(f"E_FINISHED: rollout {found.id} has ended ({found.end}). {instead}".strip())
+    refuse_ended(found.id, found.end, instead)
     records = store.journal(found.id).read()
     started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
     state = fold(initial(), (r.event for r in records))

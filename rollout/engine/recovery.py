@@ -9,6 +9,7 @@ from typing import Literal
 from rollout.engine.policy import goes_back, stopped_short
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, Phase, State
+from rollout.errors import StoreError
 from rollout.model.event import HaltOrdered, Recovered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Hook, Run, Stage
@@ -61,6 +62,12 @@ def unlocked(state: Rollout, epoch: int, reason: str) -> tuple[Recovered | HaltO
     why = "its rollout was unlocked, and nobody looked at it"
     left = (Recovered(play=p.index, epoch=epoch, stranded=dict.fromkeys(unsettled(p), why)) for p in state.plays)
     return (HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False), *left)
+
+
+def refuse_ended(rollout: str, end: str, instead: str) -> None:
+    """Raise StoreError for a rollout that has ended: nobody takes it over a second time."""
+    if end:
+        raise StoreError(f"E_FINISHED: rollout {rollout} has ended ({end}). {instead}".strip())
 
 
 def touched(state: State) -> tuple[HostName, ...]:
