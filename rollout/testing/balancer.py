@@ -104,10 +104,19 @@ class SimulatedBalancer:
         if fault == "refuse":
             raise BalancerError("The simulated balancer refused: Permission denied. It is a fault.")
         if fault != "lose command":
-            known = [(m, r) for m, r in wanted.items() if m in self._servers]
-            for member, rotation in known if fault is None else known[:first]:
+            lines = self.lines(wanted)
+            for member, rotation in lines if fault is None else lines[:first]:
                 self._servers[member] = self._written(self._servers[member], rotation)
         self._raise_for(fault, wanted)
+
+    def lines(self, wanted: Mapping[Member, Rotation]) -> list[tuple[Member, Rotation]]:
+        """Return what is said one after the other for a write: to be checked, a member is drained first."""
+        said = []
+        for member, rotation in wanted.items():
+            if member in self._servers:
+                first = [(member, Rotation.DRAIN)] if rotation is Rotation.CHECKING else []
+                said += [*first, (member, rotation)]
+        return said
 
     def shut_sessions(self, member: Member, limit: int) -> None:
         """Cut at most ``limit`` sessions of a member."""
@@ -193,7 +202,7 @@ class SimulatedBalancer:
         self._faults += (("lose command", 0),) * times
 
     def lose_reply(self, times: int = 1, *, after: int = 1 << 30) -> None:
-        """Lose the replies to the next writes; the first ``after`` members of each took effect."""
+        """Lose the replies to the next writes; the first ``after`` lines of each took effect."""
         self._faults += (("lose reply", after),) * times
 
     # -- inside

@@ -65,7 +65,8 @@ class Contents:
         """Whether the service's process runs."""
         if not self.running:
             return False
-        after = self._build(self.running).crashes_after_s
+        build = self.builds.get(self.running)
+        after = build.crashes_after_s if build is not None else None
         return after is None or self.clock() - self.started_at < after
 
     @property
@@ -73,7 +74,9 @@ class Contents:
         """Whether the application answers its checks."""
         if not self.alive:
             return False
-        build = self._build(self.running)
+        build = self.builds.get(self.running)
+        if build is None:
+            return True
         sick = build.sick_after_s is not None and self.clock() - self.started_at >= build.sick_after_s
         return build.healthy and not sick
 

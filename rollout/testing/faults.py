@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from rollout.testing.balancer import SimulatedBalancer
+
 Fault = Literal[
     "unreachable",  # nothing is sent
     "lose command",  # sent, never delivered
@@ -21,6 +23,12 @@ WriteFault = Literal[
     "late command",  # heard long after it was given up, unless something newer was heard before: so does a fence
 ]
 Death = Literal["before", "after"]  # it took effect
+What = Literal["tell", "write"]  # to a host, and to a balancer
+Moment = Literal[
+    "sending",  # it is about to be sent, and never is
+    "done",  # what it says was done, or a part of it, and nobody has heard
+    "answered",  # the reply has come
+]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 WRITE_FAULTS: tuple[WriteFault, ...] = get_args(WriteFault)
 
@@ -43,6 +51,10 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OF_POOLS: frozenset[Kind] = frozenset({"silent", "deaf", "reload"})
 OF_MEMBERS: frozenset[Kind] = frozenset({"operator out", "operator in", "held"})
+
+
+class Crashed(BaseException):
+    """The controller is gone. Not an Exception: nothing in the program may catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +87,46 @@ class Script:
     unreadable: frozenset[int] = frozenset()  # reads that fail
     deaths: dict[int, Death] = field(default_factory=dict)  # writes around which their balancer dies for good
     last_words: frozenset[int] = frozenset()  # reads at which their balancer dies for good
+    stops: dict[int, int] = field(default_factory=dict)  # messages to hosts that are stopped at this point of theirs
+    halves: dict[int, int] = field(default_factory=dict)  # writes of which so many lines take effect
+    crashes: dict[tuple[What, int], Moment] = field(default_factory=dict)  # messages at which the controller dies
     incidents: tuple[Incident, ...] = ()
     told: int = 0
     written: int = 0
     read: int = 0
+    points: list[int] = field(default_factory=list)  # of each message to a host: where it could have been stopped
+    lines: list[int] = field(default_factory=list)  # of each write: of so many lines it was made
+
+    def tell(self) -> int:
+        """Count a message that changes something on a host; return its number."""
+        number, self.told = self.told, self.told + 1
+        self.points.append(0)
+        self.crash("tell", number, "sending")
+        return number
+
+    def write(self, lines: int) -> int:
+        """Count a write to a balancer; return its number."""
+        number, self.written = self.written, self.written + 1
+        self.lines.append(lines)
+        self.crash("write", number, "sending")
+        return number
+
+    def lay_on(self, balancer: SimulatedBalancer, number: int) -> None:
+        """Prepare a balancer for what goes wrong with the write of this number."""
+        match self.writes.get(number):
+            case "refuse":
+                balancer.refuse_next()
+            case "lose command":
+                balancer.lose_command()
+            case "lose reply":
+                balancer.lose_reply()
+        if number in self.halves:
+            balancer.lose_reply(after=self.halves[number])
+
+    def crash(self, what: What, number: int, moment: Moment) -> None:
+        """Raise Crashed where the controller dies at this moment of this message."""
+        if self.crashes and self.crashes.get((what, number)) == moment:
+            raise Crashed
 
     @classmethod
     def random(cls, seed: int, *, faults: int, messages: int = 60) -> Script:

@@ -19,7 +19,7 @@ from rollout.posix.layout import at_home
 from rollout.posix.op import READ_ONLY, Activate, Op, Reply, RunTask, Withdraw
 from rollout.testing.balancer import Checks, SimulatedBalancer
 from rollout.testing.behaviour import TaskEnd
-from rollout.testing.faults import Fault, Happened, Incident, Script
+from rollout.testing.faults import Happened, Incident, Script
 from rollout.testing.host import VANISHED, SimulatedHost
 from rollout.testing.replies import Pair
 from rollout.testing.virtual import Answer, VirtualTime
@@ -222,10 +222,10 @@ class SimulatedFleet:
         return Probed(ok=ok, summary="" if ok else "HTTP 500")
 
     def _tell(self, host: HostName, op: Op, answer: Answer) -> None:
-        fault = None
+        script, number = self.script, -1
         if not isinstance(op.do, READ_ONLY):
-            fault = self.script.tells.get(self.script.told)
-            self.script.told += 1
+            number = script.tell()
+        fault = script.tells.get(number)
         if host in self.down or fault == "unreachable":
             self.time.after(LATENCY_S, lambda: answer(Unreachable(f"{host}: connection refused")))
         elif self._is_frozen(host):
@@ -236,18 +236,23 @@ class SimulatedFleet:
             if fault == "late command":
                 self.time.after(LATE_S, lambda: self._execute(host, op))
         else:
-            self.time.after(LATENCY_S, lambda: self._deliver(host, op, fault, answer))
+            self.time.after(LATENCY_S, lambda: self._deliver(host, op, script, number, answer))
 
     def _lost(self, host: HostName, after_s: float, answer: Answer) -> None:
         self.time.after(after_s, lambda: answer(OutcomeUnknown(f"{host}: no reply")))
 
-    def _deliver(self, host: HostName, op: Op, fault: Fault | None, answer: Answer) -> None:
+    def _deliver(self, host: HostName, op: Op, script: Script, number: int, answer: Answer) -> None:
+        """Have a host do what it was sent, with the fault that the script had for it when it was sent."""
         if host in self.down:
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
             return
-        if self._waits(host, op, fault, answer):
+        if self._waits(host, op, script, number, answer):
             return
-        reply = self._execute(host, op)
+        fault = script.tells.get(number)
+        reply = self._execute(host, op, script.stops.get(number, 0))
+        if number >= 0:
+            script.points[number] = self._told(host, op).points
+            script.crash("tell", number, "done")
         if fault == "twice":
             reply = self._execute(host, op)
         if fault == "reboot":
@@ -263,7 +268,7 @@ class SimulatedFleet:
             self.went_wrong("hung", host)
             self._lost(host, op.timeout_s, answer)
             return
-        self.time.after(took, lambda: self._reply(host, op, reply, answer))
+        self.time.after(took, lambda: self._reply(host, op, script, number, reply, answer))
 
     def _lasts(self, host: HostName, op: Op) -> float:
         """Return how long an Op takes, and holds its lock."""
@@ -275,29 +280,31 @@ class SimulatedFleet:
         """Whether a step runs on a host now, whoever began it."""
         return any(where == host and until > self.time.at for (where, _), until in self.locked.items())
 
-    def _waits(self, host: HostName, op: Op, fault: Fault | None, answer: Answer) -> bool:
+    def _waits(self, host: HostName, op: Op, script: Script, number: int, answer: Answer) -> bool:
         """Have an Op wait for the lock of its site, as long as it may."""
         left_s = self.locked.get((host, op.site.root), 0.0) - self.time.at
         if isinstance(op.do, READ_ONLY) or left_s <= 0:
             return False
         if left_s < op.timeout_s:
-            self.time.after(left_s, lambda: self._deliver(host, op, fault, answer))
+            self.time.after(left_s, lambda: self._deliver(host, op, script, number, answer))
         else:
             held = Reply(status="refused", code="E_STEP_STILL_RUNNING", fields={"holder": "4711"})
-            self.time.after(op.timeout_s, lambda: self._reply(host, op, held, answer))
+            self.time.after(op.timeout_s, lambda: self._reply(host, op, script, number, held, answer))
         return True
 
-    def _reply(self, host: HostName, op: Op, reply: Any, answer: Answer) -> None:
+    def _reply(self, host: HostName, op: Op, script: Script, number: int, reply: Any, answer: Answer) -> None:
         """A reply comes through, unless the host was cut off meanwhile."""
+        script.crash("tell", number, "answered")
         if host in self.down or self._is_frozen(host):
             self._lost(host, min(GIVEN_UP_S, op.timeout_s), answer)
         else:
             answer(reply)
 
-    def _execute(self, host: HostName, op: Op) -> Any:
-        """Let the host do it; the balancers' past checks must see the past."""
+    def _execute(self, host: HostName, op: Op, stop: int = 0) -> Any:
+        """Let the host do it, or stop in its middle; the balancers' past checks must see the past."""
         self.settle(host)
-        reply = self._told(host, op).execute(op)
+        told = self._told(host, op)
+        reply = told.stopped(op, stop) if stop else told.execute(op)
         self.saw(type(op.do).__name__, host, (op, reply))
         return reply
 
@@ -317,26 +324,21 @@ class SimulatedFleet:
         answer(self.balancers[pool].read())
 
     def _write(self, pool: PoolName, wanted: Mapping[Member, Rotation], answer: Answer) -> None:
-        number, self.script.written = self.script.written, self.script.written + 1
-        death = self.script.deaths.get(number)
+        script, balancer = self.script, self.balancers[pool]
+        number = script.write(len(balancer.lines(wanted)))
+        death = script.deaths.get(number)
         if death == "before":
             self._dies(pool)
         if pool in self.silent or pool in self.deaf:
             answer(BalancerError(f"pool {pool}: permission denied"))
             return
         balancer = self.balancers[pool]
-        fault = self.script.writes.get(number)
-        if fault == "late command":
+        if self.script.writes.get(number) == "late command":
             self.time.after(LATE_S, lambda: self._arrives_late(pool, number, wanted))
             answer(BalancerDoubt(f"pool {pool}: its host did not answer"))
             return
         self.heard[pool] = number
-        if fault == "refuse":
-            balancer.refuse_next()
-        elif fault == "lose command":
-            balancer.lose_command()
-        elif fault == "lose reply":
-            balancer.lose_reply()
+        script.lay_on(balancer, number)
         before = balancer.read()
         error: BalancerError | None = None
         try:
@@ -344,12 +346,14 @@ class SimulatedFleet:
         except BalancerError as raised:
             error = raised
         self.saw("write", pool, (before, balancer.read(), wanted))
-        if number in self.script.reloads:
+        script.crash("write", number, "done")
+        if number in script.reloads:
             balancer.reload()
             self.went_wrong("reload", pool)
         if death == "after":
             self._dies(pool)
             error = BalancerError(f"pool {pool}: it closed before it answered")
+        script.crash("write", number, "answered")
         answer(error)
 
     def _arrives_late(self, pool: PoolName, number: int, wanted: Mapping[Member, Rotation]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rollout.engine.rollout import Rollout
 from rollout.engine.state import State
 from rollout.model.event import StepStarted
 from rollout.model.plan import Deregister, Register, Run, Stage, Switch, Verify, Withdraw
@@ -10,6 +13,7 @@ from tests.simulation.world import PACE
 
 KILL_S = 30.0
 SLACK_S = 5.0
+SETTLING_S = 60.0  # between steps: a pool that is read again, a store that is tried again
 
 
 def step_bound(state: State, step: StepStarted) -> float:
@@ -36,6 +40,11 @@ def step_bound(state: State, step: StepStarted) -> float:
             return 2 * (play.health.deadline_s + SLACK_S) + told + 2 * (COLLECT_S + SLACK_S)
         case _:
             return marked
+
+
+def takeover_bound(rollout: Rollout, steps: Iterable[StepStarted]) -> float:
+    """The sum of what all these steps declare, for whoever took over and has nothing else to wait for (I22)."""
+    return SETTLING_S + sum(step_bound(rollout.plays[step.play], step) for step in steps)
 
 
 def entering(state: State) -> float:

@@ -15,9 +15,9 @@ from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered
 from rollout.model.verdict import Cause
 from rollout.runner import Runner
 from rollout.store.patient import PatientJournal
-from rollout.testing.faults import Script, random_incidents, swizzled
-from rollout.testing.journal import Crashed
+from rollout.testing.faults import Crashed, Script, random_incidents, swizzled
 from tests.simulation import verdict
+from tests.simulation.cut import Cut, lay
 from tests.simulation.oracle import Oracle
 from tests.simulation.shapes import Shape, random_shape, random_tiers
 from tests.simulation.world import World
@@ -28,7 +28,11 @@ SIGNALS = ("SIGINT", "SIGTERM")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How a run ended; ``text`` is its whole journal."""
+    """How a run ended; ``text`` is its whole journal.
+
+    ``points`` and ``lines``: of each message to a host and of each write, where it could be stopped in its middle;
+    ``kinds``: of each append; ``dropped``: what somebody who opened the journal did not believe.
+    """
 
     end: str
     code: int
@@ -39,6 +43,12 @@ class Ran:
     written: int = 0
     read: int = 0
     lasted_s: float = 0.0
+    points: tuple[int, ...] = ()
+    lines: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()  # members that are left out, of hosts that nobody is told of
+    unknown: tuple[str, ...] = ()  # hosts of which it is not known where they stand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,7 @@ class Trial:
     shape: Shape
     script: Script
     crashes: tuple[int, ...] = ()
+    cuts: tuple[Cut, ...] = ()  # one after the other, where the controller dies of it in the life of the next one
     signal: tuple[str, float] | None = None
     lost: tuple[int, float] | None = None  # the store: after so many records, and for how long
     deleted: bool = False  # what is lost is gone for good: nobody takes over
@@ -153,16 +164,25 @@ def go(trial: Trial) -> Ran:
         written=script.written,
         read=script.read,
         lasted_s=float(records[-1].at) - float(records[0].at),
+        points=tuple(script.points),
+        lines=tuple(script.lines),
+        kinds=tuple(world.journal.kinds),
+        dropped=tuple(world.journal.dropped),
+        unnamed=verdict.unnamed(oracle, state),
+        unknown=verdict.unknown(state),
     )
 
 
 def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int) -> None:
     """What holds only for some: after little faults, after a success, after everything was healed."""
-    simple = lives == 1 and trial.signal is None and not trial.orders and trial.lost is None
+    simple = lives == 1 and trial.signal is None and not trial.orders and trial.lost is None and not trial.cuts
     if simple and verdict.harmless(world, trial.script) and any(play.hosts for play in state.plays):
         verdict.clean(world, state)
     if trial.healed:
         verdict.excused(oracle, state)
+        verdict.over(world)
+        if not trial.orders and trial.lost is None:
+            verdict.bounded(world, state)
     if simple and (trial.script.deaths or trial.script.last_words):
         verdict.not_half_out(world, state)
     if trial.shape.purpose == "restart":
@@ -174,6 +194,7 @@ def _more(world: World, oracle: Oracle, trial: Trial, state: Rollout, lives: int
 def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout, int]:
     """Run until the end, through as many controllers as it takes."""
     world.journal.crash_after = trial.crashes[0] if trial.crashes else None
+    cuts = lay(world, trial.cuts)
     runner = world.runner(initial())
     world.obey(runner)
     for at_s, order in trial.orders:
@@ -190,10 +211,12 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         try:
             state = runner.run(*facts)
             if not _behind(world, runner):
+                world.kill(runner)
                 return state, lives
         except (Crashed, StoreError):
             world.kill(runner)
         world.journal.fails_after = None
+        verdict.kept(world)
         world.forget()
         if not world.journal.records:  # nothing was written down, so nothing was done: the next apply begins
             world.journal.crash_after = None
@@ -203,6 +226,7 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         world.settle(trial.pause_s)
         if trial.healed:
             world.heal()
+        cuts = lay(world, cuts)
         runner, facts = world.taken_over(trial.aim)
         world.obey(runner)
         if lives < len(trial.crashes):

@@ -1,28 +1,19 @@
-"""Every single cut of a small rollout: a crash at each prefix of its journal, each fault at each message."""
+"""Each thing that can go wrong at each moment of a small rollout.
+
+What is no more than a cut between an intention and its effect is tried in three fleets at nine points (single.py), and
+here in the others: a crash at each prefix of the journal, a message that is lost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from rollout.testing.behaviour import Build
 from rollout.testing.faults import FAULTS, KINDS, OF_MEMBERS, OF_POOLS, WRITE_FAULTS, Incident, Script
-from tests.simulation.shapes import SERIALS, Shape
+from tests.simulation.cut import TELLS, WRITES
+from tests.simulation.fleets import FLEETS, SWEPT
+from tests.simulation.shapes import Shape
 from tests.simulation.soup import Ran, Trial, go
 
-THREE = Shape(hosts=3, serial=SERIALS[0], load=2, session_s=1.0)
-FLEETS = {
-    "3 behind 1": THREE,
-    "1 behind 1": Shape(hosts=1, allow_outage=True),
-    "3 behind 1, a bad release": replace(THREE, build=Build(healthy=False), max_failures=0),
-    "3 behind 2": replace(THREE, pools=2),
-    "4 in 2 zones": replace(THREE, hosts=4, pools=2, first=frozenset({0, 1, 2}), second=frozenset({1, 2, 3})),
-    "3 workers": replace(THREE, pools=0, load=0),
-    "an api before a web": Shape(hosts=4, api=2, also=True),
-    "an api before a bad web, also": Shape(hosts=4, api=2, also=True, build=Build(healthy=False)),
-    "an api before a bad web": Shape(hosts=4, api=2, build=Build(healthy=False)),
-    "2 behind 1, the first release": Shape(hosts=2, fresh=True, floor=None),
-}
 MOMENTS = 30  # of a rollout, at which something befalls it
 
 
@@ -39,13 +30,13 @@ def crashes(shape: Shape) -> Iterator[Trial]:
 
 
 def messages(shape: Shape) -> Iterator[Trial]:
-    """Each fault at each message to a host, and to a balancer."""
-    ran = plain(shape)
+    """Each fault at each message to a host, and to a balancer; in fleets that are cut those that are no cuts."""
+    ran, cut = plain(shape), any(shape == FLEETS[name] for name in SWEPT)
     for at in range(ran.told):
-        for fault in FAULTS:
+        for fault in (f for f in FAULTS if not (cut and f in TELLS.values())):
             yield Trial(shape=shape, script=Script(tells={at: fault}))
     for at in range(ran.written):
-        for wrong in WRITE_FAULTS:
+        for wrong in (w for w in WRITE_FAULTS if not (cut and w in WRITES.values())):
             yield Trial(shape=shape, script=Script(writes={at: wrong}))
         yield Trial(shape=shape, script=Script(reloads=frozenset({at})))
     for at in range(ran.read):

@@ -6,8 +6,8 @@ import pytest
 
 from rollout.engine.recovery import Aim
 from rollout.testing.faults import Script
+from tests.simulation.fleets import FLEETS, MORE
 from tests.simulation.soup import Trial, go
-from tests.simulation.sweep import FLEETS
 
 FOREVER_S = 1e9
 
@@ -30,8 +30,8 @@ def lost_at(
     return found
 
 
-@pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.fault("F4", "F20")
+@pytest.mark.parametrize("fleet", MORE)
 def test_one_that_comes_back_knows_all_of_it(fleet: str) -> None:
     ends = lost_at(fleet, 1.0)
     assert {lives for _, _, lives in ends} == {1}

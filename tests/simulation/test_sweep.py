@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.simulation.fleets import FLEETS, SWEPT
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, go
-from tests.simulation.sweep import CUTS, FLEETS, LONG_CUTS
+from tests.simulation.sweep import CUTS, LONG_CUTS
 
 
 def cut(trials: Callable[[Shape], Iterator[Trial]], fleet: str) -> None:
@@ -24,11 +25,15 @@ def cut(trials: Callable[[Shape], Iterator[Trial]], fleet: str) -> None:
 
 
 LOST = pytest.mark.fault("F28", "F29", "F30")  # every message in turn: not sent, not delivered, not answered
+
+
+def tried_elsewhere(kind: str, fleet: str) -> bool:
+    """Whether test_single.py does that, or there is nothing to do."""
+    return (kind == "deaths" and not FLEETS[fleet].pools) or (kind == "crashes" and fleet in SWEPT)
+
+
 SINGLE = [
-    pytest.param(k, f, marks=LOST if k == "messages" else ())
-    for k in CUTS
-    for f in FLEETS
-    if k != "deaths" or FLEETS[f].pools
+    pytest.param(k, f, marks=LOST if k == "messages" else ()) for k in CUTS for f in FLEETS if not tried_elsewhere(k, f)
 ]
 
 

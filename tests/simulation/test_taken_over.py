@@ -13,9 +13,9 @@ from rollout.model.task import Task, Tasks
 from rollout.model.verdict import Cause
 from rollout.testing.behaviour import TaskEnd
 from rollout.testing.faults import Incident, Script
+from tests.simulation.fleets import FLEETS, MORE
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, drawn, drawn_tiers, go
-from tests.simulation.sweep import FLEETS
 
 AIMS: tuple[Aim, ...] = ("resume", "heal", "recover")
 SEEDS = 400
@@ -38,14 +38,14 @@ def died_at(fleet: str, aim: Aim) -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("fleet", MORE)
 @pytest.mark.fault("F1", "F3")
 def test_who_resumes_ends_as_if_nobody_had_died(fleet: str) -> None:
     plain = go(Trial(shape=FLEETS[fleet], script=Script()))
     assert set(died_at(fleet, "resume")) == {(plain.end, plain.code)}
 
 
-@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("fleet", MORE)
 @pytest.mark.fault("F1", "F3")
 def test_who_heals_ends_with_nobody_half_way(fleet: str) -> None:
     """Where the fleet stood when it was heard of: halted, or what it had decided before."""

@@ -6,9 +6,9 @@ import pytest
 
 from rollout.testing.behaviour import Build
 from rollout.testing.faults import Script
+from tests.simulation.fleets import FLEETS
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Ran, Trial, go
-from tests.simulation.sweep import FLEETS
 from tests.simulation.world import World
 
 MESSAGES = 200

@@ -34,7 +34,10 @@ class Truth:
     def look(self) -> None:
         """Note whose application has stopped to answer, and whose has come back."""
         for host, simulated in self.world.fleet.hosts.items():
-            if simulated.healthy:
+            well = simulated.healthy
+            if well == (host in self.well_since) != (host in self.ill_since):
+                continue  # as it was
+            if well:
                 self.ill_since.pop(host, None)
                 self.well_since.setdefault(host, self.now)
                 self.once_well.add(host)

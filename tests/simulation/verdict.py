@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from rollout.engine.lint import violations
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, HostState, State
+from rollout.errors import StoreError
+from rollout.model.event import StepStarted
 from rollout.model.host import HostName
 from rollout.model.pool import Member, Rotation
 from rollout.model.verdict import Cause
 from rollout.testing.faults import Script
+from tests.simulation.bounds import takeover_bound
 from tests.simulation.oracle import Oracle
 from tests.simulation.truth import OF_THE_APP
 from tests.simulation.world import World
@@ -245,6 +250,56 @@ def not_half_out(world: World, rollout: Rollout) -> None:
                 continue  # outside --limit: it is as it was
             named = now.phase is At.STRANDED or "stranded" in (now.reason or "")
             assert seen.admin is Rotation.READY or named, f"{member} is left in {seen.admin} of {pool} and not named"
+
+
+def kept(world: World) -> None:
+    """Whoever comes next finds what was on the disk when the machine was lost, all of it, and nothing that was torn."""
+    known, torn = world.journal.durable, len(world.journal.dropped)
+    world.journal.opened(machine_lost=True)
+    found = len(world.journal.records)
+    assert found == known, f"{known} records were on the disk, and {found} are read"
+    assert len(world.journal.dropped) <= torn + 1
+
+
+def over(world: World) -> None:
+    """I22: what has ended is not taken over a second time, and nothing is done for whoever tries."""
+    before, records = snapshot(world), len(world.journal.records)
+    with pytest.raises(StoreError, match="E_FINISHED"):
+        world.taken_over("resume")
+    assert (before, records) == (snapshot(world), len(world.journal.records))
+
+
+def bounded(world: World, rollout: Rollout) -> None:
+    """I13, I22: whoever took over, with all faults healed, ends within what the steps declare that it began."""
+    if world.taken_at is None:
+        return
+    since_s, seq = world.taken_at
+    steps = [r.event for r in world.journal.records[seq:] if isinstance(r.event, StepStarted)]
+    took, bound = world.time.at - since_s, takeover_bound(rollout, steps)
+    assert took <= bound, f"I22: whoever took over needed {took:g} s, at most {bound:g} were declared"
+
+
+def unnamed(oracle: Oracle, rollout: Rollout) -> tuple[str, ...]:
+    """Members that were in and are left out, of hosts that are neither stranded nor said to be."""
+    ends = {h: now for state in rollout.plays for h, now in state.hosts.items()}
+    named = {h for h, now in ends.items() if now.phase is At.STRANDED or "stranded" in (now.reason or "")}
+    was = oracle.truth.admin
+    return tuple(
+        f"{member} of {pool}"
+        for (pool, member), admin in oracle.truth.admins().items()
+        if admin is not Rotation.READY and was[pool, member] is Rotation.READY and HostName(member) not in named
+    )
+
+
+def unknown(rollout: Rollout) -> tuple[str, ...]:
+    """Hosts that began to leave and stand nowhere, or have a step in flight."""
+    known = (At.DONE, At.REVERTED, At.STRANDED)
+    return tuple(
+        host
+        for state in rollout.plays
+        for host, now in state.hosts.items()
+        if now.op or (now.begun > state.program(host).staging and now.phase not in known)
+    )
 
 
 def refused(world: World, before: dict[Any, Any]) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.policy import RULES, Rule
 from rollout.engine.question import Question
-from rollout.engine.recovery import Aim, Looked, ordered, taken
+from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import State
 from rollout.errors import StoreError
 from rollout.model.check import Health, HttpCheck
-from rollout.model.event import Event, HaltOrdered, RolloutStarted
+from rollout.model.event import Event, HaltOrdered, Record, RolloutStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
@@ -39,12 +39,32 @@ from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
 from tests.simulation.shapes import FORE, FRONT, NEW, OLD, POOLS, WORKERS, Shape
 
 SERVICE = Process(command=("./serve",))
+FOLDS = 500  # that are remembered
 LIMIT_S = 200_000.0  # far beyond what any rollout may take; the oracle has the real bound
 PACE = Pace(poll_s=0.3, watch_s=1.0, first_probe_s=0.2, retry_s=0.5, patience_s=10.0, settle_s=60.0)
 
 
+@cache
 def manifest(release: str) -> str:
     return (release.encode().hex() * 32)[:64]
+
+
+class _Folds:
+    """What journals fold to, by their newest hash, which stands for all that they hold."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Rollout] = {}
+
+    def of(self, records: Sequence[Record]) -> Rollout:
+        key = records[-1].hash if records else ""
+        if key not in self.known:
+            if len(self.known) > FOLDS:
+                self.known.clear()
+            self.known[key] = fold(initial(), (r.event for r in records))
+        return self.known[key]
+
+
+_FOLDS = _Folds()
 
 
 @dataclass(slots=True)
@@ -105,6 +125,7 @@ class World:
         )
         self.epoch = 1
         self.forget: Callable[[], None] = lambda: None  # for oracles: what is not on record was never said
+        self.taken_at: tuple[float, int] | None = None  # when somebody took over last, and after how many records
         self.patient = False  # whether the journal outlives its store
         self.given: list[Event] = []  # orders in the store
         self.obeying: Runner | None = None  # who hears them
@@ -283,9 +304,9 @@ class World:
         def knock() -> None:
             if made.behind:
                 inbox.put(Knock())
-                self.time.after(EVERY_S, knock)
+            self.time.after(EVERY_S, knock)  # it may fail a second time
 
-        made = PatientJournal(lambda: self.journal, lost, self.time.now)
+        made = PatientJournal(self.journal.opened, lost, self.time.now)
         return made
 
     def apply(self) -> State:
@@ -319,12 +340,14 @@ class World:
 
     def folded(self) -> Rollout:
         """The state that the journal says."""
-        return fold(initial(), (r.event for r in self.journal.records))
+        return _FOLDS.of(self.journal.records)
 
     def taken_over(self, aim: Aim = "revert") -> tuple[Runner, tuple[Event, ...]]:
         """Look at what a dead controller left, as ``revert ID`` and its like do: a runner, and its first facts."""
         state = self.folded()
+        refuse_ended("r1", state.end.end if state.end else "", "")
         self.epoch += 1
+        self.taken_at = (self.time.at, len(self.journal.records))
         self.journal.crash_after = None
         looks = [(self.looked(one), ()) for one in state.plays]
         return self.runner(state), (*taken(state.plays, self.epoch, looks), *ordered(aim, state))
