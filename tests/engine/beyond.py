@@ -119,7 +119,7 @@ def _forgets_openness(stored: Any, op: Any) -> Any:
 
 BEYOND = (
     Mutant(
-        "shell: no fence",
+        "fence: a host compares no epochs",
         patches=(attribute(epoch, "TEXT", epoch.TEXT.replace("then fence; fi", "then R= O=; fi")),),
         pin=_alike("a newer rollout"),
     ),
@@ -133,7 +133,11 @@ BEYOND = (
         patches=(attribute(host, "compared", _forgets_openness),),
         pin=pins.a_host_refuses_an_older_word,
     ),
-    Mutant("frame: no nonce", patches=(attribute(frame, "parse", _anything_ends),), pin=no_trailer_can_be_guessed),
+    Mutant(
+        "nonce: any line may be the trailer",
+        patches=(attribute(frame, "parse", _anything_ends),),
+        pin=no_trailer_can_be_guessed,
+    ),
     Mutant(
         "schedule: who waits leaves in a pause",
         patches=(attribute(schedule, "_leaving", _leaving),),

@@ -201,7 +201,7 @@ GUARDS: tuple[Mutant, ...] = (
         pin=cases.what_is_in_doubt_is_asked_about,
     ),
     Mutant(
-        "health: any release will do",
+        "identity: any release will do",
         patches=(attribute(steps, "proof_of", _any_release), attribute(watch, "proof_of", _any_release)),
     ),
     Mutant("health: an old process will do", patches=(attribute(health, "_identity", _old_processes_too),)),

@@ -28,6 +28,7 @@ from tests.engine.guards import GUARDS
 from tests.engine.hands import HANDS
 from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
 from tests.engine.plays import BINDING
+from tests.engine.seven import SEVEN
 
 
 def _next_batch_early(state: State) -> Iterator[Any]:
@@ -104,20 +105,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("policy: a budget without bounds", patches=(attribute(policy, "over_budget", lambda state: False),)),
     Mutant("policy: everything is quiet", patches=(attribute(policy, "quiet", lambda state: True),)),
     Mutant("schedule: later batches leave too", patches=(attribute(schedule, "_leaving", _next_batch_early),)),
-    Mutant("pool: no floor", patches=(attribute(pool.Books, "floor", lambda self, seat, serving: -1),)),
+    Mutant(
+        "floor re-check: nobody has to stay", patches=(attribute(pool.Books, "floor", lambda self, seat, serving: -1),)
+    ),
     Mutant(
         "pool: sessions are not waited for",
         patches=(handler(Stand.DRAINING, _no_sessions),),
         pin=cases.sessions_are_waited_for,
     ),
     Mutant(
-        "pool: maint is not read back",
+        "read-back: maint is believed unseen",
         patches=(handler(Stand.PARKING, _parked_unseen),),
         pin=pins.a_member_is_out_only_when_it_is_seen_in_maint,
     ),
     Mutant("pool: fresh checks are not waited for", patches=(handler(Stand.CHECKING, _never_up),)),
     Mutant(
-        "pool: what was forgotten stays so",
+        "generation: what a reload has forgotten stays so",
         patches=(handler(Stand.PARKED, _blind),),
         pin=pins.a_member_that_was_put_back_is_taken_out_again,
     ),
@@ -139,7 +142,7 @@ MUTANTS: tuple[Mutant, ...] = (
         pin=cases.a_halt_is_heard_by_the_pools,
     ),
     Mutant(
-        "host: no epochs",
+        "fence: a simulated host compares no epochs",
         patches=(attribute(SimulatedHost, "_fenced", lambda self, op: None),),
         pin=pins.a_host_refuses_an_older_word,
     ),
@@ -147,6 +150,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *BINDING,
     *BEYOND,
     *HANDS,
+    *SEVEN,
 )
 
 

@@ -140,11 +140,15 @@ def test_a_kill_while_writing_leaves_a_readable_chain(tmp_path: Path, round: int
     assert store.journal("r1").append(step(999))[0].seq == len(read) + 1
 
 
+FIRST = ""  # what the process does before all else, where a guard is taken away from it
+
+
 @pytest.mark.fault("F3")
 def test_a_commit_is_on_the_disk_before_append_returns(tmp_path: Path) -> None:
     """I5, by the system calls: fdatasync of the write-ahead log stands before the next write to fd 1."""
     process = f"""
 import os
+{FIRST}
 from rollout.store.store import open_store
 from tests.store.stories import started, step
 store = open_store({str(tmp_path / "s.db")!r})
