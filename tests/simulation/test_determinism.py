@@ -9,10 +9,13 @@ import sys
 import pytest
 
 SEEDS = 40
+PAIRS = 20
 PROGRAM = f"""
 import hashlib
+from tests.simulation.single import drawn_pair, tried
 from tests.simulation.soup import run
-print(hashlib.sha256("".join(run(seed).text for seed in range({SEEDS})).encode()).hexdigest())
+texts = [run(seed).text for seed in range({SEEDS})] + [tried(drawn_pair(seed)).text for seed in range({PAIRS})]
+print(hashlib.sha256("".join(texts).encode()).hexdigest())
 """
 
 
