@@ -163,7 +163,7 @@ class Place:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         env = {"PATH": str(self.bin), "HOME": str(home)}
-        shell = [shutil.which(self.shell[0]) or "", *self.shell[1:], "-c", script.decode()]
+        shell = [shutil.which(self.shell[0]) or "", *self.shell[1:], "-c", f"s=\n{script.decode()}"]
         done = subprocess.run(shell, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
         reply = frame.parse(NONCE, done.stdout)
         assert reply is not None, done
