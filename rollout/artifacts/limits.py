@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MIB = 1024**2
 GIB = 1024**3
 
 
@@ -15,9 +16,11 @@ class Limits:
     unpacked: int = 20 * GIB
     members: int = 1_000_000
     ratio: int = 200  # unpacked to packed; looked at once ``ratio_from`` bytes were unpacked
-    ratio_from: int = 64 * 1024**2
+    ratio_from: int = 64 * MIB
     path: int = 2048  # of one member's whole path
     name: int = 255  # of one part of it
+    window: int = 128 * MIB  # that zstd looks back: as much as its own tool takes unasked
+    directory: int = 64 * MIB  # of a zip: it is held in memory
 
 
 LIMITS = Limits()

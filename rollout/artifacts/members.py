@@ -2,7 +2,8 @@
 
 Nothing is unpacked here and no link is followed. A member is a file, a directory or a symbolic
 link; its path is relative and normal; nothing lies under a link; no two names could fall
-together on another file system; a link stays inside the release whatever it leads through.
+together on another file system; a link stays inside the release whatever it leads through, or
+leads to one of the absolute paths that the play lists.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Literal
 
 from rollout.artifacts.limits import ArtifactFault, Limits, shown
@@ -21,6 +23,8 @@ BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 RESERVED_TOP = frozenset(("current", ".rollout"))
 DISK_BLOCK = 4096
 MAX_FAULTS = 20
+MAX_STEPS = 2_000_000  # along the links of one artifact
+FOLLOWED = 40  # links in one path, on Linux
 
 
 class _Follows(ArtifactFault):
@@ -33,6 +37,7 @@ class Tree:
 
     limits: Limits
     links: Literal["none", "in_tree"] = "in_tree"
+    allowed: frozenset[str] = frozenset()  # absolute targets of links
     entries: dict[str, Entry] = field(default_factory=dict)
     spelled: dict[str, str] = field(default_factory=dict)  # folded path -> path as written
     written: set[str] = field(default_factory=set)  # members; not the directories they imply
@@ -82,9 +87,14 @@ class Tree:
         if self.links == "none":
             raise ArtifactFault("E_MEMBER_LINK", f"member {shown(path)} is a link, and the play allows none.")
         text = _text(target, f"the target of {shown(path)}", "E_MEMBER_LINK")
+        if len(target) > self.limits.path:
+            raise ArtifactFault("E_ARCHIVE_LIMIT", f"link {shown(path)} has a target of {len(target)} bytes.")
+        if text in self.allowed:
+            return
         if not text or text[0] == "/" or "//" in text:
             what = f"link {shown(path)} leads to {shown(target)}."
-            raise ArtifactFault("E_MEMBER_LINK", what, "Make links relative and inside the release.")
+            hint = "Make links relative and inside the release, or list the target in `allow_links`."
+            raise ArtifactFault("E_MEMBER_LINK", what, hint)
 
     def _place(self, path: str, kind: str) -> None:
         """Refuse a path that was there, that falls together with another, or has a parent that is no directory."""
@@ -184,9 +194,45 @@ def _tree_faults(found: dict[str, Entry]) -> Iterator[ArtifactFault]:
             yield ArtifactFault(
                 "E_MEMBER_RESERVED", f"member {shown(path)} has a name that rollout uses.", "Rename it."
             )
-        if entry.kind == "l" and not stays_inside(entry, found):
+        if entry.kind == "l" and not entry.target.startswith("/") and not stays_inside(entry, found):
             what = f"link {shown(path)} leads out of the release, to {shown(entry.target)}."
             yield ArtifactFault("E_MEMBER_LINK", what, "Links stay inside the release.")
+    yield from _behind_absolute(found)
+
+
+def _behind_absolute(found: dict[str, Entry]) -> Iterator[ArtifactFault]:
+    """Refuse links that lead on behind an absolute one: what is listed may be reached, nothing near it."""
+    if not any(e.target.startswith("/") for e in found.values()):
+        return
+    steps = count()
+    for path, entry in found.items():
+        if entry.kind == "l" and leads_on(entry, found, steps):
+            what = f"link {shown(path)} leads on behind a link that is absolute, to {shown(entry.target)}."
+            yield ArtifactFault("E_MEMBER_LINK", what, "Only what `allow_links` lists may be reached.")
+
+
+def leads_on(link: Entry, found: dict[str, Entry], steps: Iterator[int]) -> bool:
+    """Say whether a link, followed in ``found`` alone, comes to an absolute one and has a way to go from there.
+
+    Each link stays inside or is absolute, as was seen before: ``..`` never stands behind a link.
+    Raises ArtifactFault where links through links take too many steps, all together.
+    """
+    here, ahead, followed = link.path.split("/")[:-1], link.target.split("/")[::-1], 0
+    while ahead and followed <= FOLLOWED:  # what no system follows leads nowhere
+        if next(steps) > MAX_STEPS:
+            raise ArtifactFault("E_ARCHIVE_LIMIT", "its links lead through too many links.", "Have fewer of them.")
+        part = ahead.pop()
+        entry = found.get("/".join([*here, part]))
+        if part == "..":
+            del here[-1:]
+        elif entry is not None and entry.target.startswith("/"):
+            return any(p not in ("", ".") for p in ahead)
+        elif entry is not None and entry.kind == "l":
+            followed += 1
+            ahead += entry.target.split("/")[::-1]
+        elif part not in ("", "."):
+            here.append(part)
+    return False
 
 
 def stays_inside(link: Entry, found: dict[str, Entry]) -> bool:

@@ -7,16 +7,19 @@ import io
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from rollout.artifacts.formats import AS_IT_IS, Form, form_of
 from rollout.artifacts.limits import LIMITS, ArtifactFault, Limits
 from rollout.artifacts.members import Tree, disk_bytes
 from rollout.artifacts.packing import packed
-from rollout.artifacts.source import Bytes, Hashed, compression_of, open_regular, sent, unzipped
-from rollout.artifacts.tarstream import Member, members
+from rollout.artifacts.reading import Pour, members_of
+from rollout.artifacts.source import Hashed, open_regular, sent
+from rollout.artifacts.tarout import TarOut, header, padding
+from rollout.artifacts.tarstream import Member
 from rollout.errors import InputError, Problem
 from rollout.model.play import ArtifactAsk
 from rollout.posix.manifest import Entry
@@ -31,7 +34,8 @@ class Package:
     """An artifact that was read, hashed and checked; what is sent comes from the same open file.
 
     ``path``: what the play named. ``size``, ``sha256``: of the very bytes that are sent, the
-    manifest not among them. ``strip``: the one top-level directory that is taken off, or "".
+    manifest not among them. ``source``: digest of the file that was named, where other bytes are
+    sent: one that was packed again for the hosts. ``strip``: the one top-level directory that is taken off, or "".
     ``unpacked``: bytes on disk at most. ``files``: inodes, the release's own folder and manifest
     included.
     """
@@ -39,6 +43,7 @@ class Package:
     path: str
     size: int
     sha256: str
+    source: str = ""
     compression: Literal["", "gzip"]
     strip: str
     manifest_text: str
@@ -64,24 +69,45 @@ class Package:
         self.file.close()
 
 
-def prepare(ask: ArtifactAsk, cache_dir: Path, limits: Limits = LIMITS) -> Package:
-    """Return the package of a file or folder; raise InputError with every member that is refused.
+def prepare(
+    ask: ArtifactAsk, cache_dir: Path, limits: Limits = LIMITS, say: Callable[[str], None] = lambda _: None
+) -> Package:
+    """Return the package of a file, a folder or a URL; raise InputError with every member that is refused.
 
-    A folder is packed into a file in ``cache_dir`` first. Nothing is unpacked.
+    What is named by a URL is fetched into ``cache_dir`` first, where it is not there yet (raises
+    Refused); what hosts cannot unpack is packed again there. Nothing is unpacked.
     """
     problem = digest_problem(ask)
     if problem:
         raise InputError(problem)
-    path = ask.path.rstrip("/") or ask.path
-    is_folder = os.path.isdir(path) and not os.path.islink(path)
     try:
-        file = packed(path, ask.exclude, cache_dir) if is_folder else open_regular(path, limits)
-        return _checked(ask, file, "none" if is_folder else ask.strip, limits)
+        if ask.url:
+            return _fetched(ask, cache_dir, limits, say)
+        path = ask.path.rstrip("/") or ask.path
+        if os.path.isdir(path) and not os.path.islink(path):
+            folder = replace(ask, strip="none", as_name="")
+            return _checked(folder, packed(path, ask.exclude, cache_dir), cache_dir, limits)
+        return _checked(ask, open_regular(path, limits), cache_dir, limits)
     except ArtifactFault as fault:
         raise InputError(_problem(ask, fault)) from None
     except OSError as broken:
         unread = ArtifactFault("E_NOT_FILE", f"it cannot be read: {broken.strerror}.")
         raise InputError(_problem(ask, unread)) from None
+
+
+def _fetched(ask: ArtifactAsk, cache_dir: Path, limits: Limits, say: Callable[[str], None]) -> Package:
+    """Read what was fetched; what went bad in the cache is fetched once more."""
+    from rollout.artifacts.fetching import fetched, forget
+
+    for _ in range(2):
+        path = fetched(ask, cache_dir, limits, say)
+        try:
+            return _checked(ask, open_regular(str(path), limits), cache_dir, limits)
+        except InputError as problem:
+            if all(p.code != "E_DIGEST" for p in problem.problems):
+                raise
+            forget(path)
+    raise InputError(_problem(ask, ArtifactFault("E_CACHE_PLACE", f"{path} does not stay as it is written.")))
 
 
 def digest_problem(ask: ArtifactAsk) -> Problem | None:
@@ -105,7 +131,7 @@ def default_id(now_utc: datetime, digest: str) -> str:
 
 def _problem(ask: ArtifactAsk, fault: ArtifactFault) -> Problem:
     """Return the problem at the artifact itself, or in the play where that is what is to be changed."""
-    file, line, column = ask.path, 0, 0
+    file, line, column = ask.name, 0, 0
     if fault.code in ("E_DIGEST", "E_NOT_FILE") and ask.sha256_place[0]:
         file, line, column = ask.sha256_place
         return Problem(
@@ -113,52 +139,109 @@ def _problem(ask: ArtifactAsk, fault: ArtifactFault) -> Problem:
             line=line,
             column=column,
             code=fault.code,
-            what=f"{ask.path}: {fault.what}",
+            what=f"{ask.name}: {fault.what}",
             instead=fault.instead,
         )
     return Problem(file=file, code=fault.code, what=fault.what, instead=fault.instead)
 
 
-def _checked(ask: ArtifactAsk, file: io.FileIO, strip: Literal["auto", "none"], limits: Limits) -> Package:
+def _checked(ask: ArtifactAsk, file: io.FileIO, cache_dir: Path, limits: Limits) -> Package:
     hashed = Hashed(file, limits)
-    written_ns = os.fstat(file.fileno()).st_mtime_ns
+    reading = _Reading(ask, hashed, cache_dir, limits)
     try:
-        return _read(ask, hashed, strip, limits, written_ns)
+        return reading.package()
     except (ArtifactFault, InputError, OSError):
         hashed.close()
         file.close()
         raise
+    finally:
+        reading.close()
 
 
-def _read(ask: ArtifactAsk, hashed: Hashed, strip: Literal["auto", "none"], limits: Limits, written_ns: int) -> Package:
-    tree = Tree(limits=limits, links=ask.links)
-    try:
-        compression = compression_of(os.pread(hashed.file.fileno(), 512, 0))
-        _fill(tree, Bytes(unzipped(hashed, limits) if compression else hashed.chunks()), limits)
-        top, entries = tree.finish(strip)
-    except ArtifactFault as fault:
-        _compare(ask, hashed)  # another file altogether is the better explanation
-        raise InputError(*(_problem(ask, f) for f in dict.fromkeys([*tree.faults, fault]))) from None
-    sha256 = _compare(ask, hashed)
-    if tree.faults:
-        raise InputError(*(_problem(ask, f) for f in tree.faults))
-    return _package(ask, hashed, sha256, compression, top, entries, tree.size, written_ns)
+class _Reading:
+    """One reading of an artifact: what it holds is hashed, checked, and packed again where hosts need that."""
+
+    def __init__(self, ask: ArtifactAsk, hashed: Hashed, cache_dir: Path, limits: Limits) -> None:
+        self.ask, self.hashed, self.cache_dir, self.limits = ask, hashed, cache_dir, limits
+        self.tree = Tree(limits=limits, links=ask.links, allowed=frozenset(ask.allow_links))
+        self.out: TarOut | None = None
+        self.written_ns = os.fstat(hashed.file.fileno()).st_mtime_ns
+
+    def close(self) -> None:
+        """Give up what was packed, unless a package holds it."""
+        if self.out is not None:
+            self.out.close()
+
+    def package(self) -> Package:
+        """Read all of it; raise InputError with everything that is wrong."""
+        try:
+            form = self._read()
+            top, entries = self.tree.finish("none" if form == "file" else self.ask.strip)
+        except ArtifactFault as fault:
+            _compare(self.ask, self.hashed)  # another file altogether is the better explanation
+            raise InputError(*(_problem(self.ask, f) for f in dict.fromkeys([*self.tree.faults, fault]))) from None
+        sha256 = _compare(self.ask, self.hashed)
+        if self.tree.faults:
+            raise InputError(*(_problem(self.ask, f) for f in self.tree.faults))
+        return self._package(form, sha256, top, entries)
+
+    def _read(self) -> Form:
+        first = os.pread(self.hashed.file.fileno(), 512, 0)
+        form = "file" if self.ask.as_name else form_of(first)
+        if form not in AS_IT_IS:
+            self.out = TarOut(self.cache_dir)
+        for member, pour in members_of(form, self.hashed, first, self.ask, self.limits):
+            path = self.tree.check(member)
+            sha256 = self._content(path, member, pour)
+            if path:
+                self.tree.add(path, member, sha256)
+        return form
+
+    def _content(self, path: str, member: Member, pour: Pour) -> str:
+        """Hash what a member holds, and pack it again on the way; return its digest, "" for one that is no file."""
+        out = self.out if path else None
+        if out:
+            out.write(_header(path, member))
+        if member.kind != "f":
+            return ""
+        sha = hashlib.sha256()
+
+        def both(piece: memoryview) -> None:
+            sha.update(piece)
+            if out:
+                out.write(piece)
+
+        pour(both)
+        if out:
+            out.write(padding(member.size))
+        return sha.hexdigest()
+
+    def _package(self, form: Form, sha256: str, top: str, entries: tuple[Entry, ...]) -> Package:
+        file, size, digest = self.hashed.file, self.hashed.size, sha256
+        if self.out is not None:
+            file.close()
+            file, size, digest = self.out.finish()
+            self.written_ns = os.fstat(file.fileno()).st_mtime_ns
+        said = manifest_text(entries)
+        return Package(
+            path=self.ask.name,
+            size=size,
+            sha256=digest,
+            source=sha256 if digest != sha256 else "",
+            compression="gzip" if form == "gzip" else "",
+            strip=top,
+            manifest_text=said,
+            manifest_sha256=manifest_digest(said),
+            unpacked=disk_bytes(entries, self.tree.size),
+            files=len(entries) + 2,
+            file=file,
+            changed_ns=self.written_ns,
+        )
 
 
-def _fill(tree: Tree, stream: Bytes, limits: Limits) -> None:
-    for member, pour in members(stream, limits):
-        path = tree.check(member)
-        sha256 = _content(member, pour)
-        if path:
-            tree.add(path, member, sha256)
-
-
-def _content(member: Member, pour: Callable[[Callable[[memoryview], object]], None]) -> str:
-    if member.kind != "f":
-        return ""
-    sha = hashlib.sha256()
-    pour(sha.update)
-    return sha.hexdigest()
+def _header(path: str, member: Member) -> bytes:
+    target = member.target.decode() if member.kind == "l" else ""
+    return header(path, member.kind, member.size, executable=member.executable, target=target)
 
 
 def _compare(ask: ArtifactAsk, hashed: Hashed) -> str:
@@ -169,29 +252,3 @@ def _compare(ask: ArtifactAsk, hashed: Hashed) -> str:
             _problem(ask, ArtifactFault("E_DIGEST", what, "Build or fetch it again, or correct the play."))
         )
     return sha256
-
-
-def _package(
-    ask: ArtifactAsk,
-    hashed: Hashed,
-    sha256: str,
-    compression: Literal["", "gzip"],
-    strip: str,
-    entries: tuple[Entry, ...],
-    size: int,
-    written_ns: int,
-) -> Package:
-    said = manifest_text(entries)
-    return Package(
-        path=ask.path,
-        size=hashed.size,
-        sha256=sha256,
-        compression=compression,
-        strip=strip,
-        manifest_text=said,
-        manifest_sha256=manifest_digest(said),
-        unpacked=disk_bytes(entries, size),
-        files=len(entries) + 2,
-        file=hashed.file,
-        changed_ns=written_ns,
-    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import io
 import os
 import stat
-import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import IO
 
 from rollout.artifacts.limits import ArtifactFault, shown
 from rollout.artifacts.source import CHUNK, OPEN
+from rollout.artifacts.tarout import END, full, header, padding, reader_of, scratch
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,29 +35,20 @@ def packed(path: str, exclude: Sequence[str], cache_dir: Path) -> io.FileIO:
     Sorted, times and owners zero, modes 0644 or 0755. ``exclude`` are globs: without a slash they
     are held against every name, with one against the path from the folder. Raises ArtifactFault.
     """
-    _make_cache(cache_dir)
     top = _opened(path)
     try:
-        with tempfile.TemporaryFile(dir=cache_dir) as made:
+        with scratch(cache_dir) as made:
             for found in _walk(top, "", exclude):
                 _write(found, made)
-            made.write(bytes(2 * tarfile.BLOCKSIZE))
-            made.flush()
-            return io.FileIO(os.dup(made.fileno()), "rb")
+            made.write(END)
+            return reader_of(made)
     except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise full(problem) from None
         what = f"{shown(str(problem.filename or path))} cannot be read: {problem.strerror}."
         raise ArtifactFault("E_NOT_FILE", what) from None
     finally:
         os.close(top)
-
-
-def _make_cache(folder: Path) -> None:
-    """Make the folder in which archives are packed; only a folder that is rolled out needs it."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as problem:
-        what = f"it is packed in {shown(str(folder))}, which cannot be made: {problem.strerror}."
-        raise ArtifactFault("E_CACHE_PLACE", what, "Name a place that can be written with XDG_CACHE_HOME.") from None
 
 
 def _opened(path: str) -> int:
@@ -91,10 +82,10 @@ def is_excluded(path: str, exclude: Sequence[str]) -> bool:
 def _write(found: _Found, made: IO[bytes]) -> None:
     kind = stat.S_IFMT(found.status.st_mode)
     if kind == stat.S_IFDIR:
-        made.write(_header(found.path, tarfile.DIRTYPE, executable=True))
+        made.write(header(found.path, "d"))
     elif kind == stat.S_IFLNK:
         target = os.readlink(found.name, dir_fd=found.folder)
-        made.write(_header(found.path, tarfile.SYMTYPE, target=target))
+        made.write(header(found.path, "l", target=target))
     elif kind == stat.S_IFREG:
         _write_file(found, made)
     else:
@@ -105,18 +96,11 @@ def _write(found: _Found, made: IO[bytes]) -> None:
 def _write_file(found: _Found, made: IO[bytes]) -> None:
     with io.FileIO(os.open(found.name, OPEN, dir_fd=found.folder), "rb") as file:
         status = os.fstat(file.fileno())
-        made.write(_header(found.path, tarfile.REGTYPE, status.st_size, executable=bool(status.st_mode & 0o100)))
+        made.write(header(found.path, "f", status.st_size, executable=bool(status.st_mode & 0o100)))
         left = status.st_size
         while left and (data := file.read(min(CHUNK, left))):
             made.write(data)
             left -= len(data)
         if left or file.read(1) or not stat.S_ISREG(status.st_mode):
             raise ArtifactFault("E_CHANGED", f"{shown(found.path)} changed while it was packed.", "Wait for the build.")
-    made.write(bytes(-status.st_size % tarfile.BLOCKSIZE))
-
-
-def _header(path: str, kind: bytes, size: int = 0, *, executable: bool = False, target: str = "") -> bytes:
-    info = tarfile.TarInfo(path)
-    info.type, info.size, info.linkname = kind, size, target
-    info.mode = 0o755 if executable else 0o644
-    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+    made.write(padding(status.st_size))

@@ -6,22 +6,15 @@ import hashlib
 import io
 import os
 import stat
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from rollout.artifacts.limits import ArtifactFault, Limits
 
 CHUNK = 1024 * 1024
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-OTHER_PACKERS = {
-    b"PK\x03\x04": "zip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bzip2",
-}
 
 
 def open_regular(path: str, limits: Limits) -> io.FileIO:
@@ -57,16 +50,38 @@ def _refuse_empty(file: io.FileIO) -> None:
     raise ArtifactFault("E_ARCHIVE_EMPTY", "it is empty.", "Build the artifact again.")
 
 
+class Hashing:
+    """A SHA-256 that is taken in a thread of its own, beside what is done with the same bytes."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="artifact-hash")
+        self._waiting: deque[Future[None]] = deque()
+
+    def update(self, data: bytes) -> None:
+        """Hash these bytes soon; a few chunks may wait, no more."""
+        self._waiting.append(self._pool.submit(self._sha.update, data))
+        if len(self._waiting) > 4:
+            self._waiting.popleft().result()
+
+    def digest(self) -> str:
+        """Return the digest of all that came, and end the thread."""
+        self.close()
+        return self._sha.hexdigest()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(wait=True)
+
+
 class Hashed:
-    """Reads a file from its beginning in chunks and hashes it meanwhile, in a thread of its own."""
+    """Reads a file from its beginning in chunks and hashes it meanwhile."""
 
     def __init__(self, file: io.FileIO, limits: Limits) -> None:
         self.file = file
         self.size = 0
         self._limit = limits.size
-        self._sha = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="artifact-hash")
-        self._waiting: deque[Future[None]] = deque()
+        self._hashing = Hashing()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes that were not read yet."""
@@ -74,61 +89,18 @@ class Hashed:
             self.size += len(data)
             if self.size > self._limit:
                 raise ArtifactFault("E_ARCHIVE_LIMIT", f"it grows beyond {self._limit} bytes.")
-            self._waiting.append(self._pool.submit(self._sha.update, data))
-            if len(self._waiting) > 4:
-                self._waiting.popleft().result()
+            self._hashing.update(data)
             yield data
 
     def digest(self) -> str:
         """Read what is left and return the digest of the whole file."""
         for _ in self.chunks():
             pass
-        self.close()
-        return self._sha.hexdigest()
+        return self._hashing.digest()
 
     def close(self) -> None:
         """End the thread; the file stays open."""
-        self._pool.shutdown(wait=True)
-
-
-def compression_of(first: bytes) -> Literal["", "gzip"]:
-    """Return how a file is packed, from its first bytes; raise ArtifactFault for what is not read."""
-    if first[:2] == b"\x1f\x8b":
-        return "gzip"
-    for magic, name in OTHER_PACKERS.items():
-        if first.startswith(magic):
-            what = f"it is packed with {name}, which is not built yet."
-            raise ArtifactFault("E_NOT_BUILT", what, "Make a .tar or .tar.gz.")
-    return ""
-
-
-def unzipped(hashed: Hashed, limits: Limits) -> Iterator[bytes]:
-    """Yield what a gzip file holds; raise ArtifactFault when it is damaged, too large, or more than one."""
-    inflate = zlib.decompressobj(wbits=31)
-    made = 0
-    for data in hashed.chunks():
-        if inflate.eof:
-            raise ArtifactFault("E_ARCHIVE", f"bytes follow the end of the gzip data at {hashed.size - len(data)}.")
-        while data:
-            try:
-                out = inflate.decompress(data, CHUNK)
-            except zlib.error:
-                raise ArtifactFault("E_ARCHIVE", f"its gzip data is damaged before byte {hashed.size}.") from None
-            made += len(out)
-            if made > limits.unpacked + limits.ratio_from or _is_bomb(made, hashed.size, limits):
-                raise ArtifactFault("E_ARCHIVE_LIMIT", f"{hashed.size} bytes of it unpack to more than {made} bytes.")
-            if out:
-                yield out
-            data = inflate.unconsumed_tail
-        if inflate.unused_data:
-            where = hashed.size - len(inflate.unused_data)
-            raise ArtifactFault("E_ARCHIVE", f"bytes follow the end of the gzip data at {where}.")
-    if not inflate.eof:
-        raise ArtifactFault("E_ARCHIVE", f"its gzip data ends too early, at byte {hashed.size}.", "Copy it again.")
-
-
-def _is_bomb(made: int, read: int, limits: Limits) -> bool:
-    return made > limits.ratio_from and made > limits.ratio * read
+        self._hashing.close()
 
 
 class Bytes:
@@ -147,11 +119,16 @@ class Bytes:
 
     def pour(self, count: int, into: Callable[[memoryview], object]) -> None:
         """Hand exactly so many bytes on, in pieces."""
+        for piece in self.pieces(count):
+            into(piece)
+
+    def pieces(self, count: int) -> Iterator[memoryview]:
+        """Yield exactly so many bytes; raise ArtifactFault at an early end."""
         while count:
             piece = self.some(count)
             if not piece:
                 raise ArtifactFault("E_ARCHIVE", f"it ends too early, at byte {self.at}.", "Copy or build it again.")
-            into(piece)
+            yield piece
             count -= len(piece)
 
     def some(self, most: int) -> memoryview:

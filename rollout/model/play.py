@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from rollout.model.check import CheckSpec, Health
@@ -45,14 +45,32 @@ class Resolve(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactAsk:
-    """What is to be released: a file or a directory on the controller."""
+    """What is to be released: a file or a directory on the controller, or what a URL names.
 
-    path: str
+    ``headers`` may hold what nobody else is to see: they stand in no text and in no journal.
+    """
+
+    path: str = ""
+    url: str = ""  # https:// or s3://; then ``sha256`` is there
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sha256: str = ""  # lower-case hex; "" when the play names none
     sha256_place: tuple[str, int, int] = ("", 0, 0)  # FILE, LINE, COL of the digest or of the artifact
     strip: Literal["auto", "none"] = "auto"  # auto: take off the one top-level directory, where there is just one
     exclude: tuple[str, ...] = ()  # globs, for directories
+    as_name: str = ""  # a single file becomes a release with this one member
+    mode: Literal["0644", "0755"] = "0644"  # of that member
     links: Literal["none", "in_tree"] = "in_tree"
+    allow_links: tuple[str, ...] = ()  # absolute targets
+
+    @property
+    def name(self) -> str:
+        """What people call it: the path, or the URL without its query, which may hold a token."""
+        return self.path or self.url.partition("?")[0]
+
+    @property
+    def on_record(self) -> ArtifactAsk:
+        """The same without what may be secret: what a journal keeps."""
+        return replace(self, url=self.url and self.name, headers={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

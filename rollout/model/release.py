@@ -17,6 +17,7 @@ class Release:
 
     id: ReleaseId
     artifact: str  # digest of the very bytes that are sent
+    source: str = ""  # digest of the file that was named, where other bytes are sent
     manifest: str  # digest of the manifest of what they unpack to
     size: int = 0  # bytes sent, without the manifest
     manifest_size: int = 0  # bytes of the manifest text
