@@ -55,6 +55,7 @@ class ArtifactAsk:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sha256: str = ""  # lower-case hex; "" when the play names none
     sha256_place: tuple[str, int, int] = ("", 0, 0)  # FILE, LINE, COL of the digest or of the artifact
+    place: tuple[str, int, int] = ("", 0, 0)  # of the artifact itself
     strip: Literal["auto", "none"] = "auto"  # auto: take off the one top-level directory, where there is just one
     exclude: tuple[str, ...] = ()  # globs, for directories
     as_name: str = ""  # a single file becomes a release with this one member

@@ -10,56 +10,83 @@ from rollout.errors import InputError, Problem
 from rollout.model.play import ArtifactAsk
 from rollout.playbook.files import read
 from rollout.playbook.hostparts import beside
-from rollout.playbook.models import ReleaseModel
+from rollout.playbook.models import ArtifactModel, ReleaseModel
 from rollout.playbook.nodes import Node, Place, descend
 from rollout.playbook.said import problem, quoted
+from rollout.playbook.urls import UNKNOWN
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip")
 SUMS = ("sha256sums", "SHA256SUMS", "sha256sums.txt", "SHA256SUMS.txt")
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+_DIGEST = re.compile("[0-9a-f]{64}")
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
 
 
 def artifact_of(release: ReleaseModel, folder: str, play: Node) -> tuple[ArtifactAsk, list[Problem]]:
-    """Return what is to be released, and what is wrong with the file that is named."""
-    place = descend(play, ("release", "artifact", "path"))[1]
-    path = beside(folder, release.artifact.path)
-    wrong = _wrong(release.artifact.path, path, place)
-    digest, digest_place, more = ("", place, []) if wrong else _digest(release, path, play, place)
+    """Return what is to be released, and what is wrong with the file or the URL that is named."""
+    said = release.artifact
+    place = descend(play, ("release", "artifact", "url" if said.url else "path"))[1]
+    path = beside(folder, said.path) if said.path else ""
+    if said.url:
+        digest, digest_place, wrong = _digest_of_url(release, play, place)
+    else:
+        wrong = _wrong(said, path, place)
+        digest, digest_place, more = ("", place, []) if wrong else _digest(release, path, play, place)
+        wrong += more
     ask = ArtifactAsk(
         path=path,
+        url=said.url,
+        headers=said.headers,
         sha256=digest,
         sha256_place=(digest_place.file, digest_place.line, digest_place.column),
-        strip=release.artifact.strip,
-        exclude=release.artifact.exclude,
+        place=(place.file, place.line, place.column),
+        strip=said.strip,
+        exclude=said.exclude,
+        as_name=said.as_name,
+        mode=said.mode,
         links=release.links,
+        allow_links=release.allow_links,
     )
-    return ask, wrong + more
+    return ask, wrong
 
 
-def _wrong(written: str, path: str, place: Place) -> list[Problem]:
+def _wrong(said: ArtifactModel, path: str, place: Place) -> list[Problem]:
     """Return what is wrong with the path itself."""
-    if _URL.match(written):
-        return [problem(place, "E_NOT_BUILT", f"{quoted(written)}: artifacts from a URL are not built yet.")]
+    written = said.path
     try:
         mode = os.lstat(path).st_mode
     except (OSError, ValueError) as error:
-        said = (error.strerror if isinstance(error, OSError) else None) or "it cannot be a path"
+        why = (error.strerror if isinstance(error, OSError) else None) or "it cannot be a path"
         instead = "Relative paths begin at the playbook's folder."
-        return [problem(place, "E_ARTIFACT", f"The artifact {quoted(written)} cannot be read: {said}.", "", instead)]
+        return [problem(place, "E_ARTIFACT", f"The artifact {quoted(written)} cannot be read: {why}.", "", instead)]
     if stat.S_ISDIR(mode):
-        return []
+        what = f"The artifact {quoted(written)} is a directory, and `as` names a single file."
+        return [problem(place, "E_ARTIFACT", what, instead="Leave `as` out.")] if said.as_name else []
     if not stat.S_ISREG(mode):
         what = f"The artifact {quoted(written)} is neither a file nor a directory."
         why = "A link may name something else by the time it is sent." if stat.S_ISLNK(mode) else ""
         return [problem(place, "E_NOT_FILE", what, why, "Name the file itself.")]
-    if not path.endswith(ARCHIVES):
+    if not said.as_name and not path.endswith(ARCHIVES):
         return [problem(place, "E_ARTIFACT", f"{quoted(written)} is no archive that is read here.", instead=_KINDS)]
     return []
 
 
-_KINDS = "Name a .tar, a .tar.gz (.tgz) or a directory."
+_KINDS = (
+    "Name a .tar, .tar.gz (.tgz), .tar.zst, .zip or a directory; "
+    "for any other file say what it is called in the release: `{ path: FILE, as: NAME }`."
+)
+
+
+def _digest_of_url(release: ReleaseModel, play: Node, artifact: Place) -> tuple[str, Place, list[Problem]]:
+    """Return the digest of what is to be fetched: it stands in the play, or nobody knows what comes."""
+    _, place, there = descend(play, ("release", "sha256"))
+    if release.artifact.url == UNKNOWN:
+        return "", artifact, [problem(artifact, "E_URL", "The URL is not known.")]
+    if _DIGEST.fullmatch(release.sha256):
+        return release.sha256, place, []
+    what = "`sha256` has to say what is fetched." if there else "`sha256` is missing beside an artifact from a URL."
+    why = "Whoever answers for the URL could send anything else."
+    return "", place, [problem(place if there else artifact, "E_DIGEST", what, why, "Write its 64 hex digits.")]
 
 
 def _digest(release: ReleaseModel, path: str, play: Node, artifact: Place) -> tuple[str, Place, list[Problem]]:
@@ -69,7 +96,7 @@ def _digest(release: ReleaseModel, path: str, play: Node, artifact: Place) -> tu
         what = "A directory has no digest of its own."
         wrong = [problem(place, "E_DIGEST", what, instead="Leave `sha256` out, or make an archive.")] if there else []
         return "", artifact, wrong
-    if re.fullmatch("[0-9a-f]{64}", release.sha256):
+    if _DIGEST.fullmatch(release.sha256):
         return release.sha256, place, []
     names = (release.sha256,) if release.sha256 else SUMS
     for name in names:

@@ -54,13 +54,12 @@ PLAY: Keys = {
     },
     "release": {
         "id": BUILT,
-        "artifact": {"path": BUILT, "strip": BUILT, "exclude": BUILT, "url": LATER, "headers": LATER}
-        | {"as": LATER, "mode": LATER},
+        "artifact": dict.fromkeys(("path", "url", "headers", "strip", "exclude", "as", "mode"), BUILT),
         "sha256": BUILT,
         "signature": LATER,
         "transfer": LATER,
         "links": BUILT,
-        "allow_links": LATER,
+        "allow_links": BUILT,
         "root": BUILT,
         "shared": {
             "dirs": BUILT,

@@ -24,6 +24,7 @@ from rollout.playbook.said import problem, quoted
 from rollout.playbook.several import Member, between, left_out, told
 from rollout.playbook.source import Source, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
+from rollout.playbook.urls import UNKNOWN
 from rollout.playbook.vars import RESERVED, Said, Variables
 
 MAX_HOSTS = 20_000
@@ -277,7 +278,7 @@ class _Loading:
             variables = words.of_play(matched, release)
             for path, answer in zip(wanted, renderer.render(list(wanted.values()), variables), strict=True):
                 if answer.failed and not self.options.released and path[:2] in _NAMED:
-                    values[path] = "0" * 64 if path[-1] == "sha256" else TRIAL_ID
+                    values[path] = _STAND_INS.get(path[-1], TRIAL_ID)
                     continue
                 self._add(answer.problems)
                 values[path] = _FAILED if answer.failed else answer.of(0)
@@ -307,7 +308,7 @@ class _Loading:
         artifact, problems = artifact_of(model.release, self.source.folder, play)
         if not options.released:
             model = model.model_copy(update={"release": model.release.model_copy(update={"id": None})})
-            artifact = replace(artifact, path="") if problems else artifact
+            artifact = replace(artifact, path="", url="") if problems else artifact
             problems = []
         self._add(problems)
         place = self._node("load_balancers")[1]
@@ -368,4 +369,5 @@ class _Loading:
 
 _EARLY = frozenset({"vars", "hosts", "vars_files", "when"})  # rendered before the rest
 _FAILED = object()
+_STAND_INS: Mapping[str | int, str] = {"sha256": "0" * 64, "url": UNKNOWN}  # for what nobody needs to know
 _NAMED = (("release", "id"), ("release", "artifact"), ("release", "sha256"))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from rollout.model.need import Need
 from rollout.model.share import Share
 from rollout.playbook import words as w
+from rollout.playbook.urls import fetchable, header_name, header_value, is_url
 from rollout.playbook.words import refuse
 
 
@@ -28,17 +29,47 @@ def under(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str | list) else value)
 
 
+def _artifact(value: object) -> object:
+    """Let a text stand for the mapping with the one key that it is about."""
+    if isinstance(value, str):
+        return {"url" if is_url(value) else "path": value}
+    return {"path": value} if isinstance(value, list) else value
+
+
 class ArtifactModel(Strict):
-    """``release.artifact``: a path, or a mapping with one."""
+    """``release.artifact``: a path or a URL, or a mapping with one."""
 
     path: w.Text = ""
+    url: Annotated[str, w.Accepts(fetchable)] = ""
+    headers: dict[Annotated[str, w.Accepts(header_name)], Annotated[str, w.Accepts(header_value)]] = Field(
+        default_factory=dict, repr=False
+    )
     strip: Annotated[Literal["auto", "none"], w.Accepts(w.choice("auto", "none"))] = "auto"
     exclude: w.Listed[w.Text] = ()
+    as_name: w.Relative = Field(default="", alias="as")
+    mode: Annotated[Literal["0644", "0755"], w.Accepts(w.release_mode)] = "0644"
 
     @model_validator(mode="after")
     def _named(self) -> ArtifactModel:
-        if not self.path:
+        if not self.path and not self.url:
             refuse("E_MISSING", "`path` is missing.", instead="Write where the artifact is.")
+        if self.path and self.url:
+            refuse("E_ARTIFACT", "`path` and `url` cannot both be the artifact.", instead="Leave one out.", at="url")
+        if is_url(self.path):
+            refuse("E_URL", "A URL is not a path.", instead="Write it as `url: …`.", at="path")
+        if self.headers and not self.url.startswith("https:"):
+            refuse("E_HEADER", "Headers are sent to an https:// URL alone.", instead="Leave them out.", at="headers")
+        return self
+
+    @model_validator(mode="after")
+    def _single(self) -> ArtifactModel:
+        if self.mode == "0755" and not self.as_name:
+            why = "What may be executed in an archive or a directory, they say themselves."
+            refuse("E_MODE", "`mode` is that of a single file.", why, "Say what it is called: `as: NAME`.", at="mode")
+        for key in ("strip", "exclude"):
+            if self.as_name and key in self.model_fields_set:
+                what = f"`{key}` is about what is in an archive or a directory, and `as` makes it a single file."
+                refuse("E_ARTIFACT", what, instead="Leave one of them out.", at=key)
         return self
 
 
@@ -46,12 +77,20 @@ class ReleaseModel(Strict):
     """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
 
     id: w.Id | None = None
-    artifact: Annotated[ArtifactModel, under("path")]
+    artifact: Annotated[ArtifactModel, BeforeValidator(_artifact)]
     sha256: Annotated[str, w.Accepts(w.digest)] = ""
     links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
+    allow_links: w.Listed[w.Absolute] = ()
     root: Any
     shared: Any = None
     prepare: Any = None
+
+    @model_validator(mode="after")
+    def _links(self) -> ReleaseModel:
+        if self.allow_links and self.links == "none":
+            what = "`links: none` refuses every link, also those that `allow_links` lists."
+            refuse("E_LINKS", what, instead="Write `links: in_tree`, or leave `allow_links` out.", at="allow_links")
+        return self
 
 
 class BecomeModel(Strict):

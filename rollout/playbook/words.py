@@ -279,6 +279,17 @@ def mode(value: object) -> str:
     return value
 
 
+def release_mode(value: object) -> str:
+    """Accept the mode of a file in a release, of which there are two."""
+    said = mode(value)
+    if said not in ("0644", "0755"):
+        why = "The user that the app runs as only reads its release."
+        refuse(
+            "E_MODE", f"Files of a release are 0644 or 0755, not {quoted(said)}.", why, 'Write `"0644"` or `"0755"`.'
+        )
+    return said
+
+
 def digest(value: object) -> str:
     """Accept a SHA-256 in hex, or the name of a file of sums beside the artifact."""
     said = text(value)

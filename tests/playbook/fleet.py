@@ -22,5 +22,5 @@ def fleet(folder: Path, text: str = INVENTORY) -> Inventory:
     """Write an inventory and an artifact into a folder, and read the inventory."""
     (folder / "hosts.ini").write_text(text)
     (folder / "app.tar").touch()
-    (folder / "app.zip").touch()
+    (folder / "app.rar").touch()
     return load_inventory([folder / "hosts.ini"], None)
