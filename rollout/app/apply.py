@@ -19,7 +19,7 @@ from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.preflight import release_of
 from rollout.app.provenance import provenance
-from rollout.app.request import Request, plays_of, store_of, warned
+from rollout.app.request import Request, fetch, plays_of, store_of, warned
 from rollout.app.signals import heeded
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
@@ -74,11 +74,12 @@ def apply(request: Request, showing: Showing) -> int:
     plays = plays_of(request)
     warned(plays, showing.say)
     filed = read_plan(request.plan_file) if request.plan_file else None
+    fetch((play.artifact for play in plays), showing.say)  # before others wait for the lease
     store = store_of(request, writing=True)
     used = filed is not None and store.knows(filed.plan.id)
     rollout = filed.plan.id if filed and not used else new_id()
     first = Look(store=store, rollout=rollout, allow_bad=request.allow_bad, wait_s=request.lock_wait_s, say=showing.say)
-    with held(first, plays) as look, packages_of(plays) as packages:
+    with held(first, plays) as look, packages_of(plays, look.say) as packages:
         parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
         return _applied(request, showing, parts, look, filed)
 
@@ -141,7 +142,7 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
     if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
         run.showing.say("nothing was changed")
         return 3
-    artifacts = [part.play.artifact if part.package else ArtifactAsk(path="") for part in parts]
+    artifacts = [part.play.artifact.on_record if part.package else ArtifactAsk(path="") for part in parts]
     lines = [part.play.line for part in parts]
     who = provenance(request.playbook, request.argv, request.message, artifacts, lines)
     return perform(run, RolloutStarted(plan=made, provenance=who))

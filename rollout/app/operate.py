@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -50,13 +50,13 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
         say=showing.say,
     )
     with held(first, plays) as look, ExitStack() as open_files:
-        parts = [_part(play, store, work, open_files) for play in plays]
+        parts = [_part(play, store, work, open_files, showing.say) for play in plays]
         return shown_and_done(request, showing, parts, look, lambda made: _idle(made, store, work))
 
 
-def _part(play: Play, store: Store, work: Work, open_files: ExitStack) -> Part:
+def _part(play: Play, store: Store, work: Work, open_files: ExitStack, say: Callable[[str], None]) -> Part:
     release = chosen(store, play, work)
-    return Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work)))
+    return Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work, say)))
 
 
 def _idle(made: Plan, store: Store, work: Work) -> str:
@@ -146,13 +146,26 @@ def _refused(code: str, what: str, instead: str) -> Refused:
     return Refused(Reason(code=code, what=what, instead=instead))
 
 
+def _package(play: Play, release: Release, say: Callable[[str], None]) -> Package | None:
+    """Return the artifact; a server that is away stops no way back to what hosts have: then it is not at hand."""
+    if play.artifact.url and play.artifact.sha256 != (release.source or release.artifact):
+        return None
+    try:
+        return package_of(play.artifact, say)
+    except Refused as problem:
+        say(f"the artifact is not at hand: {problem}")
+        return None
+
+
 @contextmanager
-def at_hand(play: Play, release: Release, work: Work) -> Iterator[Package | None]:
+def at_hand(
+    play: Play, release: Release, work: Work, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Package | None]:
     """Give the artifact, where the playbook names one of the very content that is on record."""
-    if work.purpose not in DEPLOYS or not play.artifact.path:
+    package = _package(play, release, say) if work.purpose in DEPLOYS and play.artifact.name else None
+    if package is None:
         yield None
         return
-    package = package_of(play.artifact)
     try:
         same = (package.sha256, package.manifest_sha256) == (release.artifact, release.manifest)
         yield package if same else None

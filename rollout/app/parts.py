@@ -101,12 +101,12 @@ def glancing(play: Play, rollout: str, release: ReleaseId) -> Iterator[tuple[Out
 
 
 @contextmanager
-def packages_of(plays: Sequence[Play]) -> Iterator[tuple[Package, ...]]:
+def packages_of(plays: Sequence[Play], say: Callable[[str], None]) -> Iterator[tuple[Package, ...]]:
     """Read, hash and check the artifacts of the plays."""
     with ExitStack() as open_files:
         found = []
         for play in plays:
-            found.append(package_of(play.artifact))
+            found.append(package_of(play.artifact, say))
             open_files.callback(found[-1].close)
         yield tuple(found)
 

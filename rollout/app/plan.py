@@ -18,7 +18,7 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Pat
     store = store_of(request, writing=False)
     look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, say=showing.say)
     try:
-        with packages_of(plays) as packages:
+        with packages_of(plays, showing.say) as packages:
             parts = [
                 Part(play=play, release=release_of(play, package, store), package=package)
                 for play, package in zip(plays, packages, strict=True)

@@ -65,6 +65,7 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
     return Release(
         id=ReleaseId(name),
         artifact=package.sha256,
+        source=package.source,
         manifest=package.manifest_sha256,
         size=package.size,
         manifest_size=len(package.manifest_text.encode()),

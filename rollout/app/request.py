@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,10 +85,23 @@ def store_of(request: Request, *, writing: bool) -> Store:
     return open_state(place)
 
 
-def package_of(artifact: ArtifactAsk) -> Package:
-    """Read, hash and check an artifact."""
-    from platformdirs import user_cache_path
-
+def package_of(artifact: ArtifactAsk, say: Callable[[str], None] = lambda _: None) -> Package:
+    """Read, hash and check an artifact; one that is named by a URL is fetched, where it is not there yet."""
     from rollout.artifacts.package import prepare
 
-    return prepare(artifact, user_cache_path("rollout", appauthor=False))
+    return prepare(artifact, _cache(), say=say)
+
+
+def fetch(artifacts: Iterable[ArtifactAsk], say: Callable[[str], None]) -> None:
+    """Fetch what is named by a URL, so that nobody waits for it later; raise Refused or InputError."""
+    for artifact in artifacts:
+        if artifact.url:
+            from rollout.artifacts.package import fetch as fetched
+
+            fetched(artifact, _cache(), say=say)
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("rollout", appauthor=False)

@@ -18,17 +18,17 @@ from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import Holding, waited
 from rollout.app.provenance import user
-from rollout.app.request import Request, package_of, plays_of, store_of
+from rollout.app.request import Request, fetch, package_of, plays_of, store_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
 from rollout.engine.state import At, State
-from rollout.errors import Reason, Refused, StoreError
+from rollout.errors import InputError, Problem, Reason, Refused, StoreError
 from rollout.model.event import Provenance, RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Plan
-from rollout.model.play import Play
+from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
 from rollout.perform.reconcile import doubts, entered, reconcile
 from rollout.posix.op import Epoch
@@ -82,6 +82,7 @@ def resume(rollout: str, state: str, showing: Showing) -> int:
         left = _left(store, rollout, "To roll it out once more, type: rollout apply PLAYBOOK.")
         if reasons := [*_changed(left), *_without_artifact(left)]:
             raise Refused(*reasons)
+        fetch((ask for _, ask in _staging(left)), showing.say)
         return _over(store, left, "resume", showing)
 
 
@@ -192,22 +193,24 @@ def _changed(left: Left) -> Iterator[Reason]:
 
 def _without_artifact(left: Left) -> Iterator[Reason]:
     """Refuse to go on where hosts are still to be given a release that nobody has."""
-    for state, artifact in _staging(left):
-        path = Path(left.provenance.folder, artifact)
-        if not artifact or not path.exists():
+    for state, ask in _staging(left):
+        if not ask.url and not (ask.path and Path(ask.path).exists()):
             count = len(to_be_staged(state))
-            where = f"it lay at {path}" if artifact else "and the journal does not say where it lay"
+            where = f"it lay at {ask.path}" if ask.path else "and the journal does not say where it lay"
             what = f"the artifact of {state.play.app} {state.play.release.id} is needed for {count} hosts, {where}."
             instead = f"Bring it there, or end the rollout: rollout heal {left.id}."
             yield Reason(code="E_ARTIFACT", what=what, instead=instead)
 
 
-def _staging(left: Left) -> Iterator[tuple[State, str]]:
-    """Yield the plays that still stage, and where the artifact of each was."""
+def _staging(left: Left) -> Iterator[tuple[State, ArtifactAsk]]:
+    """Yield the plays that still stage, and the artifact of each, from where it was."""
     recorded = left.provenance.artifacts
     for state in left.state.plays:
         if to_be_staged(state):
-            yield state, recorded[state.index].path if state.index < len(recorded) else ""
+            ask = recorded[state.index] if state.index < len(recorded) else ArtifactAsk()
+            path = ask.path and str(Path(left.provenance.folder, ask.path))
+            release = state.play.release
+            yield state, replace(ask, path=path, sha256=release.source or release.artifact)
 
 
 def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
@@ -231,11 +234,13 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
 def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:
     """Open the artifacts that are still to be staged; raise InputError where one is not what was decided."""
     found = {}
-    for state, artifact in _staging(left):
-        path = str(Path(left.provenance.folder, artifact))
-        ask = replace(left.provenance.artifacts[state.index], path=path, sha256=state.play.release.artifact)
-        found[state.index] = package_of(ask)
-        stack.callback(found[state.index].close)
+    for state, ask in _staging(left):
+        package = found[state.index] = package_of(ask)
+        stack.callback(package.close)
+        if package.sha256 != state.play.release.artifact:  # the same file, packed again by another version
+            what = f"this version packs it as {package.sha256}, and {state.play.release.artifact} was decided."
+            instead = f"End the rollout: rollout heal {left.id}; then apply anew."
+            raise InputError(Problem(file=ask.name, code="E_DIGEST", what=what, instead=instead))
     return found
 
 

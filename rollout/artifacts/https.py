@@ -11,10 +11,10 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from rollout.artifacts.addresses import LOOPBACK, PRIVATE, Address, depth, refused
@@ -24,6 +24,8 @@ from rollout.posix.sanitise import line
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+Resolve = Callable[..., Sequence[tuple[Any, ...]]]  # as socket.getaddrinfo is
 
 REDIRECTS = 5
 MOVED = (301, 302, 303, 307, 308)
@@ -61,6 +63,7 @@ class Https:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    resolve: Resolve = socket.getaddrinfo
 
     def open(self, start: int, tag: str, patience: Patience) -> Answer:
         """Ask for the bytes from ``start`` on; raise NotFetched or Interrupted."""
@@ -70,7 +73,7 @@ class Https:
             wanted |= {"Accept-Encoding": "identity"}
             if start and tag:
                 wanted |= {"Range": f"bytes={start}-", "If-Range": tag}
-            answer, inwards = _asked(place, wanted, patience)
+            answer, inwards = _asked(place, _looked_at(place, self.resolve), wanted, patience)
             if answer.status not in MOVED:
                 return _answer(answer, start if tag else 0)
             moved = _header(answer, "Location")
@@ -99,9 +102,10 @@ def _next(before: _Place, moved: str, inwards: int) -> _Place:
     return _Place(url, *parts, min(before.reach, inwards))
 
 
-def _asked(place: _Place, headers: Mapping[str, str], patience: Patience) -> tuple[BaseHTTPResponse, int]:
+def _asked(
+    place: _Place, found: Sequence[Address], headers: Mapping[str, str], patience: Patience
+) -> tuple[BaseHTTPResponse, int]:
     """Return the answer of the first address that can be connected to, and how far in it lies."""
-    found = _looked_at(place)
     why = Interrupted("nobody answers.")
     for address in found:
         try:
@@ -111,10 +115,10 @@ def _asked(place: _Place, headers: Mapping[str, str], patience: Patience) -> tup
     raise why
 
 
-def _looked_at(place: _Place) -> list[Address]:
+def _looked_at(place: _Place, resolve: Resolve) -> list[Address]:
     """Resolve a name; raise NotFetched when any of its addresses is one that nothing is fetched from."""
     try:
-        said = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        said = resolve(place.host, place.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         why = line(getattr(problem, "strerror", None) or str(problem), 80)
         if getattr(problem, "errno", None) == socket.EAI_AGAIN:

@@ -6,7 +6,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,10 +78,7 @@ def prepare(
     What is named by a URL is fetched into ``cache_dir`` first, where it is not there yet (raises
     Refused); what hosts cannot unpack is packed again there. Nothing is unpacked.
     """
-    problem = digest_problem(ask)
-    if problem:
-        raise InputError(problem)
-    try:
+    with _said_of(ask):
         if ask.url:
             return _fetched(ask, cache_dir, limits, say)
         path = ask.path.rstrip("/") or ask.path
@@ -88,6 +86,26 @@ def prepare(
             folder = replace(ask, strip="none", as_name="")
             return _checked(folder, packed(path, ask.exclude, cache_dir), cache_dir, limits)
         return _checked(ask, open_regular(path, limits), cache_dir, limits)
+
+
+def fetch(
+    ask: ArtifactAsk, cache_dir: Path, limits: Limits = LIMITS, say: Callable[[str], None] = lambda _: None
+) -> Path:
+    """Return where the file that a URL names lies by now; raise Refused, or InputError when it is another one."""
+    from rollout.artifacts.fetching import fetched
+
+    with _said_of(ask):
+        return fetched(ask, cache_dir, limits, say)
+
+
+@contextmanager
+def _said_of(ask: ArtifactAsk) -> Iterator[None]:
+    """Turn what is wrong with an artifact into InputError, which names it."""
+    problem = digest_problem(ask)
+    if problem:
+        raise InputError(problem)
+    try:
+        yield
     except ArtifactFault as fault:
         raise InputError(_problem(ask, fault)) from None
     except OSError as broken:
@@ -97,23 +115,27 @@ def prepare(
 
 def _fetched(ask: ArtifactAsk, cache_dir: Path, limits: Limits, say: Callable[[str], None]) -> Package:
     """Read what was fetched; what went bad in the cache is fetched once more."""
-    from rollout.artifacts.fetching import fetched, forget
+    from rollout.artifacts.fetching import forget
 
     for _ in range(2):
-        path = fetched(ask, cache_dir, limits, say)
+        path = fetch(ask, cache_dir, limits, say)
         try:
             return _checked(ask, open_regular(str(path), limits), cache_dir, limits)
         except InputError as problem:
             if all(p.code != "E_DIGEST" for p in problem.problems):
                 raise
-            forget(path)
-    raise InputError(_problem(ask, ArtifactFault("E_CACHE_PLACE", f"{path} does not stay as it is written.")))
+        except ArtifactFault as fault:
+            if fault.code not in ("E_NOT_FILE", "E_ARCHIVE_EMPTY"):
+                raise
+        say(f"what the cache has of {ask.name} went bad: it is fetched again")
+        forget(path)
+    raise ArtifactFault("E_CACHE_PLACE", f"{path} does not stay as it is written.", "Look at that disk.")
 
 
 def digest_problem(ask: ArtifactAsk) -> Problem | None:
     """Return what is wrong with the digest as it is written, or None."""
     said = ask.sha256
-    if not said or re.fullmatch("[0-9a-f]{64}", said):
+    if (not said and not ask.url) or re.fullmatch("[0-9a-f]{64}", said):
         return None
     if re.fullmatch("[0-9a-fA-F]{64}", said):
         what, instead = "the digest has capital letters.", f"Write {said.lower()}."

@@ -32,7 +32,8 @@ def trees(question: Question, hosts: Hosts, *_: object) -> Iterator[Reason]:
         yield from _named("E_NO_ARTIFACT", what, "Apply a release instead, or leave them out with --limit.", gone)
         return
     what = f"release {release.id} is not there (any more), and its artifact is not at hand, on"
-    how = f"Have the playbook name the artifact with SHA-256 {release.artifact}, such as by -e version={release.id}."
+    digest = release.source or release.artifact
+    how = f"Have the playbook name the artifact with SHA-256 {digest}, such as by -e version={release.id}."
     yield from _named("E_NO_ARTIFACT", what, how, gone)
 
 

@@ -68,11 +68,12 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         return [f"{inert(play.name)}: {what} in {count(len(play.batches), 'batch', 'batches')}", limits]
     if not todo:
         return [f"{inert(play.name)}: nothing to do: every host is on {release.id} already, in {plan.environment}"]
-    health, digest = play.health, release.artifact[:16]
+    health, digest = play.health, (release.source or release.artifact)[:16]
+    sent = f", sent as {release.artifact[:16]}" if release.source else ""
     lines = [
         f"{inert(play.name)}: {TITLES[play.purpose]}{play.app} {release.id} to {plan.environment}, "
         f"{count(len(todo), 'host')} in {count(len(play.batches), 'batch', 'batches')}",
-        f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}"
+        f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}{sent}"
         if digest
         else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",

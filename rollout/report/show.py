@@ -57,6 +57,7 @@ def _release(board: Board, several: bool) -> str:
     if not release.manifest:
         return f"{whose}none on record"
     whence = f"artifact {release.artifact}" if release.artifact else "brought by something else"
+    whence = f"artifact {release.source}, sent as {release.artifact}" if release.source else whence
     return f"{whose}{release.id}, {whence}, manifest {release.manifest}"
 
 
