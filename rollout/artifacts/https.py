@@ -143,7 +143,7 @@ def _too_far_in(place: _Place, address: Address) -> tuple[str, str]:
 
 def _said_by(address: Address, place: _Place, headers: Mapping[str, str], patience: Patience) -> BaseHTTPResponse:
     import urllib3
-    from urllib3.exceptions import HTTPError, ProtocolError, SSLError, TimeoutError
+    from urllib3.exceptions import HTTPError, SSLError
 
     pool = urllib3.HTTPSConnectionPool(
         str(address),
@@ -168,10 +168,18 @@ def _said_by(address: Address, place: _Place, headers: Mapping[str, str], patien
         )
     except SSLError as problem:
         raise _tls(place, problem) from None
-    except (TimeoutError, ProtocolError) as problem:
-        raise Interrupted(f"no answer from {place.host}: {type(problem).__name__}.") from None
     except HTTPError as problem:
-        raise Interrupted(f"{place.host} cannot be reached: {line(str(problem), 120)}.") from None
+        raise Interrupted(f"no answer from {place.host}: {_why(problem)}.") from None
+
+
+def _why(problem: BaseException | None) -> str:
+    """Return what broke, in the words of the system where it said something."""
+    seen = problem
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return line(seen.strerror, 80)
+        seen = seen.__cause__ or seen.__context__
+    return "it took too long" if "Timeout" in type(problem).__name__ else "the connection broke"
 
 
 def _tls(place: _Place, problem: Exception) -> Exception:
@@ -232,4 +240,4 @@ def read_some(answer: BaseHTTPResponse) -> bytes:
     try:
         return answer.read1(PIECE, decode_content=False)
     except (HTTPError, OSError, ValueError) as problem:
-        raise Interrupted(f"the connection broke: {type(problem).__name__}.") from None
+        raise Interrupted(f"it broke off: {_why(problem)}.") from None

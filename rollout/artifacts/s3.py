@@ -66,7 +66,7 @@ def _asked(wanted: Mapping[str, Any], patience: Patience) -> Mapping[str, Any]:
         raise NotFetched("boto3, which speaks to S3, is not here.", MISSING) from None
     once = Config(connect_timeout=patience.connect_s, read_timeout=patience.read_s, retries={"total_max_attempts": 1})
     try:
-        answer: Mapping[str, Any] = boto3.client("s3", config=once).get_object(**wanted)
+        answer: Mapping[str, Any] = boto3.Session().client("s3", config=once).get_object(**wanted)
         return answer
     except ClientError as problem:
         raise _refused(str(problem.response.get("Error", {}).get("Code", "")), problem.response) from None
@@ -91,11 +91,11 @@ def _refused(code: str, response: Mapping[str, Any]) -> Exception:
 
 def _failed(problem: Exception) -> Exception:
     """Return what it means that there was no answer."""
-    from botocore.exceptions import HTTPClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.exceptions import ConnectionError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
     if isinstance(problem, NoCredentialsError | PartialCredentialsError):
         return NotFetched("there are no credentials for S3 here.", CONFIGURED)
     said = line(str(problem), 160).removesuffix(".")
-    if isinstance(problem, HTTPClientError):
+    if isinstance(problem, ConnectionError | HTTPClientError):
         return Interrupted(f"S3 cannot be reached: {said}.")
     return NotFetched(f"it cannot be asked for: {said}.", CONFIGURED)
