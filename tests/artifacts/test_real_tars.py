@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -14,80 +12,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollout.artifacts.package import Package, prepare
+from rollout.artifacts.package import prepare
 from rollout.errors import InputError
 from rollout.model.play import ArtifactAsk
-from rollout.posix.manifest import Entry, text
-from tests.artifacts.tars import END, built, folder, header, link, member, packed, pax
-
-TARS = {"gnu": ["tar"], "busybox": ["busybox", "tar"]}
-
-
-def unpacked(package: Package, tar: list[str], into: Path) -> str:
-    """Unpack as a host does, next to a canary, and return the manifest of what is there."""
-    gzip = "z" if package.compression else ""
-    tree = into / "sub" / "tree"
-    tree.mkdir(parents=True)
-    with package.open() as stream:
-        data = stream.read(package.size)
-    command = [*tar, f"-x{gzip}", "-o", "--no-same-permissions", "-f", "-", "-C", str(tree)]
-    subprocess.run(command, input=data, check=True, capture_output=True, timeout=60)
-    assert [p.name for p in (into / "sub").iterdir()] == ["tree"]
-    return text(map(_entry, _below(tree / package.strip)))
-
-
-def _below(top: Path) -> list[tuple[Path, str]]:
-    found = [Path(at) / name for at, dirs, files in os.walk(top) for name in [*dirs, *files]]
-    return [(p, str(p.relative_to(top))) for p in found]
-
-
-def _entry(found: tuple[Path, str]) -> Entry:
-    path, name = found
-    if path.is_symlink():
-        return Entry(path=name, kind="l", target=os.readlink(path))
-    if path.is_dir():
-        return Entry(path=name, kind="d")
-    executable = bool(path.stat().st_mode & 0o100)
-    path.chmod(0o600)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Entry(path=name, kind="f", mode="0755" if executable else "0644", sha256=sha256)
-
+from tests.artifacts.catalogue import ROWS
+from tests.artifacts.hosts import TARS, unpacked
+from tests.artifacts.rows import Row
+from tests.artifacts.tars import END, folder, link, member, packed, pax
 
 LONG = "/".join(["part" * 12] * 5)
-MANY = {
-    "app": None,
-    "app/run": b"#!",
-    f"app/{LONG}/é": b"x" * 700,
-    "app/l": "run",
-    "app/far": LONG,
-    "app/e/up": "../run",
-}
-ACCEPTED = {
-    "gnu": built(MANY, tarfile.GNU_FORMAT),
-    "pax": built(MANY, tarfile.PAX_FORMAT),
-    "ustar": built({"a/b": b"1", "a/c": None, f"{LONG[:150]}/x": b""}, tarfile.USTAR_FORMAT),
-    "prefix": header("x", prefix=b"some/where") + END,
-    "modes": b"".join(member(f"m{m:o}", mode=m) for m in (0, 0o4777, 0o2755, 0o1777, 0o100, 0o600)) + END,
-    "no directories": member("a/b/c/d") + member("a/b/e") + END,
-    "links that lead through links": folder("r")
-    + member("r/f")
-    + link("l", "r")
-    + link("m", "l/f")
-    + link("n", "./l")
-    + END,
-    "links to nothing": link("gone", "not/here") + member("x") + END,
-    "git": pax(("comment", b"c0ffee"), kind=b"g") + member("a") + END,
-    "long link": member("K", LONG.encode() + b"\0", b"K") + link("a", "b") + END,
-    "gnu magic": header("a", magic=b"ustar  \0") + END,
-    "base-256 size": header("a", size=b"\x80" + (3).to_bytes(11, "big")) + b"abc" + bytes(509) + END,
-}
+ACCEPTED = [(row, fmt) for row in ROWS if not row.code for fmt in row.made]
 
 
-@pytest.mark.parametrize("gzipped", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("tar", TARS)
-@pytest.mark.parametrize("name", ACCEPTED)
-def test_hosts_unpack_exactly_the_manifest(name: str, tar: str, gzipped: bool, tmp_path: Path) -> None:
-    package = packed(tmp_path, ACCEPTED[name], gzipped=gzipped)
+@pytest.mark.parametrize(("row", "fmt"), ACCEPTED, ids=[f"{row.name} {fmt}" for row, fmt in ACCEPTED])
+def test_hosts_unpack_exactly_the_manifest(row: Row, fmt: str, tar: str, tmp_path: Path) -> None:
+    path = tmp_path / f"app.{fmt}"
+    path.write_bytes(row.made[fmt])
+    package = prepare(ArtifactAsk(path=str(path), allow_links=row.allow), tmp_path / "cache")
     assert unpacked(package, TARS[tar], tmp_path / "host") == package.manifest_text
 
 
