@@ -42,7 +42,7 @@ def fetched(ask: ArtifactAsk, cache_dir: Path, limits: Limits, say: Say, patienc
                 part.keep()
         os.utime(place)
     except NotFetched as problem:
-        raise Refused(_reason(ask, problem.what, problem.instead)) from None
+        raise Refused(_reason(ask, problem, place)) from None
     except OSError as problem:
         what = f"it cannot be kept in {place.parent}: {problem.strerror}."
         raise ArtifactFault("E_CACHE_PLACE", what, "Name another place with XDG_CACHE_HOME.") from None
@@ -63,10 +63,12 @@ def _source(ask: ArtifactAsk) -> Source:
     raise NotFetched(f"nothing here fetches from {scheme}://.", "Name a file, or an https:// URL.")
 
 
-def _reason(ask: ArtifactAsk, what: str, instead: str) -> Reason:
+def _reason(ask: ArtifactAsk, problem: NotFetched, place: Path) -> Reason:
+    """Return where it is named, why it is not here, and the way out that there always is."""
     file, line, column = ask.place
     at = f"{file}:{line}:{column}: " if file else ""
-    return Reason(code="E_FETCH", what=f"{at}{ask.name}: {what}", instead=instead)
+    instead = f"{problem.instead} Or put the file there yourself: {place}".lstrip()
+    return Reason(code="E_FETCH", what=f"{at}{ask.name}: {problem.what}", instead=instead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,8 @@ def test_an_object_that_changed_is_fetched_from_the_beginning(bucket: Any, tmp_p
 def test_what_is_not_there(bucket: Any, url: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         fetch(ArtifactAsk(url=url, sha256=SHA, place=("play.yml", 5, 15)), tmp_path)
-    assert str(refused.value) == f"E_FETCH: play.yml:5:15: {url}: {why}"
+    place = tmp_path / "artifacts" / SHA
+    assert str(refused.value) == f"E_FETCH: play.yml:5:15: {url}: {why} Or put the file there yourself: {place}"
 
 
 CONFIGURED = "Credentials, region and endpoint are AWS's own configuration"
