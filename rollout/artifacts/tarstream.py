@@ -30,7 +30,9 @@ MAX_EXTRA = 64 * 1024  # bytes of one header's extensions
 OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
 PAX_RECORD = re.compile(rb"([1-9][0-9]{0,5}) ")
 PAX_REFUSED = re.compile(rb"GNU\..*|SCHILY\.(realsize|filetype)")
-IGNORED_FIELDS = (slice(100, 108), slice(108, 116), slice(116, 124), slice(136, 148))  # mode, owner, group, time
+IGNORED_FIELDS = tuple(  # mode, owner, group, time, and the numbers of a device
+    slice(*at) for at in ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
+)
 PAX_NUMBERS = re.compile(rb"[0-9]{1,15}|-?[0-9]{1,15}(\.[0-9]{0,15})?")
 MEANING = (b"path", b"linkpath", b"size")
 

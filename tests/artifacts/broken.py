@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from backports import zstd
 
 from tests.artifacts.rows import Row, long_path, row, tars
-from tests.artifacts.tars import END, header, member, pax
+from tests.artifacts.tars import END, header, member, pax, with_field
 from tests.artifacts.zips import CENTRAL, Z, deflate, trailing, zipped
 
 
@@ -93,6 +93,8 @@ def _numbers() -> Iterator[Row]:
         "negative size in octal": header("a", size=b"-0000000512\0"),
         "negative size by pax": pax(("size", b"-512")) + header("a"),
         "negative offset of a sparse file": pax(("GNU.sparse.offset", b"-512")) + member("a"),
+        "an owner that is no number": with_field(108, b"root"),
+        "a device number that is none": with_field(329, b"\x010000000"),
         "two sizes": pax(("size", b"0")) + member("a"),
         "a link with content": header("a", b"2", 512, target="b") + bytes(512),
         "paths for all": pax(("path", b"a"), kind=b"g") + member("x"),

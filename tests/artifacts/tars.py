@@ -40,6 +40,15 @@ def header(
     return bytes(block)
 
 
+def with_field(at: int, said: bytes) -> bytes:
+    """Return the header of an empty file with other bytes at a place, and a right checksum."""
+    block = bytearray(header("a"))
+    block[at : at + len(said)] = said
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
 def member(name: bytes | str, data: bytes = b"x", kind: bytes = b"0", mode: int = 0o644) -> bytes:
     """Return a file (or another member with content) and its padding."""
     return header(name, kind, len(data), mode) + data + bytes(-len(data) % 512)
