@@ -43,7 +43,7 @@ def packed(path: str, exclude: Sequence[str], cache_dir: Path) -> io.FileIO:
             made.write(END)
             return reader_of(made)
     except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise full(problem) from None
         what = f"{shown(str(problem.filename or path))} cannot be read: {problem.strerror}."
         raise ArtifactFault("E_NOT_FILE", what) from None
