@@ -71,7 +71,7 @@ def directory(descriptor: int, limits: Limits) -> Directory:
     if end_at + END.size + comment != size or at + length != end_at:
         what = f"its directory and the end of the file at byte {size} do not fit together."
         raise ArtifactFault("E_ARCHIVE", what, "One archive, and nothing before or behind it.")
-    if length > limits.directory or count > limits.members:
+    if length > limits.directory:
         raise ArtifactFault("E_ARCHIVE_LIMIT", f"its directory lists {count} members in {length} bytes.")
     raw = os.pread(descriptor, size - at, at)
     members = sorted(_entries(raw[:length], count, at), key=lambda m: m.at)

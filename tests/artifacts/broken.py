@@ -48,6 +48,8 @@ def bombs() -> Iterator[Row]:
     yield row("B56", "2 GB by its word", "E_ARCHIVE_LIMIT", zip=zipped(Z("a", deflated=True, **most)))
     liar = Z("a", bytes(50_000), deflated=True, local={"size": 9}, central={"size": 9})
     yield row("B56", "more than its word", "E_ARCHIVE", zip=zipped(liar))
+    listed = zipped(*(Z(f"m{i}") for i in range(20)))
+    yield row("B56", "a directory of 1 KB", "E_ARCHIVE_LIMIT", zip=listed, limits={"directory": 500})
     yield row("B56", "path of 2,100 bytes", "E_ARCHIVE_LIMIT", *long_path("/".join(["n" * 209] * 10)))
     yield Row("B56", "a window of 1 GB", "E_ARCHIVE_LIMIT", {"tar.zst": _frame(window=0xA0)})
     yield Row("B56", "1 TB in a frame", "E_ARCHIVE_LIMIT", {"tar.zst": _frame(size=2**40)})
@@ -147,6 +149,8 @@ def _zip_badly() -> Iterator[Row]:
         "a member beyond the end": zipped(Z("a"), Z("b", central={"at": 2**31})),
         "fewer than are counted": zipped(Z("a"), count=2, here=2),
         "more than are counted": zipped(Z("a"), Z("b"), count=1, here=1),
+        "an entry beyond those that are counted": zipped(Z("a"), Z("b", central={"at": 0}, bare=True), count=1, here=1),
+        "zip64 by a field of the header": zipped(Z("a", local={"extra": struct.pack("<HHQ", 1, 8, 1)})),
         "another name in the header": zipped(Z("a", local={"name": b"b"})),
         "another size in the header": zipped(Z("a", local=size)),
         "another size in the directory": zipped(Z("a", central=size)),

@@ -200,6 +200,8 @@ def _names() -> Iterator[Row]:
     yield row("B59", "a zero byte", "E_MEMBER_NAME", zip=zipped(Z(b"a\0b")))
     two = Z(b"x", extra=_unicode_path(b"x", b"../y"))
     yield row("B59", "another name in a field", "E_MEMBER_NAME", zip=zipped(two))
+    header_alone = Z(b"x", local={"extra": two.extra})
+    yield row("B59", "another name in a field of the header", "E_MEMBER_NAME", zip=zipped(header_alone))
     cafe = "caf\u00e9".encode()
     same = Z(cafe, flags=0, extra=_unicode_path(cafe, cafe))
     yield row("B59", "the same name in a field", "", zip=zipped(same))

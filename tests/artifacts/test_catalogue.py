@@ -42,3 +42,23 @@ def test_every_row_stands_in_every_format_in_which_it_can() -> None:
     counts = {fmt: sum(fmt in r.made for r in ROWS) for fmt in FORMATS}
     assert all(count > 60 for count in counts.values()), counts
     assert len({(r.name, fmt) for r, fmt in CASES}) == len(CASES)
+
+
+HINTS = {
+    "zip64": "make a .tar.gz or a .tar.zst",
+    "encrypted": "is encrypted. Pack it without a password.",
+    "stored, with": "Have zip write to a file",
+    "not said to be UTF-8": "such as C.UTF-8",
+    "hard link": "--hard-dereference",
+    "a window": "zstd -19",
+}
+
+
+@pytest.mark.parametrize(("name", "hint"), HINTS.items())
+def test_what_packers_make_on_other_days_is_told_what_to_be_instead(name: str, hint: str, tmp_path: Path) -> None:
+    found = [(row, fmt) for row, fmt in CASES if row.name.startswith(name)]
+    assert found
+    for row, fmt in found:
+        with pytest.raises(InputError) as refused:
+            read(row, fmt, tmp_path)
+        assert hint in str(refused.value)

@@ -29,6 +29,7 @@ class Z:
     central: Mapping[str, Any] = field(default_factory=dict)
     content: bytes | None = None  # instead of the packed data
     behind: bytes = b""  # the data
+    bare: bool = False  # in the directory alone
 
     @property
     def raw(self) -> bytes:
@@ -74,6 +75,8 @@ def trailing(name: str, data: bytes, trailer: bytes | None = None, *, mark: bool
 
 
 def local(one: Z) -> bytes:
+    if one.bare:
+        return b""
     said = one.said(one.local)
     head = LOCAL.pack(
         b"PK\x03\x04",

@@ -60,7 +60,7 @@ def test_a_playbook_in_the_docs_is_what_it_says(page: str, how: str, text: str, 
     (tmp_path / "play.yml").write_text(text)
     words = shlex.split(how)
     options = Options(
-        environ={},
+        environ={"ROLLOUT_VAR_TOKEN": "of a server"},
         environment=words[words.index("--env") + 1] if "--env" in words else "default",
         extra_vars=parse_extra_vars([words[words.index("-e") + 1]] if "-e" in words else []),
     )
