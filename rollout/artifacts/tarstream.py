@@ -17,7 +17,7 @@ from rollout.artifacts.source import Bytes
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
-MAGICS = (b"ustar\x0000", b"ustar  \x00")
+POSIX_MAGIC, GNU_MAGIC = b"ustar\x0000", b"ustar  \x00"
 KINDS: dict[bytes, Literal["f", "d", "l"]] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l"}
 REFUSED_TYPES = {
     b"1": ("E_MEMBER_LINK", "is a hard link", "Pack with tar --hard-dereference."),
@@ -92,11 +92,14 @@ def _checked(block: bytes, at: int) -> bytes:
     """Return the type of a header whose checksum and magic are right."""
     said = OCTAL.fullmatch(block[148:156])
     real = sum(block) - sum(block[148:156]) + 8 * 0x20
-    if block[257:265] not in MAGICS or not said or not said[1] or int(said[1], 8) != real:
+    if block[257:265] not in (POSIX_MAGIC, GNU_MAGIC) or not said or not said[1] or int(said[1], 8) != real:
         hint = "Make it with `tar -cf` or `tar -czf`."
         raise ArtifactFault("E_ARCHIVE", f"there is no tar header at byte {at}.", hint)
     if not block[0] and not block[345]:  # BusyBox passes such a header over, whatever comes with it
         raise ArtifactFault("E_MEMBER_PATH", f"the header at byte {at} has no name.", "Build it again.")
+    if block[345] and block[257:265] == GNU_MAGIC:  # GNU keeps times there, and BusyBox takes them for a path
+        what = f"the header at byte {at} keeps times where others read a path."
+        raise ArtifactFault("E_ARCHIVE", what, "Pack it without --incremental.")
     _look_at_ignored(block, at)
     return block[156:157]
 
@@ -145,8 +148,7 @@ def _member(block: bytes, kind: bytes, extra: _Extra, at: int) -> Member:
 
 def _plain_name(block: bytes) -> bytes:
     name, prefix = _text(block[0:100]), _text(block[345:500])
-    # GNU headers keep times where ustar keeps the prefix.
-    return prefix + b"/" + name if prefix and block[257:265] == MAGICS[0] else name
+    return prefix + b"/" + name if prefix else name
 
 
 def _extension(stream: Bytes, block: bytes, at: int) -> bytes:

@@ -160,7 +160,7 @@ def _zip_badly() -> Iterator[Row]:
         "another method in the header": zipped(Z("a", deflated=True, local={"method": 0})),
         "other flags in the header": zipped(Z("a", local={"flags": 2})),
         "encrypted": zipped(Z("a", flags=1)),
-        "encrypted in the header": zipped(Z("a", local={"flags": 1})),
+        "a header that says encrypted": zipped(Z("a", local={"flags": 1})),
         "strongly encrypted": zipped(Z("a", flags=0x41)),
         "patched data": zipped(Z("a", flags=0x20)),
         "a masked directory": zipped(Z("a", flags=0x2000)),

@@ -91,6 +91,7 @@ def _paths() -> Iterator[Row]:
     yield row("B51", "a file that is called a directory", "E_MEMBER_TYPE", zip=zipped(Z("a/", b"", 0o100644)))
     yield row("B51", "up by a long name", "E_MEMBER_PATH", member("L", b"../x\0", b"L") + member("x"))
     yield row("B51", "up by pax", "E_MEMBER_PATH", pax(("path", b"../x")) + member("x"))
+    yield row("B51", "a prefix that BusyBox alone reads", "E_ARCHIVE", header("x", prefix=b"..", magic=GNU))
     yield row("B51", "up by a prefix", "E_MEMBER_PATH", header("x", prefix=b".."))
     yield row(
         "B51",
