@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -138,6 +139,30 @@ def test_a_zip_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactFault, match=r"E_ARCHIVE: .* or it changed"):
         next(found)
     hashed.close()
+
+
+def test_a_member_never_yields_more_than_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "app.zip"
+    path.write_bytes(zipped(Z("a", bytes(3_000_000), deflated=True, local={"size": 9}, central={"size": 9})))
+    hashed = Hashed(open_regular(str(path), LIMITS), LIMITS)
+    found = members_of("zip", hashed, b"", ArtifactAsk(path=str(path)), LIMITS)
+    poured: list[int] = []
+    _, pour = next(found)
+    with pytest.raises(ArtifactFault, match="E_ARCHIVE"):
+        pour(lambda piece: poured.append(len(piece)))
+    assert poured == []
+    hashed.close()
+
+
+@pytest.mark.parametrize(("name", "data"), [("app.tar.gz", gzip.compress(TAR)), ("app.tar.zst", zstd.compress(TAR))])
+@pytest.mark.parametrize("behind", [b"x", b"\0" * 600, "again"])
+def test_bytes_behind_the_end_are_refused_where_a_chunk_ends_too(
+    name: str, data: bytes, behind: bytes | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rollout.artifacts.source.CHUNK", len(data))
+    with pytest.raises(InputError, match=f"E_ARCHIVE: bytes follow the end .* at {len(data)}"):
+        read(tmp_path, name, data + (behind if isinstance(behind, bytes) else data))
+    read(tmp_path, name, data).close()
 
 
 LITTLE_ROOM = """
