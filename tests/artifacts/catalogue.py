@@ -234,6 +234,8 @@ MANY: dict[str, bytes | str | None] = {
 
 
 def _good() -> Iterator[Row]:
+    zeros = bytes(1024**2 + 50)  # of which all input is taken in before all output came, a chunk at a time
+    yield row("", "1 MiB of zeros and a little", "", member("a", zeros), zipped(Z("a", zeros, deflated=True)))
     made = zipped(
         zfolder("app/"),
         Z("app/run", b"#!", 0o100755),

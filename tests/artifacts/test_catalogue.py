@@ -51,6 +51,7 @@ HINTS = {
     "not said to be UTF-8": "such as C.UTF-8",
     "hard link": "--hard-dereference",
     "a window": "zstd -19",
+    "a dictionary": "without -D",
 }
 
 

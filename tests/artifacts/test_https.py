@@ -101,10 +101,10 @@ def test_one_address_that_nothing_is_fetched_from_is_enough(
 
 
 def test_a_redirect_leads_no_further_in_than_it_comes_from() -> None:
-    from rollout.artifacts.addresses import PUBLIC
+    from rollout.artifacts.addresses import PRIVATE, PUBLIC
     from rollout.artifacts.https import _looked_at, _next, _Place
 
-    public = _Place("https://registry.test/", "registry.test", 443, "/", PUBLIC)
+    public = _Place("https://registry.test/", "registry.test", 443, "/", PRIVATE)  # which the play may name anywhere
     moved_to = _next(public, "https://intranet.test/reboot", PUBLIC)
     for address, why in {"10.0.0.1": "an inner network", "127.0.0.1": "this machine itself"}.items():
         with pytest.raises(NotFetched, match=why):
