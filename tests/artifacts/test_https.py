@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +113,24 @@ def test_a_redirect_leads_no_further_in_than_it_comes_from() -> None:
     assert _looked_at(moved_to, answers("1.1.1.1"))
 
 
+def test_a_server_may_be_named_by_its_address(registry: Registry, tmp_path: Path) -> None:
+    assert fetch(replace(ask(registry), url=registry.url(host="127.0.0.1")), tmp_path) == CONTENT
+    assert registry.asked[0][1]["Host"] == f"127.0.0.1:{registry.port}"
+
+
 def test_who_cannot_prove_who_it_is_is_not_believed(
     ca: Authority, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = ca.certificate("old", names=("localhost",), days=-1)
     other = ca.certificate("other", names=("elsewhere.test",))
-    for certificate, why in ((old, "certificate has expired"), (other, "Hostname mismatch")):
+    named = ca.certificate("named", names=("localhost",))
+    for certificate, host, why in (
+        (old, "localhost", "certificate has expired"),
+        (other, "localhost", "Hostname mismatch"),
+        (named, "127.0.0.1", "IP address mismatch"),
+    ):
         with serving(certificate) as one, pytest.raises(Refused, match=why):
-            fetch(ask(one), tmp_path)
+            fetch(replace(ask(one), url=one.url(host=host)), tmp_path)
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(Refused, match=r"cannot prove who it is: .*SSL_CERT_FILE"):
         fetch(ask(registry), tmp_path)
