@@ -40,7 +40,8 @@ def fetched(ask: ArtifactAsk, cache_dir: Path, limits: Limits, say: Say, patienc
                     say=say,
                 ).all()
                 part.keep()
-        os.utime(place)
+        with suppress(OSError):  # a cache that is only read is one too
+            os.utime(place)
     except NotFetched as problem:
         raise Refused(_reason(ask, problem, place)) from None
     except OSError as problem:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from rollout.artifacts.addresses import LOOPBACK, PRIVATE, Address, depth, refused
-from rollout.artifacts.remote import PIECE, Answer, Interrupted, NotFetched, Patience
+from rollout.artifacts.remote import PIECE, Answer, Interrupted, NotFetched, Patience, quiet
 from rollout.model.url import https_parts
 from rollout.posix.sanitise import line
 
@@ -61,7 +61,7 @@ class _Place:
 class Https:
     """A file behind an https URL. ``headers`` go to the server of that URL alone."""
 
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     resolve: Resolve = socket.getaddrinfo
 
@@ -145,6 +145,7 @@ def _said_by(address: Address, place: _Place, headers: Mapping[str, str], patien
     import urllib3
     from urllib3.exceptions import HTTPError, SSLError
 
+    quiet("urllib3")
     pool = urllib3.HTTPSConnectionPool(
         str(address),
         place.port,

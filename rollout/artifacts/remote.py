@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,13 @@ class Patience:
 
 
 PATIENCE = Patience()
+
+
+def quiet(*names: str) -> None:
+    """Have libraries log nothing that nobody asked for: what a server says would reach the terminal raw."""
+    for logger in map(logging.getLogger, names):
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)
 
 
 class NotFetched(Exception):

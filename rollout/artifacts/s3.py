@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout.artifacts.https import read_some
-from rollout.artifacts.remote import Answer, Interrupted, NotFetched, Patience
+from rollout.artifacts.remote import Answer, Interrupted, NotFetched, Patience, quiet
 from rollout.model.url import s3_parts
 from rollout.posix.sanitise import line
 
@@ -64,6 +64,7 @@ def _asked(wanted: Mapping[str, Any], patience: Patience) -> Mapping[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
         raise NotFetched("boto3, which speaks to S3, is not here.", MISSING) from None
+    quiet("urllib3", "boto3", "botocore")
     once = Config(connect_timeout=patience.connect_s, read_timeout=patience.read_s, retries={"total_max_attempts": 1})
     try:
         answer: Mapping[str, Any] = boto3.Session().client("s3", config=once).get_object(**wanted)

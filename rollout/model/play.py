@@ -47,11 +47,11 @@ class Resolve(Protocol):
 class ArtifactAsk:
     """What is to be released: a file or a directory on the controller, or what a URL names.
 
-    ``headers`` may hold what nobody else is to see: they stand in no text and in no journal.
+    ``headers`` and the URL's query may hold what nobody else is to see: they stand in no text and in no journal.
     """
 
     path: str = ""
-    url: str = ""  # https:// or s3://; then ``sha256`` is there
+    url: str = field(default="", repr=False)  # https:// or s3://; then ``sha256`` is there
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sha256: str = ""  # lower-case hex; "" when the play names none
     sha256_place: tuple[str, int, int] = ("", 0, 0)  # FILE, LINE, COL of the digest or of the artifact

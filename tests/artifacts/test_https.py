@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from rollout.artifacts.https import Https
+from rollout.artifacts.limits import ArtifactFault
 from rollout.artifacts.remote import NotFetched
 from rollout.errors import Refused
 from tests.artifacts.fetches import CONTENT, QUICK, SECRET, ask, fetch
-from tests.artifacts.registry import Authority, Registry, moved, serving
+from tests.artifacts.registry import Asked, Authority, Registry, moved, serving
 
 
 def test_redirects_are_followed_five_times(registry: Registry, tmp_path: Path) -> None:
@@ -153,6 +154,20 @@ def test_an_answer_without_tls_is_no_answer(tmp_path: Path) -> None:
         with pytest.raises(Refused, match="no TLS with localhost"):
             fetch(ask(Registry(port=server.getsockname()[1])), tmp_path)
         thread.join(20)
+
+
+def test_what_a_server_says_reaches_no_terminal(
+    registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library would log such a head with the URL, its query and all."""
+
+    def odd(asked: Asked) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nno header \x1b[31m\r\nContent-Length: 4\r\n\r\nnone")
+
+    registry.answers = [odd]
+    with pytest.raises(ArtifactFault, match="E_DIGEST"):
+        fetch(ask(registry, "/app.tar?token=s3cr3t"), tmp_path)
+    assert caplog.text == ""
 
 
 def test_a_name_that_nobody_has(registry: Registry, tmp_path: Path) -> None:
