@@ -17,6 +17,7 @@ import pytest
 from rollout.artifacts import cache
 from rollout.artifacts.limits import Limits
 from rollout.artifacts.package import Package, prepare
+from rollout.artifacts.remote import Answer, Patience
 from rollout.errors import InputError, Refused
 from tests.artifacts.fetches import CONTENT, QUICK, SHA, ask, fetch
 from tests.artifacts.registry import Asked, Registry, broken, stalled, status, trickled
@@ -294,3 +295,20 @@ def test_what_is_fetched_is_read_like_a_file(registry: Registry, tmp_path: Path)
     assert (package.source, package.strip) == (digest, "")
     assert "0755" in package.manifest_text
     assert "./bin/app" in package.manifest_text
+
+
+def test_a_source_that_ends_early_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody's source may be less careful than ours."""
+
+    class Careless:
+        asked = 0
+
+        def open(self, start: int, tag: str, patience: Patience) -> Answer:
+            self.asked += 1
+            said = iter([CONTENT[start : 100_000 * self.asked], b""] if self.asked < 4 else [CONTENT[start:], b""])
+            return Answer(start=start, size=len(CONTENT), tag="one", read=lambda: next(said), close=lambda: None)
+
+    one = Careless()
+    monkeypatch.setattr("rollout.artifacts.fetching._source", lambda _: one)
+    assert fetch(ask(Registry()), tmp_path) == CONTENT
+    assert one.asked == 4
