@@ -197,7 +197,7 @@ def test_what_packers_make_is_let_through(fmt: str) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("fmt", FORMATS)
-@settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @GIVEN
 def test_a_mutated_archive(fmt: str, which: int, mutations: list[Mutation], inside: bool) -> None:
     held_to_it(fmt, which, mutations, inside)

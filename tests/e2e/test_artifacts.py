@@ -112,6 +112,7 @@ def test_what_lies_elsewhere_is_fetched_once_and_no_secret_is_kept(lab: Lab, reg
     assert SECRET not in "".join(said)
 
 
+@pytest.mark.long
 def test_a_rollout_goes_on_with_what_was_fetched(lab: Lab, registry: Registry) -> None:
     fetched_from(lab, registry, "v1")
     crash = [sys.executable, "-m", "tests.e2e.crasher", "after", "3", *lab.words_of("apply", "v1")]
@@ -129,6 +130,7 @@ def test_a_rollout_goes_on_with_what_was_fetched(lab: Lab, registry: Registry) -
     assert lab.all_on("v1")
 
 
+@pytest.mark.long
 def test_a_server_that_is_away_stops_no_way_back(lab: Lab, registry: Registry) -> None:
     fetched_from(lab, registry, "v1")
     assert lab.type(*lab.words_of("apply", "v1")).returncode == 0
