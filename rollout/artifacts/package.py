@@ -36,9 +36,9 @@ class Package:
 
     ``path``: what the play named. ``size``, ``sha256``: of the very bytes that are sent, the
     manifest not among them. ``source``: digest of the file that was named, where other bytes are
-    sent: one that was packed again for the hosts. ``strip``: the one top-level directory that is taken off, or "".
-    ``unpacked``: bytes on disk at most. ``files``: inodes, the release's own folder and manifest
-    included.
+    sent: those of a tar that was packed for the hosts. ``strip``: the one top-level directory that
+    is taken off, or "". ``unpacked``: bytes on disk at most. ``files``: inodes, the release's own
+    folder and manifest included.
     """
 
     path: str
@@ -221,7 +221,7 @@ class _Reading:
 
     def _content(self, path: str, member: Member, pour: Pour) -> str:
         """Hash what a member holds, and pack it again on the way; return its digest, "" for one that is no file."""
-        out = self.out if path else None
+        out = None if self.tree.faults else self.out  # nothing is sent of what is refused
         if out:
             out.write(_header(path, member))
         if member.kind != "f":

@@ -164,6 +164,14 @@ def test_limits_hold(limits: Limits, tmp_path: Path) -> None:
     assert codes(refused.value) == ["E_ARCHIVE_LIMIT"]
 
 
+def test_a_file_of_50_gb_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "app.tar"
+    path.touch()
+    os.truncate(path, 50 * 1024**3)
+    with pytest.raises(InputError, match="E_ARCHIVE_LIMIT: it has 53687091200 bytes"):
+        prepare(ArtifactAsk(path=str(path)), tmp_path)
+
+
 def test_a_bomb_is_met_while_it_is_read(tmp_path: Path) -> None:
     bomb = header("zeros", size=2**28) + bytes(2**28)
     with pytest.raises(InputError, match="E_ARCHIVE_LIMIT") as refused:
