@@ -72,3 +72,20 @@ def test_one_top_directory_is_taken_off(names: list[str], strip: str, wanted: st
     package = packed(tmp_path, b"".join(map(member, names)) + END, strip=strip)
     assert package.strip == wanted
     assert ("./app/a" in package.manifest_text) == (not wanted and names[0] != "a")
+
+
+def _chain(length: int) -> bytes:
+    links = b"".join(link(f"l{n}", f"l{n + 1}") for n in range(length))
+    return member("x") + links + link(f"l{length}", "/usr/lib") + link("m", "l0/x") + END
+
+
+def test_links_are_followed_as_far_as_a_system_would(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="link `m` leads on behind a link that is absolute"):
+        packed(tmp_path, _chain(39), allow_links=("/usr/lib",))
+    packed(tmp_path, _chain(45), allow_links=("/usr/lib",)).close()
+
+
+def test_links_that_lead_through_too_many_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollout.artifacts.members.MAX_STEPS", 200)
+    with pytest.raises(InputError, match="E_ARCHIVE_LIMIT: its links lead through too many links"):
+        packed(tmp_path, _chain(45), allow_links=("/usr/lib",))
