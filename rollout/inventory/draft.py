@@ -52,6 +52,12 @@ class GroupDraft:
     depth: int = 0
 
 
+def problem_at(place: Place, code: str, what: str, why: str = "", instead: str = "", source: str = "") -> Problem:
+    """Return the problem at a place; ``source`` is the line of the file."""
+    file, line, column = place
+    return Problem(file=file, line=line, column=column, code=code, what=what, why=why, instead=instead, source=source)
+
+
 @dataclass(slots=True)
 class Draft:
     """Everything that was read so far. ``all`` and ``ungrouped`` are always there."""
@@ -60,6 +66,7 @@ class Draft:
     groups: dict[str, GroupDraft] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)  # of the files, for the carets
     warnings: list[str] = field(default_factory=list)
     full: bool = False
 
@@ -70,10 +77,12 @@ class Draft:
 
     def problem(self, place: Place, code: str, what: str, instead: str = "", why: str = "") -> None:
         """Note one thing that is wrong."""
-        file, line, column = place
-        self.problems.append(
-            Problem(file=file, line=line, column=column, code=code, what=what, why=why, instead=instead)
-        )
+        self.problems.append(problem_at(place, code, what, why, instead, self.source(place)))
+
+    def source(self, place: Place) -> str:
+        """Return the line of a file that a place is in, or nothing."""
+        lines = self.lines.get(place.file, [])
+        return lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else ""
 
     def add_group(self, name: str, place: Place) -> GroupDraft:
         """Return the group, made when it is new."""

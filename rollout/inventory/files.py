@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -27,8 +28,9 @@ def read_text(path: Path, draft: Draft) -> str | None:
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         where = Place(str(path), line, problem.start - data.rfind(b"\n", 0, problem.start))
-        draft.problem(where, "E_ENCODING", "the file is not UTF-8.", "Save it as UTF-8.")
+        draft.problem(where, "E_ENCODING", f"byte 0x{data[problem.start]:02x} is not UTF-8.", "Save it as UTF-8.")
         return None
+    draft.lines[str(path)] = text.split("\n")
     return text if _visible(text, path, draft) else None
 
 
@@ -37,20 +39,29 @@ def _bytes(path: Path, draft: Draft) -> bytes | None:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
-        draft.problem(place, "E_NOT_FILE", f"it cannot be read: {problem.strerror}.", "Name an inventory file.")
+        draft.problem(place, "E_NOT_FILE", f"it cannot be read: {problem.strerror}.", _where(path, problem))
         return None
     with open(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            draft.problem(place, "E_NOT_FILE", "it is not a regular file.", "Name an inventory file.")
+            draft.problem(place, "E_NOT_FILE", "it is not a regular file.", "Name one, or a folder of them.")
             return None
         if status.st_mode & stat.S_IWOTH:
             draft.warnings.append(f"{path}: every user of this machine can write it (chmod o-w)")
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        draft.problem(place, "E_SIZE", f"it is larger than {MAX_BYTES} bytes.", "Split it.")
+        draft.problem(place, "E_SIZE", "it is larger than 4 MiB.", "Split it.")
         return None
     return data
+
+
+def _where(path: Path, problem: OSError) -> str:
+    """Return where a file was looked for that is not there."""
+    if str(path) == "-":
+        return "Standard input is not read: name a file."
+    if problem.errno != errno.ENOENT or path.is_absolute():
+        return ""
+    return f"Relative paths begin at {os.getcwd()}."
 
 
 def _visible(text: str, path: Path, draft: Draft) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from rollout.errors import Problem
 from rollout.inventory.patterns import Names, matching
 from rollout.model.host import HostName
 
@@ -63,7 +64,7 @@ class Inventory:
     ``hosts`` are in the order in which the pattern ``all`` gives them, ``groups`` hold their
     hosts (children's included) in Ansible's order, ``defined`` are the hosts in the order in
     which they were first written (globs go by that order), ``sources`` maps every file that
-    was read to its SHA-256.
+    was read to its SHA-256, ``lines`` to its text.
     """
 
     hosts: Mapping[HostName, InventoryHost]
@@ -71,6 +72,12 @@ class Inventory:
     sources: Mapping[str, str] = field(default_factory=dict)
     defined: tuple[HostName, ...] = ()
     warnings: tuple[str, ...] = ()
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+
+    def pictured(self, found: Problem) -> Problem:
+        """Return a problem in one of the files with the line that it is in, for the caret."""
+        lines = self.lines.get(found.file, ())
+        return replace(found, source=lines[found.line - 1]) if 0 < found.line <= len(lines) else found
 
     def match(self, pattern: str) -> tuple[HostName, ...]:
         """Return the hosts of an Ansible pattern, in Ansible's order, each once.

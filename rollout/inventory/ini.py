@@ -125,9 +125,8 @@ class IniReader:
             return []
 
     def _inline(self, word: str, line: str, place: Place) -> tuple[str, object, Place] | None:
-        column = place.column + max(line.find(word), 0)
-        here = place._replace(column=column)
         name, equals, value = word.partition("=")
+        here = place._replace(column=place.column + _column(line, word, name))
         if not equals:
             what = f"{shown(word)} stands behind a host and is not a variable."
             self.draft.problem(here, "E_VARIABLE", what, "Write name=value without spaces around the `=`.")
@@ -152,6 +151,14 @@ class IniReader:
         near = difflib.get_close_matches(name, [g for g in self.draft.groups if g != name], n=1)
         hint = f"Did you mean `{near[0]}`?" if near else f"Declare it: [{name}]."
         self.draft.problem(place, "E_GROUP", what, hint)
+
+
+def _column(line: str, word: str, name: str) -> int:
+    """Return where a word begins in its line; one that has lost quotes is found by its name."""
+    found = line.find(word)
+    if found < 0 and (named := re.search(rf"(?<=\s)['\"]?{re.escape(name)}(?==)", line)):
+        found = named.start()
+    return max(found, 0)
 
 
 def words(line: str) -> list[str]:

@@ -45,15 +45,22 @@ def load_inventory(paths: Sequence[Path], playbook_dir: Path | None) -> Inventor
             folders.append(path if path.is_dir() else path.parent)
     draft.reconcile()
     draft.warnings += [f"`{n}` is the name of a host and of a group" for n in draft.groups if n in draft.hosts]
-    merged = _Merge(draft, folders, [playbook_dir] if playbook_dir else [])
+    *inventories, playbook = _under_one_name([*folders, playbook_dir or Path()])
+    merged = _Merge(draft, inventories, [playbook] if playbook_dir else [])
     inventory = None if draft.full else _inventory(draft, merged)
     if inventory is None or draft.problems:
         raise InputError(*draft.problems)
     return inventory
 
 
+def _under_one_name(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders, those that are the same by the name that comes first: their files are read once."""
+    names: dict[str, Path] = {}
+    return [names.setdefault(os.path.realpath(folder), folder) for folder in folders]
+
+
 def _read_list(text: str, draft: Draft) -> None:
-    place = Place(text)
+    place = Place("-i")
     for word in filter(None, (w.strip() for w in text.split(","))):
         name, port = split_port(word)
         fault = host_fault(name) or (port_fault(port) if port is not None else None)
@@ -168,6 +175,7 @@ def _inventory(draft: Draft, merge: _Merge) -> Inventory:
         sources=dict(sorted(draft.sources.items())),
         defined=tuple(made),
         warnings=tuple(draft.warnings),
+        lines=draft.lines,
     )
 
 

@@ -19,6 +19,9 @@ GROUP = re.compile(r"[^\W\d]\w*|[\w][\w.+@-]*")
 NUMBER_LIKE = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
+WIDTH = 80  # characters of a value that a message shows
+
+
 class Fault(NamedTuple):
     """A code, what is wrong, and what to write instead."""
 
@@ -30,7 +33,13 @@ class Fault(NamedTuple):
 def shown(value: object) -> str:
     """Return a value as it may stand in a message: escaped, 80 characters at most."""
     text = value if isinstance(value, str) else repr(value)
-    return "`" + text.encode("unicode_escape").decode("ascii")[:80] + "`"
+    said = ""
+    for char in text:
+        more = char.encode("unicode_escape").decode("ascii")
+        if len(said) + len(more) > WIDTH:
+            return f"`{said}…`"
+        said += more
+    return f"`{said}`"
 
 
 def host_fault(name: str) -> Fault | None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rollout.errors import InputError, Problem
+from rollout.inventory.names import shown as _shown
 from rollout.model.host import HostName
 
 SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?:(?P<one>-?[0-9]+)|(?P<start>[0-9]+)[:-](?P<end>[0-9]*))\]")
@@ -39,8 +40,13 @@ def matching(pattern: str, names: Names) -> tuple[HostName, ...]:
     """Return the hosts of the pattern in Ansible's order, each once; raise PatternError."""
     known = frozenset(names.hosts)
     found: dict[HostName, None] = {}
+    problems: list[Problem] = []
     for term in _ordered(terms(pattern)):
-        hosts = [HostName(term)] if term in known else _hosts_of(term, names)
+        try:
+            hosts = [HostName(term)] if term in known else _hosts_of(term, names)
+        except PatternError as error:
+            problems += error.problems
+            continue
         if term[0] == "!":
             found = {h: None for h in found if h not in set(hosts)}
         elif term[0] == "&":
@@ -48,6 +54,8 @@ def matching(pattern: str, names: Names) -> tuple[HostName, ...]:
             found = {h: None for h in found if h in kept}
         else:
             found.update(dict.fromkeys(hosts))
+    if problems:
+        raise PatternError(*problems)
     return tuple(found)
 
 
@@ -59,6 +67,8 @@ def terms(pattern: str) -> list[str]:
         split = [pattern]
     else:
         split = TERM.findall(pattern)
+        if set("[]") & set(TERM.sub("", pattern)):
+            raise _error("E_PATTERN", f"{_shown(pattern)} has a bracket without its partner.", "Write `web[0:2]`.")
     found = [t.strip() for t in split if t.strip()]
     if not found or any(t in ("!", "&", "~") for t in found):
         raise _error("E_PATTERN", f"{_shown(pattern)} is not a host pattern.", "Write a group, a host or `all`.")
@@ -122,7 +132,8 @@ def _picked(hosts: list[HostName], pick: tuple[int, int | None] | None, term: st
     start, end = pick
     if end is None:
         if not -len(hosts) <= start < len(hosts):
-            raise _error("E_PATTERN", f"{_shown(term)}: there are only {len(hosts)} hosts.", "Positions begin at 0.")
+            only = f"there are only {len(hosts)} hosts" if len(hosts) > 1 else "there is only 1 host"
+            raise _error("E_PATTERN", f"{_shown(term)}: {only}.", "Positions begin at 0.")
         return [hosts[start]]
     if end != -1 and start > end:
         raise _error("E_PATTERN", f"{_shown(term)} counts backwards.", "Write the lower position first.")
@@ -142,6 +153,9 @@ def _refuse_unknown(name: str, term: str, names: Names, *, forgiving: bool) -> N
         raise _error("E_GROUP", f"{_shown(term)} is read as host and port.", "Separate terms with a comma.")
     if ":" in name:
         raise _error("E_GROUP", f"no host or group is called {_shown(term)}.", "Use either commas or colons, not both.")
+    if name[0] == "@":
+        instead = "A file of hosts is not read: write their names, with commas."
+        raise _error("E_GROUP", f"no host or group is called {_shown(name)}.", instead)
     near = difflib.get_close_matches(name, [*names.groups, *names.hosts[:5000]], n=1)
     hint = f"Did you mean `{near[0]}`?" if near else f"Groups are: {_some(names.groups)}."
     raise _error("E_GROUP", f"no host or group is called {_shown(name)}.", hint)
@@ -150,10 +164,6 @@ def _refuse_unknown(name: str, term: str, names: Names, *, forgiving: bool) -> N
 def _some(groups: Mapping[str, object]) -> str:
     shown = list(groups)[:8]
     return ", ".join(shown) + (", …" if len(groups) > len(shown) else "")
-
-
-def _shown(text: str) -> str:
-    return "`" + text.encode("unicode_escape").decode()[:80] + "`"
 
 
 def _error(code: str, what: str, instead: str = "") -> PatternError:

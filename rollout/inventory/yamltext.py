@@ -13,8 +13,20 @@ from rollout.inventory.fleet import Place
 from rollout.inventory.names import shown
 
 MAX_DEPTH = 64
-YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TOO_DEEP = ("E_DEPTH", "it is nested too deeply.", f"{MAX_DEPTH} levels are allowed.")
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Made = TypeVar("Made")
+
+
+class YamlLoader(_Loader):  # type: ignore[misc]  # C or Python, as it is there
+    """A loader that says where a value stands which cannot be made: a date in a month 13, a number without end."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a node stands for."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, f"{error}", node.start_mark) from None
 
 
 def composed(
@@ -32,16 +44,26 @@ def composed(
         _Budget(node, max_nodes)
         return make(loader, node)
     except RecursionError:
-        draft.problem(Place(str(path)), "E_DEPTH", "it is nested too deeply.", f"{MAX_DEPTH} levels are allowed.")
+        draft.problem(Place(str(path), 1, 1), *TOO_DEEP)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        place = Place(str(path), mark.line + 1, mark.column + 1) if mark else Place(str(path))
+        place = _inside(mark, text, path)
         draft.problem(place, *_words(problem))
     except (yaml.YAMLError, ValueError) as problem:
-        draft.problem(Place(str(path)), "E_YAML", f"it is not YAML: {shown(str(problem))}.")
+        draft.problem(Place(str(path), 1, 1), "E_YAML", f"it is not YAML: {shown(str(problem))}.")
     finally:
         loader.dispose()
     return None
+
+
+def _inside(mark: Any, text: str, path: Path) -> Place:
+    """Return the place of a mark; one behind the end is that of the last character."""
+    if mark is None:
+        return Place(str(path), 1, 1)
+    last = text.count("\n")
+    if mark.line <= last:
+        return Place(str(path), mark.line + 1, mark.column + 1)
+    return Place(str(path), last + 1, len(text.rpartition("\n")[2]) + 1)
 
 
 def place_of(node: yaml.Node, path: Path) -> Place:
@@ -62,6 +84,8 @@ def is_mapping(text: str) -> bool:
 
 def _words(problem: yaml.MarkedYAMLError) -> tuple[str, str, str]:
     said = str(problem.problem or problem.context)
+    if "nesting depth" in said:  # libyaml counts brackets ahead of what it has told us of
+        return TOO_DEEP
     if isinstance(problem, _LimitError):
         return problem.code, said, "Write it out, smaller."
     if "could not determine a constructor" in said:

@@ -93,10 +93,12 @@ def _problem(detail: ErrorDetails, where: Path, play: Node) -> Problem:
         return _missing(place, where)
     if kind.startswith("E_"):
         said = detail.get("ctx", {})
-        return problem(place, kind, f"{_named(where)}: {said['what']}", said["why"], _instead(said, node))
+        name, place = _spoken_of(where, place, play)
+        return problem(place, kind, f"{name}: {said['what']}", said["why"], _instead(said, node))
     if kind in _EXPECTED:
         what = f"{_named(where)}: {_EXPECTED[kind]} is expected, not {quoted(detail['input'])}."
-        return problem(place, "E_TYPE", what)
+        keys = [k for k, built in (below(where) or {}).items() if built and _EXPECTED[kind] == "A mapping"]
+        return problem(place, "E_TYPE", what, instead=f"Its keys are: {', '.join(keys[:12])}." if keys else "")
     if kind == "too_short":
         return problem(place, "E_TYPE", f"{_named(where)}: The list is empty.")
     return problem(place, "E_TYPE", f"{_named(where)}: {detail['msg']}.")
@@ -111,10 +113,21 @@ def _instead(said: Mapping[str, Any], node: Node) -> str:
     return str(said["instead"])
 
 
+_KEY = "[key]"  # pydantic's step for a mapping's key itself
+
+
+def _spoken_of(where: Path, place: Place, play: Node) -> tuple[str, Place]:
+    """Return what a fault is of, and where that stands; of a key it is the mapping, and the key's own place."""
+    if where[-1:] != (_KEY,):
+        return _named(where), place
+    holder, key = descend(play, where[:-2])[0], where[-2]
+    entry = holder.items.get(str(key)) if isinstance(holder, Table) else None
+    return _named(where[:-2]), entry.place if entry else place
+
+
 def _named(where: Path) -> str:
     """Return a path as people say it."""
-    steps = [s for s in where if s != "[key]"]  # pydantic's step for a mapping's key itself
-    name = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+    name = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in where if s != _KEY).lstrip(".")
     return f"`{name}`" if name else "The play"
 
 

@@ -22,7 +22,7 @@ from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, poo
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.several import Member, between, left_out, told
-from rollout.playbook.source import Source, open_playbook, variable_files
+from rollout.playbook.source import Source, named_files, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
 from rollout.playbook.urls import UNKNOWN
 from rollout.playbook.vars import RESERVED, Said, Variables
@@ -129,7 +129,7 @@ def environment_problems(name: str) -> list[Problem]:
     if ENVIRONMENT.fullmatch(name):
         return []
     what = f"The environment {quoted(name)} cannot be used."
-    instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most."
+    instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most, a letter or digit first."
     return [problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)]
 
 
@@ -196,11 +196,10 @@ class _Loading:
         self.said.lay(self.source.play.get("vars"))
         early = Said(values=dict(self.said.values), places=dict(self.said.places))
         early.give(self.options.extra_vars)
-        node, place, there = self._node("vars_files")
+        node, _, there = self._node("vars_files")
         if there:
             value = self._rendered(renderer, node, Variables(common=early.values, places=early.places))
-            paths = value if isinstance(value, list) else [value]
-            for root in variable_files(self.source, [p for p in paths if isinstance(p, str) and p], place):
+            for root in variable_files(self.source, named_files(node, value)):
                 self.said.lay(root)
         self.said.give(self.options.extra_vars)
         self._add(self.said.problems)

@@ -26,6 +26,8 @@ MAX_DEPTH = 64
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _QUOTE = "Put it in quotes."
+_TOO_DEEP = (f"This is nested more than {MAX_DEPTH} levels deep.", "", "Look for brackets that are not closed.")
+SHORT = 40  # characters of a scalar that is written out again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +47,17 @@ class _Fatal(Exception):
         super().__init__(str(found))
 
 
-def read(path: str) -> Document:
-    """Read and compose a file; raise InputError where there is no tree to go on with."""
-    return compose(read_text(path))
+def read(path: str, begin: str = "") -> Document:
+    """Read and compose a file; raise InputError where there is no tree to go on with.
+
+    ``begin``: what somebody is told to write into a file that says nothing.
+    """
+    return compose(read_text(path), begin)
 
 
-def compose(text: Text) -> Document:
+def compose(text: Text, begin: str = "") -> Document:
     """Compose the one document of a text."""
-    builder = _Builder(text=text)
+    builder = _Builder(text=text, begin=begin)
     try:
         root = builder.document()
     except _Fatal as fatal:
@@ -64,12 +69,26 @@ def compose(text: Text) -> Document:
 
 def _yaml(text: Text, error: yaml.YAMLError) -> Problem:
     """Return the one problem of a text that is not YAML."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    place = text.place(mark.line + 1, mark.column + 1) if mark else text.place(1, 1)
-    said = " ".join(s for s in (getattr(error, "context", ""), getattr(error, "problem", "")) if s)
+    mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    place = _inside(text, mark or began)
+    if "nesting depth" in str(error):  # libyaml counts brackets ahead of what it has told us of
+        return problem(place, "E_DEPTH", *_TOO_DEEP)
+    context = getattr(error, "context", None) or ""
+    if context and began and mark and began.line != mark.line:
+        context += f" that begins in line {began.line + 1},"
+    said = " ".join(s for s in (context, getattr(error, "problem", "")) if s)
     what = f"This is not YAML: {said or getattr(error, 'reason', '') or 'it cannot be parsed'}."
     tab = "\t" in place.source[: place.column]
     return problem(place, "E_YAML", what, instead="Indent with spaces: YAML takes no tabs." if tab else "")
+
+
+def _inside(text: Text, mark: Any) -> Place:
+    """Return the place of a mark; one behind the end is that of the last character."""
+    if mark is None:
+        return text.place(1, 1)
+    if mark.line < len(text.lines):
+        return text.place(mark.line + 1, mark.column + 1)
+    return text.place(len(text.lines), len(text.lines[-1]) + 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +96,7 @@ class _Builder:
     """Turns one stream of events into a tree, keeping every problem it meets on the way."""
 
     text: Text
+    begin: str = ""
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, tuple[Node, int, int]] = field(default_factory=dict)  # node, nodes in it, its height
     open_anchors: set[str] = field(default_factory=set)
@@ -94,7 +114,7 @@ class _Builder:
         """Read the stream to its end."""
         for event in events:
             if isinstance(event, yaml.StreamEndEvent):
-                raise _Fatal(problem(self.text.place(1, 1), "E_EMPTY", "The file says nothing."))
+                raise _Fatal(problem(self.text.place(1, 1), "E_EMPTY", "The file says nothing.", "", self.begin))
             if isinstance(event, yaml.DocumentStartEvent):
                 break
         root, _ = self._node(next(events), events, 1)
@@ -104,7 +124,7 @@ class _Builder:
             what = "A second document begins here."
             raise _Fatal(problem(self._place(after), "E_MULTI_DOC", what, instead="Keep one document in a file."))
         if isinstance(root, Scalar) and root.value is None:
-            raise _Fatal(problem(root.place, "E_EMPTY", "The file says nothing."))
+            raise _Fatal(problem(root.place, "E_EMPTY", "The file says nothing.", "", self.begin))
         return root
 
     def _place(self, event: Any) -> Place:
@@ -129,7 +149,7 @@ class _Builder:
             return self._alias(str(event.anchor), place, depth)
         self._spend(1, place)
         if depth > MAX_DEPTH:
-            raise _Fatal(problem(place, "E_DEPTH", f"This is nested more than {MAX_DEPTH} levels deep."))
+            raise _Fatal(problem(place, "E_DEPTH", *_TOO_DEEP))
         self._check_tag(event, place)
         before, anchor = self.count, event.anchor
         if anchor:
@@ -151,7 +171,8 @@ class _Builder:
     def _alias(self, anchor: str, place: Place, depth: int) -> tuple[Node, int]:
         """Return what an alias stands for."""
         if anchor in self.open_anchors:
-            raise _Fatal(problem(place, "E_ALIAS_CYCLE", f"The alias {quoted('*' + anchor)} contains itself."))
+            what = f"The alias {quoted('*' + anchor)} contains itself."
+            raise _Fatal(problem(place, "E_ALIAS_CYCLE", what, "No reader comes to its end.", "Write it out."))
         if anchor not in self.anchors:
             raise _Fatal(problem(place, "E_YAML", f"The alias {quoted('*' + anchor)} has no anchor above it."))
         node, nodes, height = self.anchors[anchor]
@@ -166,7 +187,8 @@ class _Builder:
         if tag is None or (tag == "!" and isinstance(event, yaml.ScalarEvent) and event.style):
             return
         why = "A tag asks the reader to build something else than what is written."
-        self._say(place, "E_TAG", f"Tags are not allowed: {quoted(tag)}.", why, "Write the plain value.")
+        shown = quoted(str(tag).replace("tag:yaml.org,2002:", "!!", 1))
+        self._say(place, "E_TAG", f"Tags are not allowed: {shown}.", why, "Write the plain value.")
 
     def _listing(self, events: Iterator[Any], place: Place, depth: int) -> tuple[Node, int]:
         """Build a list."""
@@ -215,7 +237,7 @@ class _Builder:
         if not self._visible(event.value, place):
             return None
         if event.value == "<<" and not event.style:
-            instead = "Write the keys out; what plays share will go into `defaults`."
+            instead = "Write the keys out; what plays share goes into `defaults`."
             self._say(place, "E_MERGE", "Merge keys (`<<`) are not allowed.", "They hide which value counts.", instead)
             return None
         return self._key_text(event, place)
@@ -227,7 +249,7 @@ class _Builder:
         except Ambiguous as error:
             value, made = None, error.made
         else:
-            made = "a number, a boolean or nothing"
+            made = _made(value)
         if isinstance(value, str):
             return value
         what = f"The key {quoted(event.value)} is no text: YAML reads {made}."
@@ -245,7 +267,8 @@ class _Builder:
         except Ambiguous as error:
             what = f"{quoted(text)} is ambiguous: YAML reads {error.made}."
             plainly = f", or `{error.instead}`" if error.instead else ""
-            self._say(place, error.code, what, instead=f'Write `"{text[:40]}"` for the text{plainly}.')
+            written = f'Write `"{text}"`' if len(text) <= SHORT else "Put it in quotes"
+            self._say(place, error.code, what, instead=f"{written} for the text{plainly}.")
             value = text
         return Scalar(place=place, value=value, text=text, plain=True)
 
@@ -255,6 +278,13 @@ class _Builder:
         if hidden:
             self.problems.append(hidden_problem(place, hidden))
         return not hidden
+
+
+def _made(value: object) -> str:
+    """Say what a key is that is no text."""
+    if value is None:
+        return "nothing"
+    return f"the boolean {str(value).lower()}" if isinstance(value, bool) else f"the number {value}"
 
 
 def _events(loader: Any) -> Iterator[Any]:

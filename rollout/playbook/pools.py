@@ -177,7 +177,8 @@ def floor_problems(
             why = "When all members are out, some balancers send traffic to drained ones."
             return [problem(place, "E_FLOOR", f"`min_in_service: {floor}` is 0 of {size} hosts.", why, _OUTAGE)]
         if least >= size and not (allow_outage and size == 1):
-            what = f"`min_in_service: {floor}` keeps {least} of the {size} hosts of {quoted(name)} in service."
+            of = quoted(name) if any(p.hosts for p in pools) else name
+            what = f"`min_in_service: {floor}` keeps {least} of the {size} host{'s'[: size > 1]} of {of} in service."
             return [problem(place, "E_FLOOR", what, "No host could ever leave.", _largest(size))]
     return []
 

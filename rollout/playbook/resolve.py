@@ -312,7 +312,7 @@ class Resolver:
         connection, problems = connection_for(said, defaults)
         if any(("", n) in rendered and rendered["", n].broken(number) for n in ANSIBLE):
             return connection, []
-        return connection, list(problems)
+        return connection, [self.words.inventory.pictured(p) for p in problems]
 
 
 _WHERE = "Write a pattern of the inventory, `host`, `one_host` or `controller`."

@@ -42,7 +42,7 @@ def resolve(text: str) -> str | int | float | bool | None:
         return _decimal(text)
     for shape, made in _AMBIGUOUS:
         if shape.fullmatch(text):
-            raise Ambiguous(made(text), _PLAIN.get(text.lower(), ""))
+            raise Ambiguous(made(text), _PLAIN.get(text.lower(), "") or _decimal_of(text))
     return text
 
 
@@ -70,7 +70,12 @@ def _word(text: str) -> str:
 
 def _based(base: int) -> Callable[[str], str]:
     """Return who says what an integer in another base becomes."""
-    return lambda text: f"the number {int(_PREFIX.sub('', text.replace('_', '')) or '0', base)}"
+
+    def made(text: str) -> str:
+        number = int(_PREFIX.sub("", text.replace("_", "")) or "0", base)
+        return f"the number {-number if text.startswith('-') else number}"
+
+    return made
 
 
 def _sexagesimal(text: str) -> str:
@@ -79,6 +84,13 @@ def _sexagesimal(text: str) -> str:
     for part in text.lstrip("+-").replace("_", "").partition(".")[0].split(":"):
         total = total * 60 + int(part)
     return f"the number {-total if text.startswith('-') else total}, counting in sixties"
+
+
+def _decimal_of(text: str) -> str:
+    """Return the plain decimal of a number that is written in another way on purpose; an octal one seldom is."""
+    if re.fullmatch(r"[-+]?0[xb][0-9a-fA-F_]{1,15}|[-+]?[1-9][0-9]{0,14}(_[0-9]{1,3})+", text):
+        return str(int(text.lower(), 0)) if text[-1] != "_" and "__" not in text else ""
+    return ""
 
 
 def _underscored(text: str) -> str:

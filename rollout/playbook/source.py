@@ -27,6 +27,7 @@ from rollout.playbook.said import problem, quoted
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _RELEASE = re.compile(r"\brelease\s*[.\[]")
+_BESIDE = "Paths begin at the playbook's folder."
 _MARKS = (".git", "rollout.toml")  # what the folder of a project has in it
 
 
@@ -70,7 +71,7 @@ class Playbook:
 
 def open_playbook(path: str, environment: str) -> Playbook:
     """Read a playbook and check what can be checked before anything is rendered."""
-    document = read(path)
+    document = read(path, "Begin it with `- name: …`.")
     defaults, plays, problems = _elements(document.root)
     if not plays:
         raise InputError(*document.problems, *problems)
@@ -193,10 +194,17 @@ def _reloads(play: Table) -> list[Problem]:
     return found
 
 
-def variable_files(source: Source, paths: Sequence[str], place: Place) -> list[Node]:
-    """Read the files of ``vars_files``; what is wrong with them is added to the source's problems."""
+def named_files(node: Node, value: object) -> list[tuple[str, Place]]:
+    """Return the files that ``vars_files`` names, ``value`` being it rendered, each with the place that names it."""
+    paths = value if isinstance(value, list) else [value]
+    items = node.items if isinstance(node, Listing) and len(node.items) == len(paths) else [node] * len(paths)
+    return [(p, i.place) for p, i in zip(paths, items, strict=True) if isinstance(p, str) and p]
+
+
+def variable_files(source: Source, paths: Sequence[tuple[str, Place]]) -> list[Node]:
+    """Read the files of ``vars_files``, each named at a place; what is wrong is added to the source's problems."""
     found: list[Node] = []
-    for written in paths:
+    for written, place in paths:
         if _URL.match(written) or not _inside(source.folder, written):
             what = f"{quoted(written)} lies outside the project."
             why = "A playbook reads nothing but the project's own files."
@@ -216,7 +224,7 @@ def variable_files(source: Source, paths: Sequence[str], place: Place) -> list[N
 
 def _named_here(found: Problem, written: str, place: Place) -> Problem:
     """Return the problem of a file as a whole, at the place that names the file."""
-    return problem(place, found.code, f"{quoted(written)}: {found.what}", found.why, found.instead)
+    return problem(place, found.code, f"{quoted(written)}: {found.what}", found.why, _BESIDE)
 
 
 def _inside(folder: str, written: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from rollout.model.task import OF_PLAY
 from rollout.playbook import words as w
+from rollout.playbook.envnames import env_name
 from rollout.playbook.models import Strict
 from rollout.playbook.said import quoted
 from rollout.playbook.words import as_list, refuse
@@ -28,8 +29,8 @@ MAX_TEXT = 65_536
 def _run(value: object) -> object:
     """Accept an argv; a text is what ``shell`` is for."""
     if isinstance(value, str):
-        line = " ".join(value.split())[:60]
-        instead = f"Write `shell: {line}`, or a list: `run: [{', '.join(value.split()[:6])}]`."
+        run, shell = w.listed(value), f"`shell: {w.said_in_yaml(value)}`, where a shell is to read it"
+        instead = f"Write `run: {run.strip('`')}`." if run else f"Write {shell}."
         refuse("E_COMMAND", f"`run` is a list of words, not the text {quoted(value)}.", "No shell reads it.", instead)
     return w.command(value)
 
@@ -59,7 +60,7 @@ def _where(value: object) -> str:
 
 
 Run = Annotated[tuple[Annotated[str, w.Accepts(w.word)], ...], Field(strict=False), BeforeValidator(_run)]
-EnvName = Annotated[str, w.Accepts(w.shaped("E_ENV", r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and `_`"))]
+EnvName = Annotated[str, w.Accepts(env_name)]
 EnvValue = Annotated[str, w.Accepts(w.expected)]
 Printed = Annotated[str, w.Accepts(w.shaped("E_NAME", r"[a-z][a-z0-9_]{0,39}", "a-z, 0-9 and `_`, 40 at most"))]
 Where = Annotated[str, w.Accepts(_where)]

@@ -6,6 +6,7 @@ whose context carries the three sentences; ``checking.py`` makes a Problem of it
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,6 +20,7 @@ from rollout.model.release import APP_NAME, RELEASE_ID
 from rollout.model.share import Share
 from rollout.playbook.nodes import has_template
 from rollout.playbook.said import near, quoted
+from rollout.playbook.scalars import Ambiguous, resolve
 
 DAY_S = 86_400.0
 MAX_DURATION_S = 400 * DAY_S
@@ -26,6 +28,7 @@ Item = TypeVar("Item")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+_SHELLS = re.compile(r"""[^\w\s@%+=:,./-]|[:,](?=\s|$)|^[%@=,-]|[^\S ]""")  # what a shell or YAML would act on
 _PERCENT = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)[ ]?%")
 
 
@@ -127,7 +130,7 @@ def seconds(value: object) -> float:
         refuse("E_DURATION", f"{quoted(value)} is no duration.", instead=_UNITS)
     amount = float(found[1]) * UNITS[found[2]]
     if amount > MAX_DURATION_S:
-        refuse("E_DURATION", f"{quoted(value)} is more than 400 days.", "A wait that long is a mistake.")
+        refuse("E_DURATION", f"{quoted(value)} is more than 400 days.", "A wait that long is a mistake.", _UNITS)
     return amount
 
 
@@ -220,8 +223,11 @@ def absolute(value: object) -> str:
     """Accept an absolute path without detours."""
     said = text(value)
     parts = said.rstrip("/").split("/")[1:]
-    if not said.startswith("/") or not parts or any(p in ("", ".", "..") for p in parts) or "\n" in said:
+    if not said.startswith("/") or not parts:
         refuse("E_PATH", f"{quoted(said)} is not an absolute path.", instead="Write it as in `/srv/shop`.")
+    if any(p in ("", ".", "..") for p in parts):
+        what = f"{quoted(said)} is a path with a detour (`.`, `..` or `//`)."
+        refuse("E_PATH", what, "Where it leads would depend on links.", "Write it straight, as in `/srv/shop`.")
     if len(said) > 1024:
         refuse("E_PATH", f"{quoted(said)} has more than 1024 characters.")
     return said.rstrip("/")
@@ -230,10 +236,8 @@ def absolute(value: object) -> str:
 def command(value: object) -> object:
     """Accept a command as a list of words; a string would need a shell to be read."""
     if isinstance(value, str):
-        instead = "Write a list: `[" + ", ".join(value.split()[:6]) + "]`." if value.isprintable() else "Write a list."
-        refuse(
-            "E_COMMAND", f"A command is a list of words, not the text {quoted(value)}.", "No shell reads it.", instead
-        )
+        what = f"A command is a list of words, not the text {quoted(value)}."
+        refuse("E_COMMAND", what, "No shell reads it.", f"Write {listed(value) or shelled(value)}.")
     if not isinstance(value, list) or not value:
         refuse(
             "E_COMMAND", f"A command is a list of words, not {quoted(value)}.", instead="Write `[bin/tool, --flag]`."
@@ -241,6 +245,29 @@ def command(value: object) -> object:
     if value[0] == "":
         refuse("E_COMMAND", "The first word of a command names a program, and this one is empty.", at="0")
     return value
+
+
+def listed(text: str) -> str:
+    """Return a command line as the list of words that it is; nothing where only a shell could tell."""
+    return "" if _SHELLS.search(text) or not text.strip() else f"`[{', '.join(map(_word, text.split()[:6]))}]`"
+
+
+def _word(text: str) -> str:
+    """Return a word as it stands in a YAML list: in quotes where it would be a number or a boolean."""
+    try:
+        return text if isinstance(resolve(text), str) else f'"{text}"'
+    except Ambiguous:
+        return f'"{text}"'
+
+
+def shelled(text: str) -> str:
+    """Return a command line as one that is given to a shell."""
+    return f"`[sh, -c, {said_in_yaml(text)}]`, where a shell is to read it"
+
+
+def said_in_yaml(text: str) -> str:
+    """Return the beginning of a text as YAML and JSON write it between quotes."""
+    return json.dumps(text[:60], ensure_ascii=False)
 
 
 def word(value: object) -> str:
@@ -275,7 +302,9 @@ def needed(value: object) -> Need:
 def mode(value: object) -> str:
     """Accept a file mode as text: four octal digits, nobody else's bits set."""
     if not isinstance(value, str) or not re.fullmatch("0[0-7]{3}", value):
-        refuse("E_MODE", f"{quoted(value)} is no file mode.", "YAML reads 0755 as 493.", 'Write it as `"0640"`.')
+        meant = f"0{value}" if re.fullmatch("[0-7]{3}", str(value)) else "0640"
+        why = "Four octal digits in quotes are: YAML reads 0755 as 493."
+        refuse("E_MODE", f"{quoted(value)} is no file mode.", why, f'Write `"{meant}"`.')
     return value
 
 
@@ -321,10 +350,14 @@ Status = Annotated[int, Accepts(whole(100, 599))]
 Relative = Annotated[str, Accepts(relative)]
 Absolute = Annotated[str, Accepts(absolute)]
 Port = Annotated[int, Accepts(port)]
-App = Annotated[str, Accepts(shaped("E_NAME", APP_NAME, "a-z, 0-9, `_` and `-`, 63 characters at most"))]
+App = Annotated[
+    str, Accepts(shaped("E_NAME", APP_NAME, "a-z, 0-9, `_` and `-`, 63 characters at most, a letter or digit first"))
+]
 Id = Annotated[
     str, Accepts(shaped("E_RELEASE_ID", RELEASE_ID, "letters, digits and `._+-`, 128 at most, a letter or digit first"))
 ]
-User = Annotated[str, Accepts(shaped("E_USER", r"[a-z_][a-z0-9_.-]{0,31}", "a-z, 0-9 and `_.-`, 32 at most"))]
+_USER = "a-z, 0-9 and `_.-`, 32 at most, a letter or `_` first"
+User = Annotated[str, Accepts(shaped("E_USER", r"[a-z_][a-z0-9_.-]{0,31}", _USER))]
 LbName = Annotated[str, Accepts(shaped("E_LB_NAME", r"[A-Za-z0-9_.:-]{1,255}", "letters, digits and `_.:-`"))]
-Unit = Annotated[str, Accepts(shaped("E_UNIT", r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}", "a systemd unit's name"))]
+_UNIT = "a systemd unit's name, as in `shop.service`"
+Unit = Annotated[str, Accepts(shaped("E_UNIT", r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}", _UNIT))]

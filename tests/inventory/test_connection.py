@@ -137,7 +137,7 @@ def test_localhost_is_there_without_being_named_and_not_in_all(tmp_path: Path) -
         ("wbe*", "no host or group"),
         ("web:&prod,web", "either commas or colons"),
         ("web:22", "host and port"),
-        ("web[7]", "only 1 hosts"),
+        ("web[7]", "there is only 1 host."),
         ("web[1:0]", "backwards"),
         ("~web(", "regular expression"),
         ("", "not a host pattern"),

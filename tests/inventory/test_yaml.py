@@ -175,7 +175,10 @@ BAD = {
     "a: &x {children: {b: *x}}\n": [("E_ALIAS_CYCLE", 1, 4)],
     "a:\n\thosts:\n": [("E_YAML", 2, 1)],
     "a: 1\n---\nb: 2\n": [("E_MULTI_DOC", 2, 1)],
-    "a: " + "[" * 5000 + "]" * 5000 + "\n": [("E_DEPTH", 1, 68)],
+    "a: {vars: {d: 2026-13-45}}\n": [("E_YAML", 1, 15)],
+    "a: {vars: {b: 1, n: " + "9" * 5000 + "}}\n": [("E_YAML", 1, 21)],
+    "a: {vars: {x: [\n": [("E_YAML", 2, 1)],
+    "a: {vars: {x: [": [("E_YAML", 1, 16)],
     "a: {hosts: {'h[1:99999]': }}\n": [("E_RANGE", 1, 13)],
     "'b ad': {}\n": [("E_GROUP", 1, 1)],
 }
@@ -184,6 +187,12 @@ BAD = {
 @pytest.mark.parametrize("text", BAD, ids=lambda t: repr(t[:40]))
 def test_what_cannot_be_read_is_refused_in_its_place(text: str, tmp_path: Path) -> None:
     assert problems(tmp_path, text) == BAD[text]
+
+
+def test_a_nest_without_end_is_refused_inside_of_it(tmp_path: Path) -> None:
+    [(code, line, column)] = problems(tmp_path, "a: " + "[" * 5000 + "]" * 5000 + "\n")
+    assert (code, line) == ("E_DEPTH", 1)
+    assert column in (68, 1003)  # ours, or where newer libyaml gives up
 
 
 def test_ansible_cannot_read_them_either(tmp_path: Path) -> None:

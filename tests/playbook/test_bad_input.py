@@ -57,7 +57,9 @@ BYTES = [
     pytest.param(b"- name: caf\xe9\n", "play.yml:1:12: E_ENCODING: Byte 0xe9 is not UTF-8.", id="B19 Latin-1"),
     pytest.param("- name: x\n".encode("utf-16"), "play.yml: E_ENCODING: The file is UTF-16.", id="B19 UTF-16"),
     pytest.param(b"", "play.yml:1:1: E_EMPTY: The file says nothing.", id="B21"),
-    pytest.param(b"[" * 5000, "play.yml:1:65: E_DEPTH: This is nested more than 64 levels deep.", id="B13"),
+    pytest.param(  # the second: where newer libyaml gives up, ahead of us
+        b"[" * 5000, tuple(f"play.yml:1:{n}: E_DEPTH: This is nested more than 64" for n in (65, 1001)), id="B13"
+    ),
     pytest.param(b"- " * 5000, "play.yml:1:129: E_DEPTH", id="B13 blocks"),
     pytest.param(b"- forks: " + b"9" * 5000, "play.yml:1:10: E_RANGE: `999", id="B24"),
     pytest.param(b"a: *b\n", "play.yml:1:4: E_YAML: The alias `*b` has no anchor", id="no anchor"),
@@ -66,7 +68,7 @@ BYTES = [
 
 
 @pytest.mark.parametrize(("data", "expected"), BYTES)
-def test_bytes_that_are_no_playbook(data: bytes, expected: str, tmp_path: Path) -> None:
+def test_bytes_that_are_no_playbook(data: bytes, expected: str | tuple[str, ...], tmp_path: Path) -> None:
     found = problems(tmp_path, data)
     assert [f for f in found if f.startswith(expected)]
     assert all(len(f) < 400 for f in found)
