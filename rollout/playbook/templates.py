@@ -122,7 +122,7 @@ class Renderer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the child: isolated, with an empty environment, in a session of its own."""
-        self.progress = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
+        self.progress = _in_memory()
         number = self.progress.fileno()
         self.child = subprocess.Popen(
             [sys.executable, "-I", "-m", "rollout.playbook.sandbox"],
@@ -147,6 +147,13 @@ class Renderer:
         template = templates[min(int.from_bytes(at, "big"), len(templates) - 1)]
         what = f"Rendering {quoted(template.value)} needs more than {CPU_S} s or 256 MB."
         return InputError(problem(template.place, "E_TEMPLATE_LIMIT", what, "", "Make it simpler."))
+
+
+def _in_memory() -> IO[bytes]:
+    """Return a file that lies nowhere, where the system has such; closed with the child."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("progress"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _exactly(stream: IO[bytes], size: int, deadline: float) -> bytes:
