@@ -19,7 +19,7 @@ from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.preflight import release_of
 from rollout.app.provenance import provenance
-from rollout.app.request import Request, fetch, plays_of, store_of, warned
+from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
@@ -74,14 +74,14 @@ def apply(request: Request, showing: Showing) -> int:
     plays = plays_of(request)
     warned(plays, showing.say)
     filed = read_plan(request.plan_file) if request.plan_file else None
-    fetch((play.artifact for play in plays), showing.say)  # before others wait for the lease
-    store = store_of(request, writing=True)
-    used = filed is not None and store.knows(filed.plan.id)
-    rollout = filed.plan.id if filed and not used else new_id()
-    first = Look(store=store, rollout=rollout, allow_bad=request.allow_bad, wait_s=request.lock_wait_s, say=showing.say)
-    with held(first, plays) as look, packages_of(plays, look.say) as packages:
-        parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
-        return _applied(request, showing, parts, look, filed)
+    with packages_of(plays, showing.say) as packages:  # what is wrong with them is said before anything is written
+        store = store_of(request, writing=True)
+        rollout = filed.plan.id if filed and not store.knows(filed.plan.id) else new_id()
+        wait_s, allow_bad = request.lock_wait_s, request.allow_bad
+        first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
+        with held(first, plays) as look:
+            parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
+            return _applied(request, showing, parts, look, filed)
 
 
 def _part(play: Play, package: Package, store: Store, filed: Filed | None) -> Part:

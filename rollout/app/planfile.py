@@ -20,6 +20,7 @@ from rollout.errors import InputError, Problem, Reason, StoreError
 from rollout.model.event import RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.release import Release
+from rollout.playbook.files import bounded
 from rollout.store.codec import canonical, decode, plain
 
 if TYPE_CHECKING:
@@ -69,10 +70,9 @@ def read_plan(path: Path) -> Filed:
     """Return what a file holds; raise InputError for one that is not ours, of another version, or changed."""
     again = "Make a new one: rollout plan PLAYBOOK --out FILE."
     try:
-        with path.open("rb") as file:
-            body = json.loads(file.read(LIMIT))
-    except OSError as error:
-        raise _unusable(path, f"the plan cannot be read: {error.strerror}.", again) from error
+        body = json.loads(bounded(str(path), LIMIT, "256 MiB")[0])
+    except InputError as error:
+        raise _unusable(path, error.problems[0].what, again) from error
     except (ValueError, RecursionError) as error:
         raise _unusable(path, "this is no plan file: it is not JSON.", again) from error
     if not isinstance(body, dict) or body.get("format") != FORMAT:

@@ -39,9 +39,11 @@ class Text:
 
 def read(path: str) -> Text:
     """Read a file, or raise InputError; a FIFO, a device or a directory is refused unopened."""
-    data, warnings = _bytes(path)
+    data, mode = bounded(path, MAX_BYTES, "4 MiB", "A playbook or a file of variables is small.")
+    open_to_all = f"{path}: anybody on this machine may write to it (mode {stat.S_IMODE(mode):04o})."
     text = _decoded(path, data)
     lines = tuple(line.rstrip("\r") for line in text.split("\n"))
+    warnings = (open_to_all,) if mode & stat.S_IWOTH else ()
     found = Text(file=path, text=text, lines=lines, digest=hashlib.sha256(data).hexdigest(), warnings=warnings)
     hidden = _hidden(found)
     if hidden:
@@ -49,21 +51,29 @@ def read(path: str) -> Text:
     return found
 
 
-def _bytes(path: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return the bytes of a regular file within the cap, and warnings about its mode."""
+def bounded(path: str, most: int, limit: str, why: str = "") -> tuple[bytes, int]:
+    """Return the bytes of a regular file and its mode; raise InputError for anything else, and above ``most`` bytes."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             raise InputError(_file(path, "E_NOT_FILE", f"is {_kind(mode)}.", "Name a regular file."))
         with open(path, "rb", buffering=0, opener=_at_once) as opened:
-            data = opened.read(MAX_BYTES + 1) or b""
+            data = opened.read(most + 1) or b""
     except (OSError, ValueError) as error:
         said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(_file(path, "E_NOT_FILE", f"cannot be read: {said}.")) from None
-    if len(data) > MAX_BYTES:
-        raise InputError(_file(path, "E_SIZE", "is larger than 4 MiB.", "A playbook or a file of variables is small."))
-    warning = f"{path}: anybody on this machine may write to it (mode {stat.S_IMODE(mode):04o})."
-    return data, (warning,) if mode & stat.S_IWOTH else ()
+        raise InputError(_file(path, "E_NOT_FILE", f"cannot be read: {said}.", _where(path))) from None
+    if len(data) > most:
+        raise InputError(_file(path, "E_SIZE", f"is larger than {limit}.", why))
+    return data, mode
+
+
+def _where(path: str) -> str:
+    """Return where a file was looked for that is not there."""
+    if path == "-":
+        return "Standard input is not read: name a file."
+    if os.path.isabs(path) or os.path.lexists(path):
+        return ""
+    return f"Relative paths begin at {os.getcwd()}."
 
 
 def _at_once(path: str, flags: int) -> int:
