@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -69,9 +70,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rollout.cli.failures import ending  # after the imports that even --version needs
 
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _write_anything()
     with ending(arguments) as end:
         end.code = _run(arguments)
     return end.code
+
+
+def _write_anything() -> None:
+    """Let stdout and stderr show what their encoding has no character for, and bytes that are none, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rollout.cli.options import Duration, command, output_option, state_option
+from rollout.cli.options import Duration, FileName, command, output_option, state_option
 from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing
 
 
@@ -29,7 +29,7 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option(
     "--plan",
     "plan_file",
-    type=click.Path(path_type=Path),
+    type=FileName(),
     default=None,
     metavar="FILE",
     help="Only if nothing drifted since `rollout plan --out FILE`.",

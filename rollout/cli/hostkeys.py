@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 from rich_click import RichGroup
 
-from rollout.cli.options import command
+from rollout.cli.options import FileName, command
 from rollout.cli.request import confirm, narrowing_options, on_terminal, playbook_options, request_of, said_aside
 
 
@@ -29,14 +28,14 @@ def scan(yes: bool, **options: Any) -> int:
 
 @command("replace")
 @click.argument("host")
-@click.option("-p", "--playbook", required=True, type=click.Path(path_type=Path), envvar="ROLLOUT_PLAYBOOK")
+@click.option("-p", "--playbook", required=True, type=FileName(), envvar="ROLLOUT_PLAYBOOK")
 @narrowing_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask: the fingerprint was compared already.")
 def replace(host: str, yes: bool, **options: Any) -> int:
     """Replace the recorded key of a HOST that was rebuilt, by the one that it shows now."""
     from rollout.app.hostkeys import swap
 
-    request = request_of({"limit": "", **options})
+    request = request_of({"limit": None, **options})
     return swap(request, host, said_aside, lambda question: yes or (on_terminal() and confirm(question)))
 
 

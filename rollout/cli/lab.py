@@ -8,7 +8,7 @@ import click
 from rich_click import RichGroup
 
 from rollout.cli.labview import show_loopback, show_machines
-from rollout.cli.options import command
+from rollout.cli.options import command, standing
 from rollout.errors import Reason, Refused
 from rollout.lab.loopback import Fleet
 from rollout.lab.machines import Balancers, MachineFleet
@@ -93,6 +93,7 @@ for _command in (up, down, status):
 
 def _found(folder: str) -> Fleet | MachineFleet | None:
     """Return the lab of a folder, whatever provides it."""
+    standing(folder)
     return MachineFleet.load(folder) or Fleet.load(folder)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rollout.cli.options import FileName
 from rollout.cli.request import confirm, narrowing_options, on_terminal, request_of, showing
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def host_options(function: F) -> F:
         "-p",
         "--playbook",
         required=True,
-        type=click.Path(path_type=Path),
+        type=FileName(),
         envvar="ROLLOUT_PLAYBOOK",
         help="The playbook whose play they are of (or ROLLOUT_PLAYBOOK).",
     )(function)
@@ -49,7 +49,7 @@ def asked(options: dict[str, Any]) -> tuple[Request, Showing, bool]:
     output, check = options.pop("output"), options.pop("check")
     more = {name: options.pop(name) for name in ("message", "yes", "allow_bad") if name in options}
     ask = confirm if on_terminal() and output in ("auto", "plain") else None
-    return request_of({"limit": "", **options}, output=output, confirm=ask, **more), showing(output), check
+    return request_of({"limit": None, **options}, output=output, confirm=ask, **more), showing(output), check
 
 
 def operated(purpose: Purpose, options: dict[str, Any], *, to: str = "", hosts: tuple[str, ...] = ()) -> int:

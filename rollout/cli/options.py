@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +15,16 @@ from rollout.errors import InputError, Problem
 F = TypeVar("F", bound=Callable[..., Any])
 
 OUTPUTS = ("auto", "plain", "json", "github", "gitlab", "quiet")
+
+
+def standing(*paths: str) -> None:
+    """Refuse relative paths where the folder that they begin at is gone."""
+    try:
+        if not all(map(os.path.isabs, paths)):
+            os.getcwd()
+    except FileNotFoundError:
+        what = "the folder in which this was typed is not there any more."
+        raise InputError(Problem(file="rollout", code="E_CWD", what=what, instead="Type cd, to one that is.")) from None
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -41,6 +53,20 @@ def json_option(function: F) -> F:
     return click.option(
         "--output", metavar="KIND", default="auto", callback=_known_output, help="auto, plain, json or quiet."
     )(function)
+
+
+class FileName(click.Path):
+    """The name of a file; an empty one is what a variable that nobody set leaves behind."""
+
+    def __init__(self) -> None:
+        """Take it as a Path."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or say that there is none."""
+        if value == "":
+            self.fail("it is empty. Write the name of a file.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[float]):

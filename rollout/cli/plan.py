@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rollout.cli.options import command, output_option, state_option
+from rollout.cli.options import FileName, command, output_option, state_option
 from rollout.cli.reading import say_json
 from rollout.cli.request import playbook_options, request_of, showing
 
@@ -16,7 +16,7 @@ from rollout.cli.request import playbook_options, request_of, showing
 @playbook_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to do.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Keep the plan in FILE.")
+@click.option("--out", type=FileName(), default=None, metavar="FILE", help="Keep the plan in FILE.")
 @state_option
 @output_option
 def plan(detailed_exitcode: bool, allow_bad: bool, out: Path | None, output: str, **options: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import click
 
 from rollout.app.apply import Showing
 from rollout.app.request import Request
+from rollout.cli.options import FileName, standing
 from rollout.cli.reading import say
 from rollout.errors import InputError, Problem
 from rollout.playbook.extra_vars import parse_extra_vars
@@ -24,10 +25,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 def playbook_options(function: F) -> F:
     """Add what Ansible users type: the playbook, ``-i``, ``-l``, ``-e``, ``-u``, ``-b`` and ``--private-key``."""
     function = narrowing_options(function)
-    function = click.option("-l", "--limit", default="", metavar="PATTERN", help="Narrow the play to these hosts.")(
+    function = click.option("-l", "--limit", default=None, metavar="PATTERN", help="Narrow the play to these hosts.")(
         function
     )
-    return click.argument("playbook", type=click.Path(path_type=Path))(function)
+    return click.argument("playbook", type=FileName())(function)
 
 
 def narrowing_options(function: F) -> F:
@@ -49,10 +50,11 @@ def narrowing_options(function: F) -> F:
 def request_of(options: dict[str, Any], **more: Any) -> Request:
     """Return the request that the options make."""
     inventory = options["inventory"] or _default_inventory()
+    _named(options["playbook"], inventory, options["limit"])
     return Request(
         playbook=options["playbook"],
         inventory=inventory,
-        limit=options["limit"],
+        limit=options["limit"] or "",
         extra_vars=parse_extra_vars(options["extra_vars"]),
         environment=options["environment"],
         forks=options["forks"],
@@ -63,6 +65,20 @@ def request_of(options: dict[str, Any], **more: Any) -> Request:
         argv=tuple(sys.argv[1:]),
         **more,
     )
+
+
+def _named(playbook: Path, inventory: Sequence[str], limit: str | None) -> None:
+    """Refuse what a variable that nobody set leaves behind, and paths that begin nowhere."""
+    wrong = []
+    if not all(i.strip() for i in inventory):
+        what = "the name of an inventory is empty: it would be this whole folder."
+        wrong.append(Problem(file="-i", code="E_INVENTORY", what=what, instead="Write -i inventories/production.ini"))
+    if limit is not None and not limit.strip():
+        what, instead = "it is empty, and would be all hosts of the play.", "Name hosts or groups, or leave it out."
+        wrong.append(Problem(file="--limit", code="E_LIMIT", what=what, instead=instead))
+    if wrong:
+        raise InputError(*wrong)
+    standing(str(playbook), *(i for i in inventory if "," not in i))
 
 
 def _default_inventory() -> tuple[str, ...]:

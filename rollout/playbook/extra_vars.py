@@ -34,6 +34,8 @@ def parse_extra_vars(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _one(argument: str) -> dict[str, Any]:
     """Return the variables of one ``-e``."""
+    if argument == "@":
+        raise InputError(_wrong(argument, "names no file"))
     if argument.startswith("@"):
         return _mapping(read(argument[1:]), argument)
     if hidden_in(argument):
@@ -60,4 +62,5 @@ def _mapping(document: Document, argument: str) -> dict[str, Any]:
 
 def _wrong(argument: str, what: str) -> Problem:
     """Return the problem of one argument."""
-    return Problem(file=PLACE, code="E_TYPE", what=f"{quoted(argument)} {what}.", instead="Write `-e name=value`.")
+    instead = "Write `-e @FILE`." if argument.startswith("@") else "Write `-e name=value`."
+    return Problem(file=PLACE, code="E_TYPE", what=f"{quoted(argument)} {what}.", instead=instead)
