@@ -21,6 +21,8 @@ from rollout.model.play import delegates_of
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
 from rollout.store.leasing import SILENT_S
+from rollout.store.mounts import weakness
+from rollout.store.place import path_of
 
 if TYPE_CHECKING:
     from rollout.artifacts.package import Package
@@ -81,12 +83,21 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
         apps = [p.app for p in plays]
         above = look.above or 0
         take = partial(look.store.take, plays[0].environment, apps, look.rollout, user(), above=above)
+        if not look.check:
+            _warned_of_place(look)
         epoch = 0 if look.check else waited(take, look.wait_s, look.say)
         yield replace(look, epoch=epoch)
     finally:
         with suppress(StoreError):  # it has said so already, and an unfinished rollout holds its app all the same
             look.store.release(look.rollout)
         look.store.close()
+
+
+def _warned_of_place(look: Look) -> None:
+    """Say that the state lies where it is kept worse than on a disk."""
+    path = path_of(look.store.place)
+    if path and (weak := weakness(path)):
+        look.say(f"warning: {weak}")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from rollout.playbook.hostparts import (
     service_of,
     shared_of,
 )
+from rollout.playbook.keyfiles import KeyFiles
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template, written_at
 from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
@@ -131,6 +132,7 @@ class Resolver:
     chosen: Mapping[str, Any]
     kept: dict[tuple[HostName, str], Ask] = field(default_factory=dict)
     matches: dict[str, frozenset[HostName]] = field(default_factory=dict)
+    files: KeyFiles | None = None
 
     def __call__(self, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
         """Return the Ask of each host; raise InputError with every problem."""
@@ -312,7 +314,10 @@ class Resolver:
         connection, problems = connection_for(said, defaults)
         if any(("", n) in rendered and rendered["", n].broken(number) for n in ANSIBLE):
             return connection, []
-        return connection, [self.words.inventory.pictured(p) for p in problems]
+        if self.files is None:
+            self.files = KeyFiles(play=self.parts.play, said=self.words.said.places)
+        problems = (*problems, *self.files.problems(connection, known))
+        return connection, [p if p.source else self.words.inventory.pictured(p) for p in problems]
 
 
 _WHERE = "Write a pattern of the inventory, `host`, `one_host` or `controller`."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
+import stat
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ class KnownHosts:
     def _entries(self, file: str) -> tuple[Entry, ...]:
         try:
             seen = os.stat(file)
+            if wrong := _wrong_with(seen):
+                raise HostKeyRefused(f"{file} {wrong}, so no host key can be verified by it.")
             stamp = (seen.st_ino, seen.st_size, seen.st_mtime_ns)
             with self._lock:
                 cached = self._read.get(file)
@@ -77,6 +80,13 @@ class KnownHosts:
                 os.close(fd)
         except OSError as e:
             raise HostKeyRefused(f"cannot record the new host key of {address} in {file}: {e.strerror}.") from e
+
+
+def _wrong_with(seen: os.stat_result) -> str:
+    """Return what makes this file unfit to say whom we trust, or nothing."""
+    if not stat.S_ISREG(seen.st_mode):
+        return "is not a regular file"
+    return "may be written to by anybody on this machine (chmod o-w)" if seen.st_mode & stat.S_IWOTH else ""
 
 
 def _line(key: Key, address: str, port: int, fd: int) -> bytes:

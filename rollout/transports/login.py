@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +33,12 @@ class KeyFiles:
         """Return the key of a file; raise what the library or the system raises."""
         import paramiko
 
-        stamp = os.stat(path).st_mtime_ns
+        seen = os.stat(path)
+        if not stat.S_ISREG(seen.st_mode):
+            raise ValueError("it is not a regular file")
+        if seen.st_mode & 0o077 and seen.st_uid == os.getuid():
+            raise ValueError("others can read it (chmod 600)")
+        stamp = seen.st_mtime_ns
         with self._lock:
             cached = self._read.get(path)
         if cached is None or cached[0] != stamp:

@@ -182,8 +182,17 @@ def test_another_type_than_the_recorded_is_refused_even_on_accept_new(sshd: Sshd
 
 
 def test_a_file_that_cannot_be_read_refuses(sshd: Sshd, tmp_path: Path) -> None:
-    with pytest.raises(HostKeyRefused, match="cannot read"):
-        FabricTransport().open(WEB1, sshd.connection(known_hosts=(str(tmp_path), str(sshd.known_hosts))))
+    os.mkfifo(tmp_path / "fifo")
+    for file in (str(tmp_path), str(tmp_path / "fifo"), "/dev/null"):
+        with pytest.raises(HostKeyRefused, match="is not a regular file"):
+            FabricTransport().open(WEB1, sshd.connection(known_hosts=(file, str(sshd.known_hosts))))
+
+
+def test_a_file_that_anybody_may_write_to_says_nothing(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "open").write_text(sshd.line())
+    (tmp_path / "open").chmod(0o666)
+    with pytest.raises(HostKeyRefused, match="may be written to by anybody"):
+        FabricTransport().open(WEB1, sshd.connection(known_hosts=(str(tmp_path / "open"),)))
 
 
 def test_accept_new_records_one_line_and_is_strict_afterwards(sshd: Sshd, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,8 +30,8 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     sock = tmp_path / "agent"
     monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL)
-    while not sock.exists():
-        pass
+    while subprocess.run(["ssh-add", "-l"], capture_output=True).returncode == 2:  # it does not answer yet
+        time.sleep(0.02)
     yield lambda key: subprocess.run(["ssh-add", "-q", str(key)], check=True, stdin=subprocess.DEVNULL) and None
     process.kill()
     process.wait()
@@ -92,7 +94,18 @@ def test_a_passphrase_is_never_asked_for(sshd: Sshd, tmp_path: Path) -> None:
 @pytest.mark.fault("F40")
 def test_a_file_that_is_no_key_says_so(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a key\n")
+    (tmp_path / "text").chmod(0o600)
     assert "cannot be used" in refused(sshd, key_files=(str(tmp_path / "text"),))
+
+
+def test_a_key_that_others_can_read_is_not_used_and_a_fifo_not_waited_for(sshd: Sshd, tmp_path: Path) -> None:
+    shutil.copy(sshd.client_key, tmp_path / "open")
+    (tmp_path / "open").chmod(0o644)
+    os.mkfifo(tmp_path / "fifo")
+    said = refused(sshd, key_files=(str(tmp_path / "open"), str(tmp_path / "fifo"), str(tmp_path / "gone")))
+    assert "open cannot be used: others can read it (chmod 600)" in said
+    assert "fifo cannot be used: it is not a regular file" in said
+    assert "gone is not there" in said
 
 
 def test_the_agent_opens_and_is_not_forwarded(sshd: Sshd, agent: Callable[[Path], None]) -> None:
