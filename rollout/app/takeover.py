@@ -91,9 +91,10 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
 
     One that is at work is halted, with hosts that are done left as they are; one whose process is gone is healed.
     """
+    plays = plays_of(request, released=False)
     with closing(store_of(request, writing=True)) as store:
         found = store.find(rollout)
-        _of_these_apps(found, plays_of(request, released=False))
+        _of_these_apps(found, plays)
         if found.finished:
             return 0
         if at_work(store, found):
@@ -134,8 +135,9 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
 
 def recover(request: Request, showing: Showing) -> int:
     """End what an unfinished rollout of the playbook's apps left, by its own ``on_failure``; 0 where one may begin."""
+    plays = plays_of(request, released=False)
     with closing(store_of(request, writing=True)) as store:
-        for play in plays_of(request, released=False):
+        for play in plays:
             one = partial(_recovered, store, play.environment, play.app, showing)
             code = waited(one, request.lock_wait_s, showing.say)
             if code not in ENDED:
@@ -154,7 +156,7 @@ def _recovered(store: Store, environment: str, app: str, showing: Showing) -> in
 
 
 ENDED = frozenset({0, 3, 4, 5, 6, 9})  # it has an end, and its journal says what each host is
-_TO_GO_BACK = "To go back from a finished rollout, apply the earlier release."
+_TO_GO_BACK = "To go back from a release that is out, type: rollout rollback PLAYBOOK."
 
 
 def _store(state: str) -> Store:

@@ -79,6 +79,13 @@ class Inventory:
         lines = self.lines.get(found.file, ())
         return replace(found, source=lines[found.line - 1]) if 0 < found.line <= len(lines) else found
 
+    def at(self, host: HostName, code: str, what: str, why: str = "", instead: str = "") -> Problem:
+        """Return a problem with a host, where it is first named."""
+        file, line, column = self.hosts[host].place
+        return self.pictured(
+            Problem(file=file, line=line, column=column, code=code, what=what, why=why, instead=instead)
+        )
+
     def match(self, pattern: str) -> tuple[HostName, ...]:
         """Return the hosts of an Ansible pattern, in Ansible's order, each once.
 

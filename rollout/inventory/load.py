@@ -89,7 +89,8 @@ def _read_file(path: Path, draft: Draft) -> None:
     unbuilt = _unbuilt_kind(path, text)
     if unbuilt:
         what = f"it is {unbuilt}, and that is not built yet."
-        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, "Write an INI or a YAML inventory.")
+        instead = f"Save its outcome: ansible-inventory -i {path} --list --yaml"
+        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, f"{instead} >hosts.yml")
         return
     absolute = os.path.abspath(path)
     origin: dict[str, object] = {"inventory_file": absolute, "inventory_dir": os.path.dirname(absolute)}

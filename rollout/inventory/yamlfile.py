@@ -55,7 +55,8 @@ class YamlReader:
             return True
         if any(key.value == "plugin" for key, _ in node.value):
             what = "it configures an inventory plugin, and these are not built yet."
-            self._problem(place, "E_NOT_BUILT", what, "Save its outcome: ansible-inventory --list -i FILE --yaml.")
+            instead = f"Save its outcome: ansible-inventory -i {self.path} --list --yaml >hosts.yml"
+            self._problem(place, "E_NOT_BUILT", what, instead)
             return True
         for name, where, below in self._pairs(node):
             self._group(name, where, below)

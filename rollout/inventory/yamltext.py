@@ -13,6 +13,8 @@ from rollout.inventory.fleet import Place
 from rollout.inventory.names import shown
 
 MAX_DEPTH = 64
+_TABS = "Indent with spaces: YAML takes no tabs."
+_VAULTED = "Use secret('env:NAME') in the playbook for secrets."
 TOO_DEEP = ("E_DEPTH", "it is nested too deeply.", f"{MAX_DEPTH} levels are allowed.")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Made = TypeVar("Made")
@@ -48,7 +50,7 @@ def composed(
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = _inside(mark, text, path)
-        draft.problem(place, *_words(problem))
+        draft.problem(place, *_words(problem, tab="\t" in draft.source(place)[: place.column]))
     except (yaml.YAMLError, ValueError) as problem:
         draft.problem(Place(str(path), 1, 1), "E_YAML", f"it is not YAML: {shown(str(problem))}.")
     finally:
@@ -82,18 +84,22 @@ def is_mapping(text: str) -> bool:
         loader.dispose()
 
 
-def _words(problem: yaml.MarkedYAMLError) -> tuple[str, str, str]:
+def _words(problem: yaml.MarkedYAMLError, *, tab: bool) -> tuple[str, str, str]:
     said = str(problem.problem or problem.context)
     if "nesting depth" in said:  # libyaml counts brackets ahead of what it has told us of
         return TOO_DEEP
     if isinstance(problem, _LimitError):
         return problem.code, said, "Write it out, smaller."
     if "could not determine a constructor" in said:
-        tag = said.split("'")[1] if "'" in said else said
-        return "E_TAG", f"the tag {shown(tag)} is not read.", "Use secret('env:NAME') in the playbook for secrets."
+        tag = (said.split("'")[1] if "'" in said else said).replace("tag:yaml.org,2002:", "!!")
+        instead = _VAULTED if "vault" in tag else "Write the plain value."
+        return "E_TAG", f"the tag {shown(tag)} is not read.", instead
     if "expected a single document" in (problem.context or ""):
         return "E_MULTI_DOC", "it holds more than one document.", "Keep the first `---` only."
-    return "E_YAML", f"it is not YAML: {said}.", ""
+    began, mark = problem.context_mark, problem.problem_mark
+    if problem.problem and problem.context and began and mark and began.line != mark.line:
+        said = f"{problem.context} that begins in line {began.line + 1}, {said}"
+    return "E_YAML", f"it is not YAML: {said}.", _TABS if tab else ""
 
 
 class _LimitError(yaml.MarkedYAMLError):

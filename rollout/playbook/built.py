@@ -140,8 +140,6 @@ ELSEWHERE: Final = {
     "strategy": "Leave it out: `serial` and `min_in_service` say how many hosts are worked on.",
     "any_errors_fatal": "Leave it out: any failure halts unless `max_failures` allows it.",
     "canary": 'The first batch is one: `serial: [1, "10%", "100%"]`.',
-    "import_playbook": "A playbook holds all its plays: write them one after the other into one file.",
-    "include": "A playbook holds all its plays: write them one after the other into one file.",
     "defaults": "It is an element of its own, the first of the playbook: `- defaults: { … }`.",
 }
 

@@ -7,7 +7,6 @@ import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rollout.errors import Problem
 from rollout.inventory.connection import KEY_FILE
@@ -57,7 +56,8 @@ def _fault(file: str, secret: bool) -> Fault | None:
         seen = os.stat(os.path.expanduser(file))
     except (OSError, ValueError):
         return None
-    shown = quoted(file if len(file) < 60 else f"…/{Path(file).name}")
+    name = _named(file)
+    shown = quoted(name)
     if not stat.S_ISREG(seen.st_mode):
         why = "" if secret else "Nothing can be looked up or recorded there: no host key would be verified."
         return "E_KEY" if secret else "E_HOSTKEY_POLICY", f"{shown} is not a regular file.", why, "Name a file."
@@ -65,8 +65,17 @@ def _fault(file: str, secret: bool) -> Fault | None:
     if mode & stat.S_IWOTH:
         what = f"Anybody on this machine may write to {shown} (mode {mode:04o})."
         why = "It says who we are." if secret else "It says whom we trust."
-        return "E_PERM", what, why, f"Type: chmod o-w {shlex.quote(file)}"
+        return "E_PERM", what, why, f"Type: chmod o-w {shlex.quote(name)}"
     if secret and mode & 0o077 and seen.st_uid == os.getuid():
         what = f"The private key {shown} can be read by others (mode {mode:04o})."
-        return "E_KEY", what, "ssh does not use such a key either.", f"Type: chmod 600 {shlex.quote(file)}"
+        return "E_KEY", what, "ssh does not use such a key either.", f"Type: chmod 600 {shlex.quote(name)}"
     return None
+
+
+def _named(file: str) -> str:
+    """Return a file's name as it may be typed where we stand."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        return file
+    return os.path.relpath(file, here) if file.startswith(here.rstrip("/") + "/") else file

@@ -10,6 +10,7 @@ from typing import Any
 
 from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory
+from rollout.inventory.names import user_fault
 from rollout.model.host import HostName
 from rollout.model.play import Ask, Play
 from rollout.playbook.artifact import artifact_of
@@ -110,7 +111,7 @@ def validate(path: str | os.PathLike[str], inventory: Inventory, options: Option
         playbook = open_playbook(os.fspath(path), options.environment)
     except InputError as error:
         return Report(problems=error.problems)
-    playbook.plays[0].say(environment_problems(options.environment))
+    playbook.plays[0].say(environment_problems(options.environment) + user_problems(options.user))
     loadings = [_Loading(source=source, inventory=inventory, options=options) for source in playbook.plays]
     members = [_member(loading) for loading in loadings]
     playbook.plays[0].say(between(members))
@@ -131,6 +132,12 @@ def environment_problems(name: str) -> list[Problem]:
     what = f"The environment {quoted(name)} cannot be used."
     instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most, a letter or digit first."
     return [problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)]
+
+
+def user_problems(name: str | None) -> list[Problem]:
+    """Check the name that --user gives."""
+    fault = user_fault(name) if name is not None else None
+    return [problem(Place(file="--user"), fault.code, fault.what, "", fault.instead)] if fault else []
 
 
 def _member(loading: _Loading) -> Member:
@@ -345,7 +352,7 @@ class _Loading:
         asks, problems = resolver.render(ids)
         self.asks = asks
         self._add(problems)
-        self._add(no_host_twice(asks, self.source.play))
+        self._add(no_host_twice(asks, self.inventory))
         for pool in pools:
             members = {h: str(a.members[pool.spec.name]) for h, a in asks.items() if pool.spec.name in a.members}
             self._add(twins(members, pool, self._node(*server_path(pool.entry))[1]))

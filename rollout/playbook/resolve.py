@@ -323,9 +323,8 @@ class Resolver:
 _WHERE = "Write a pattern of the inventory, `host`, `one_host` or `controller`."
 
 
-def no_host_twice(asks: Mapping[HostName, Ask], play: Node) -> list[Problem]:
-    """Return a problem for each host that is reached exactly as another one."""
-    place = descend(play, ("hosts",))[1]
+def no_host_twice(asks: Mapping[HostName, Ask], inventory: Inventory) -> list[Problem]:
+    """Return a problem for each host that is reached exactly as another one, where the inventory names it."""
     first: dict[tuple[str, str, str], HostName] = {}
     found = []
     for host, ask in asks.items():
@@ -336,5 +335,5 @@ def no_host_twice(asks: Mapping[HostName, Ask], play: Node) -> list[Problem]:
             where = f"port {c.port} of {c.address}" if c.transport != "local" else f"{ask.root} on this machine"
             what = f"{quoted(host)} and {quoted(other)} are both {where}."
             why = "Both would be taken out of rotation at once."
-            found.append(problem(place, "E_DUP_HOST", what, why, "Leave one of them out."))
+            found.append(inventory.at(host, "E_DUP_HOST", what, why, "Leave one of them out."))
     return found

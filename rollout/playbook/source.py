@@ -28,6 +28,7 @@ from rollout.playbook.said import problem, quoted
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _RELEASE = re.compile(r"\brelease\s*[.\[]")
 _BESIDE = "Paths begin at the playbook's folder."
+_OTHER_PLAYBOOKS = ("import_playbook", "ansible.builtin.import_playbook", "include", "include_playbook")
 _MARKS = (".git", "rollout.toml")  # what the folder of a project has in it
 
 
@@ -117,6 +118,9 @@ def _elements(root: Node) -> tuple[Table, list[Table], list[Problem]]:
             problems += _defaults_problems(item, number)
             found = item.get("defaults")
             defaults = found if isinstance(found, Table) and number == 0 else defaults
+        elif elsewhere := next((e for k, e in item.items.items() if k in _OTHER_PLAYBOOKS), None):
+            what, instead = "A playbook holds all its plays.", "Write them one after the other into this file."
+            problems.append(problem(elsewhere.place, "E_INCLUDE", what, "It reads no other playbook.", instead))
         else:
             plays.append(item)
     if not plays and not problems:
@@ -224,7 +228,8 @@ def variable_files(source: Source, paths: Sequence[tuple[str, Place]]) -> list[N
 
 def _named_here(found: Problem, written: str, place: Place) -> Problem:
     """Return the problem of a file as a whole, at the place that names the file."""
-    return problem(place, found.code, f"{quoted(written)}: {found.what}", found.why, _BESIDE)
+    gone = found.code == "E_NOT_FILE" and found.instead.partition(" ")[0] in ("", "Relative")
+    return problem(place, found.code, f"{quoted(written)}: {found.what}", found.why, _BESIDE if gone else found.instead)
 
 
 def _inside(folder: str, written: str) -> bool:
