@@ -129,7 +129,7 @@ class Renderer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"LC_ALL": "C.UTF-8", "ROLLOUT_PROGRESS_FD": str(number)},
+            env={"LC_ALL": "C.UTF-8", "HOME": "/", "ROLLOUT_PROGRESS_FD": str(number)},  # HOME: else NSS is asked
             pass_fds=(number,),
             start_new_session=True,
             cwd="/",

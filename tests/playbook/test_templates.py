@@ -61,6 +61,7 @@ COMMON = {
 }
 
 
+@pytest.mark.bad("B74")
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_what_a_template_gives(text: str, value: object) -> None:
     found = render(text, COMMON, ROLLOUT_VAR_X="{{ n }}")
@@ -121,6 +122,7 @@ FAULTY = {
 } | {f"c{i}": "{{ c" + str(i + 1) + " }}" for i in range(100)}
 
 
+@pytest.mark.bad("B67", "B68", "B69", "B71", "B72", "B73", "B75", "B78")
 @pytest.mark.parametrize(("text", "code", "said"), FAULTS)
 def test_what_a_template_may_not(text: str, code: str, said: str) -> None:
     found = render(text, FAULTY).problems
@@ -128,6 +130,7 @@ def test_what_a_template_may_not(text: str, code: str, said: str) -> None:
     assert said in str(found[0])
 
 
+@pytest.mark.bad("B70")
 @pytest.mark.parametrize("text", ["{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"])
 def test_a_template_that_does_not_end_is_ended_and_named(text: str) -> None:
     with Renderer(environ={}) as renderer, pytest.raises(InputError, match=r"E_TEMPLATE_LIMIT.*99999"):
@@ -172,7 +175,7 @@ def test_the_child_sees_nothing_of_the_environment_and_ends_with_the_renderer() 
         assert renderer.child is not None
         pid = renderer.child.pid
         names = {v.split(b"=")[0] for v in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if v}
-        assert names <= {b"LC_ALL", b"ROLLOUT_PROGRESS_FD"}
+        assert names <= {b"LC_ALL", b"HOME", b"ROLLOUT_PROGRESS_FD"}
     assert not Path(f"/proc/{pid}").exists()
 
 
