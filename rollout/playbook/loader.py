@@ -9,7 +9,7 @@ where YAML itself cannot be parsed there is one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -230,7 +230,12 @@ class _Builder:
         place = self._place(event)
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, events, depth + 1)
-            self._say(place, "E_KEY", "A key must be a text; this is a list, a mapping or an alias.")
+            if place.source[: place.column].endswith("{{"):
+                place = replace(place, column=place.column - 1)  # where the value begins: nothing more is said of it
+                what, instead = "YAML reads a value that begins with `{{` as a mapping.", "Put all of it in quotes."
+            else:
+                what, instead = "A key must be a text; this is a list, a mapping or an alias.", ""
+            self._say(place, "E_KEY", what, "", instead)
             return None
         self._spend(1, place)
         self._check_tag(event, place)

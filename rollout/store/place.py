@@ -31,7 +31,8 @@ def state_url(option: str | None, environ: Mapping[str, str] | None = None) -> t
 def default_folder() -> Path:
     """Return the user's folder for state and crash reports; it may not exist yet."""
     folder = user_state_path("rollout", appauthor=False, ensure_exists=False)
-    if not folder.is_absolute() or str(folder).startswith("~"):
+    homeless = os.environ.get("HOME") == "" and not os.environ.get("XDG_STATE_HOME")  # would be the root directory
+    if homeless or not folder.is_absolute() or str(folder).startswith("~"):
         raise StoreError(
             f"E_STATE_PLACE: there is no home directory to keep state in ({folder}). "
             "Name a place with --state PATH or ROLLOUT_STATE."

@@ -11,12 +11,14 @@ from rollout.errors import InputError
 from tests.artifacts.tars import END, built, codes, link, member, packed, pax
 
 
+@pytest.mark.bad("B51", "B52")
 def test_all_bad_members_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         packed(tmp_path, member("../a") + member("ok") + link("l", "/x") + member("ok") + END)
     assert codes(refused.value) == ["E_MEMBER_PATH", "E_MEMBER_LINK", "E_MEMBER_DUP"]
 
 
+@pytest.mark.bad("B52")
 def test_links_can_be_forbidden(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="E_MEMBER_LINK"):
         packed(tmp_path, built({"a": b"x", "l": "a"}), links="none")
@@ -36,12 +38,14 @@ def test_what_packers_make_is_let_through(fmt: int, tmp_path: Path) -> None:
     assert sum(line.startswith("d ") for line in lines) == 7
 
 
+@pytest.mark.bad("B55")
 def test_what_git_and_bsd_add_is_ignored(tmp_path: Path) -> None:
     made = pax(("comment", b"0123abc"), kind=b"g")
     made += pax(("mtime", b"1.5"), ("LIBARCHIVE.creationtime", b"1"), ("SCHILY.xattr.user.x", b"\0\1")) + member("a")
     assert packed(tmp_path, made + END).manifest_text.endswith("./a\n")
 
 
+@pytest.mark.bad("B54")
 @pytest.mark.parametrize(
     ("mode", "wanted"),
     [
@@ -58,6 +62,7 @@ def test_modes_are_two(mode: int, wanted: str, tmp_path: Path) -> None:
     assert f"\n{wanted} " in packed(tmp_path, member("a", mode=mode) + END).manifest_text
 
 
+@pytest.mark.bad("B60")
 @pytest.mark.parametrize(
     ("names", "strip", "wanted"),
     [

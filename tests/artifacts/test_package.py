@@ -47,6 +47,7 @@ def test_gzip_is_sent_as_it_is(tmp_path: Path) -> None:
     assert gzip.decompress(package.open().read(package.size)) == GOOD
 
 
+@pytest.mark.bad("B64")
 def test_a_replaced_file_changes_nothing_that_is_sent(tmp_path: Path) -> None:
     package = packed(tmp_path, GOOD)
     other = tmp_path / "other"
@@ -55,6 +56,7 @@ def test_a_replaced_file_changes_nothing_that_is_sent(tmp_path: Path) -> None:
     assert package.open().read(len(GOOD)) == GOOD
 
 
+@pytest.mark.bad("B64")
 def test_a_file_that_was_written_to_is_not_sent(tmp_path: Path) -> None:
     package = packed(tmp_path, GOOD)
     with (tmp_path / "app.tar").open("r+b") as file:
@@ -64,6 +66,7 @@ def test_a_file_that_was_written_to_is_not_sent(tmp_path: Path) -> None:
         package.open()
 
 
+@pytest.mark.bad("B64")
 def test_a_file_that_is_cut_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
     package = packed(tmp_path, GOOD)
     reader = package.open()
@@ -72,6 +75,7 @@ def test_a_file_that_is_cut_while_it_is_sent_is_an_error(tmp_path: Path) -> None
         reader.read()
 
 
+@pytest.mark.bad("B62")
 @pytest.mark.parametrize(
     ("said", "hint"),
     [
@@ -91,6 +95,7 @@ def test_a_digest_that_is_not_the_artifacts_is_refused_where_it_stands(said: str
     assert hint in str(refused.value)
 
 
+@pytest.mark.bad("B57", "B62")
 def test_the_digest_is_looked_at_before_the_members(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         packed(tmp_path, member("../x") + b"no end", sha256=SHA)
@@ -113,6 +118,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.bad("B57")
 @pytest.mark.parametrize("name", DAMAGED)
 @pytest.mark.parametrize("gzipped", [False, True], ids=["tar", "gzip"])
 def test_a_damaged_archive_is_refused_with_the_place(name: str, gzipped: bool, tmp_path: Path) -> None:
@@ -125,6 +131,7 @@ def test_a_damaged_archive_is_refused_with_the_place(name: str, gzipped: bool, t
 ZIPPED = gzip.compress(GOOD, mtime=0)
 
 
+@pytest.mark.bad("B57")
 @pytest.mark.parametrize(
     "data",
     [
@@ -151,6 +158,7 @@ def test_other_packers_are_said_to_be_not_built(first: bytes, tmp_path: Path) ->
     assert codes(refused.value) == ["E_NOT_BUILT"]
 
 
+@pytest.mark.bad("B56", "B66")
 @pytest.mark.parametrize(
     "limits",
     [Limits(size=1000), Limits(unpacked=4), Limits(members=2), Limits(ratio=1, ratio_from=1000)],
@@ -172,6 +180,7 @@ def test_a_file_of_50_gb_is_not_read(tmp_path: Path) -> None:
         prepare(ArtifactAsk(path=str(path)), tmp_path)
 
 
+@pytest.mark.bad("B56")
 def test_a_bomb_is_met_while_it_is_read(tmp_path: Path) -> None:
     bomb = header("zeros", size=2**28) + bytes(2**28)
     with pytest.raises(InputError, match="E_ARCHIVE_LIMIT") as refused:
@@ -179,6 +188,7 @@ def test_a_bomb_is_met_while_it_is_read(tmp_path: Path) -> None:
     assert "unpack to more than" in str(refused.value)
 
 
+@pytest.mark.bad("B65", "B66")
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "real.tar").write_bytes(GOOD)
     (tmp_path / "link").symlink_to("real.tar")
@@ -236,6 +246,7 @@ def test_a_folder_without_what_is_excluded(tmp_path: Path) -> None:
     assert names == {"a", "lib", "lib/é"}
 
 
+@pytest.mark.bad("B52", "B61")
 def test_a_folder_obeys_the_member_policy(tmp_path: Path) -> None:
     path = _folder(tmp_path / "app", 1)
     (path / "lib/out").symlink_to("/etc/passwd")
@@ -245,6 +256,7 @@ def test_a_folder_obeys_the_member_policy(tmp_path: Path) -> None:
     assert sorted(codes(refused.value)) == ["E_MEMBER_LINK", "E_MEMBER_RESERVED"]
 
 
+@pytest.mark.bad("B53")
 def test_a_folder_with_a_socket_or_fifo_is_refused(tmp_path: Path) -> None:
     path = _folder(tmp_path / "app", 1)
     os.mkfifo(path / "fifo")

@@ -27,7 +27,9 @@ def _right(found: re.Match[str], texts: Mapping[str, str]) -> bool:
     before, at = lines[line - 1][: column - 1], lines[line - 1][column - 1 :]
     if found["code"] in BROKEN or (found["code"], line, column) == ("E_EMPTY", 1, 1):
         return True
-    return bool(at) and not at[0].isspace() and (not before or bool(BEGINS.match(before[-1])))
+    if not at.strip():
+        return before.rstrip().endswith((":", "-"))  # nothing stands there, and that is what is wrong
+    return not at[0].isspace() and (not before or bool(BEGINS.match(before[-1])))
 
 
 def texts_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:

@@ -35,6 +35,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["p"]
 
 
+@pytest.mark.bad("B50")
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -54,6 +55,7 @@ def test_a_file_that_is_not_as_we_wrote_it_is_refused(tmp_path: Path, old: str, 
         read_plan(file)
 
 
+@pytest.mark.bad("B50")
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"format":"rollout-plan","version":1}', "[" * 100_000])
 def test_any_other_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "p").write_text(text)
@@ -66,6 +68,7 @@ def test_what_lives_and_where_the_checkout_lies_is_no_drift() -> None:
     assert not drift(Filed(plan=made(), tool=_tool()), now)
 
 
+@pytest.mark.bad("B49", "B50")
 def test_what_was_decided_is_named_was_and_is() -> None:
     found = drift(Filed(plan=made(), tool="0.0.1"), replace(made(max_failures=2), sources={"/here/shop.yml": "2"}))
     said = "\n".join(map(str, found))

@@ -133,6 +133,7 @@ def test_a_forged_end_is_not_believed(served: Lab) -> None:
 
 
 @pytest.mark.fault("F49")
+@pytest.mark.bad("B74")
 def test_what_a_host_prints_is_inert_on_a_terminal(served: Lab) -> None:
     served.release("v2")
     served.playbook(**play(ESCAPES))

@@ -65,6 +65,7 @@ def test_ansibles_variables_win_over_the_play(variables: dict[str, object], want
     }
 
 
+@pytest.mark.bad("B81", "B82", "B83")
 @pytest.mark.parametrize(
     ("variables", "code"),
     [
@@ -110,6 +111,7 @@ def test_a_problem_stands_where_the_variable_was_written(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.bad("B36")
 def test_one_address_and_port_under_two_names_is_refused() -> None:
     at = [("a", "10.0.0.1", 22), ("b", "10.0.0.1", 2222), ("c", "10.0.0.1", 22), ("d", "Web1", 22), ("e", "web1", 22)]
     found = duplicates(
@@ -127,6 +129,7 @@ def test_localhost_is_there_without_being_named_and_not_in_all(tmp_path: Path) -
     assert connection_for(inventory.hosts[name], PLAY)[0].transport == "local"
 
 
+@pytest.mark.bad("B38")
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [

@@ -39,6 +39,7 @@ def test_unknown_groups_get_a_hint(tmp_path: Path) -> None:
         load_inventory([tmp_path / "hosts"], None)
 
 
+@pytest.mark.bad("B38")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -57,6 +58,7 @@ def test_group_cycles_are_shown(text: str, said: str, tmp_path: Path) -> None:
     assert refused.value.problems[0].line > 0
 
 
+@pytest.mark.bad("B48")
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -94,6 +96,7 @@ VARS = {
 }
 
 
+@pytest.mark.bad("B10", "B11", "B12", "B13", "B14", "B15", "B23", "B24")
 @pytest.mark.parametrize("text", VARS, ids=lambda t: repr(t[:30]))
 def test_variable_files_are_refused_in_time_and_by_code(text: str, tmp_path: Path) -> None:
     (tmp_path / "group_vars").mkdir()
@@ -101,6 +104,7 @@ def test_variable_files_are_refused_in_time_and_by_code(text: str, tmp_path: Pat
     assert [code for code, _, _ in problems(tmp_path, "a\n")] == [VARS[text]]
 
 
+@pytest.mark.bad("B26")
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "binary").write_bytes(b"a\nb\xff\n")
@@ -118,6 +122,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         load_inventory([Path("/dev/zero")], None)
 
 
+@pytest.mark.bad("B20", "B27")
 def test_a_byte_order_mark_and_world_writable_files_are_taken(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_bytes(b"\xef\xbb\xbfweb1\n")
     (tmp_path / "hosts").chmod(0o666)
@@ -126,6 +131,7 @@ def test_a_byte_order_mark_and_world_writable_files_are_taken(tmp_path: Path) ->
     assert "chmod o-w" in inventory.warnings[0]
 
 
+@pytest.mark.bad("B47")
 def test_too_many_hosts_are_refused_once(tmp_path: Path) -> None:
     half = MAX_HOSTS // 2
     text = "".join(f"h{letter}[1:{half}]\n" for letter in "abcd")

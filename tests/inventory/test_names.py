@@ -78,11 +78,13 @@ BAD = [
 ]
 
 
+@pytest.mark.bad("B34")
 @pytest.mark.parametrize("name", GOOD)
 def test_names_and_addresses_are_let_through(name: str) -> None:
     assert host_fault(name) is None
 
 
+@pytest.mark.bad("B31", "B32", "B34")
 @pytest.mark.parametrize("name", BAD)
 def test_anything_else_is_not(name: str) -> None:
     fault = host_fault(name)
@@ -97,6 +99,7 @@ def test_a_name_that_ssh_takes_for_an_option_is_called_that() -> None:
     assert "option" in fault.what
 
 
+@pytest.mark.bad("B35")
 def test_characters_beyond_ascii_are_shown_by_code_point() -> None:
     fault = host_fault("w\u0435b1")
     assert fault is not None
@@ -104,6 +107,7 @@ def test_characters_beyond_ascii_are_shown_by_code_point() -> None:
     assert "U+0435 CYRILLIC SMALL LETTER IE" in fault.what
 
 
+@pytest.mark.bad("B33")
 @pytest.mark.parametrize(
     ("user", "good"),
     [("deploy", True), ("_x", True), ("a.b-c_1", True), ("a" * 32, True)]
@@ -116,6 +120,7 @@ def test_users(user: object, good: bool) -> None:
     assert (user_fault(user) is None) == good
 
 
+@pytest.mark.bad("B37")
 @pytest.mark.parametrize(
     ("port", "number"),
     [(22, 22), (1, 1), (65535, 65535), ("22", 22)]

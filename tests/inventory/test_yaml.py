@@ -184,6 +184,7 @@ BAD = {
 }
 
 
+@pytest.mark.bad("B15", "B16", "B23", "B25")
 @pytest.mark.parametrize("text", BAD, ids=lambda t: repr(t[:40]))
 def test_what_cannot_be_read_is_refused_in_its_place(text: str, tmp_path: Path) -> None:
     assert problems(tmp_path, text) == BAD[text]

@@ -91,6 +91,7 @@ def test_nothing_hostile_reaches_the_terminal(kind: type[PlainSink] | type[JsonS
     assert "owned" in out.getvalue()
 
 
+@pytest.mark.bad("B88")
 def test_ascii_is_all_that_an_ascii_place_gets() -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, "ascii")
@@ -187,6 +188,7 @@ def test_after_a_takeover_the_recap_tells_the_whole_story(kind: type[PlainSink])
     assert "staging" not in out.getvalue()
 
 
+@pytest.mark.bad("B89")
 def test_which_sink_shows_it() -> None:
     class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:

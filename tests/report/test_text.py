@@ -88,6 +88,7 @@ def test_what_fits_and_what_has_no_words_is_left_as_it_is() -> None:
     assert folded("  a task beside the batches, with a name of its own", 40)[1].startswith("    ")
 
 
+@pytest.mark.bad("B89")
 @pytest.mark.parametrize(("terminal", "lines"), [(True, 3), (False, 1)])
 def test_only_a_terminal_is_folded_for(
     terminal: bool, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

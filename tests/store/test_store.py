@@ -116,6 +116,7 @@ def killed(process: subprocess.Popen[str]) -> list[str]:
 
 
 @pytest.mark.fault("F16")
+@pytest.mark.bad("B92")
 def test_a_live_controller_cannot_be_taken_over_and_a_dead_one_can(path: Path) -> None:
     process = elsewhere(path, "begun")
     with_live = open_store(str(path))
@@ -176,6 +177,7 @@ def test_a_finished_rollout_cannot_be_taken_over(store: Store) -> None:
         store.retake("r1", "bob")
 
 
+@pytest.mark.bad("B92")
 @pytest.mark.parametrize(
     ("asked", "said"),
     [("x", "E_NO_ROLLOUT"), ("", "E_AMBIGUOUS"), ("2026-a", "E_AMBIGUOUS"), ("%", "E_NO_ROLLOUT"), ("_026-ab", "E_NO")],
@@ -261,6 +263,7 @@ def _newer(path: Path) -> None:
         raw.execute("UPDATE rollout_schema SET version = 99")
 
 
+@pytest.mark.bad("B91")
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -284,6 +287,7 @@ def test_a_place_that_cannot_be_trusted_is_refused(tmp_path: Path, spoil: object
     assert not (folder / "made-by-us").exists(), "a link was followed"
 
 
+@pytest.mark.bad("B91")
 def test_another_users_file_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / "f").touch(mode=0o600)
     mine = list((tmp_path / "f").stat())

@@ -181,6 +181,7 @@ def test_another_type_than_the_recorded_is_refused_even_on_accept_new(sshd: Sshd
     assert "not the recorded one" in refusal(sshd, f"[127.0.0.1]:{sshd.port} {rsa}\n", tmp_path, host_keys="accept-new")
 
 
+@pytest.mark.bad("B26", "B82")
 def test_a_file_that_cannot_be_read_refuses(sshd: Sshd, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for file in (str(tmp_path), str(tmp_path / "fifo"), "/dev/null"):
@@ -188,6 +189,7 @@ def test_a_file_that_cannot_be_read_refuses(sshd: Sshd, tmp_path: Path) -> None:
             FabricTransport().open(WEB1, sshd.connection(known_hosts=(file, str(sshd.known_hosts))))
 
 
+@pytest.mark.bad("B27")
 def test_a_file_that_anybody_may_write_to_says_nothing(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "open").write_text(sshd.line())
     (tmp_path / "open").chmod(0o666)

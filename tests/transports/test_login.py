@@ -85,6 +85,7 @@ def test_a_wrong_key_is_named(sshd: Sshd, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.bad("B85")
 def test_a_passphrase_is_never_asked_for(sshd: Sshd, tmp_path: Path) -> None:
     locked = keygen(tmp_path / "locked", "ed25519", "-N", "a secret passphrase")
     said = refused(sshd, key_files=(str(locked),))
@@ -92,12 +93,14 @@ def test_a_passphrase_is_never_asked_for(sshd: Sshd, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.bad("B85")
 def test_a_file_that_is_no_key_says_so(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a key\n")
     (tmp_path / "text").chmod(0o600)
     assert "cannot be used" in refused(sshd, key_files=(str(tmp_path / "text"),))
 
 
+@pytest.mark.bad("B27", "B85")
 def test_a_key_that_others_can_read_is_not_used_and_a_fifo_not_waited_for(sshd: Sshd, tmp_path: Path) -> None:
     shutil.copy(sshd.client_key, tmp_path / "open")
     (tmp_path / "open").chmod(0o644)
@@ -126,6 +129,7 @@ def test_the_agents_copy_of_a_named_file_comes_first(sshd: Sshd, agent: Callable
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.bad("B85")
 def test_an_agent_that_does_not_answer_is_bounded(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tmp_path / "mute"))
@@ -199,6 +203,7 @@ def _name_lists(packet: bytes) -> list[list[str]]:
     return found
 
 
+@pytest.mark.bad("B81", "B83", "B84")
 def test_the_users_ssh_config_has_no_say(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / ".ssh").mkdir()
     touched = tmp_path / "touched"

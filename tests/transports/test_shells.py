@@ -29,6 +29,7 @@ def test_the_shell_of_the_host_leaves_the_payload_alone(shell: str) -> None:
 
 
 @pytest.mark.fault("F45", "F46")
+@pytest.mark.bad("B88")
 @pytest.mark.parametrize("login", [*SHELLS, "/bin/tcsh", "/usr/bin/fish"])
 def test_any_login_shell_runs_the_constant_command(login: str, servers: object, tmp_path: Path) -> None:
     forced = tmp_path / "login"
