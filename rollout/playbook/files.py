@@ -15,7 +15,9 @@ from rollout.playbook.said import BIDI, problem
 MAX_BYTES = 4 << 20
 SHOWN = 20  # hidden characters that are reported one by one
 
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029" + "".join(sorted(BIDI)) + "]|\r(?!\n)")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029" + "".join(sorted(BIDI)) + "\ud800-\udfff]|\r(?!\n)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,9 @@ def hidden_problem(place: Place, char: str) -> Problem:
     if char in BIDI:
         why = "It makes the text read differently from what it says."
         return problem(place, "E_BIDI", f"The character {name} changes the direction of the text.", why, "Remove it.")
+    if "\ud800" <= char <= "\udfff":
+        what = f"{name} is no character: a byte that is not UTF-8 became one, or half of a character."
+        return problem(place, "E_ENCODING", what, "No host could be told it.", "Write it in UTF-8.")
     what = f"The control character {name} stands here."
     return problem(place, "E_CONTROL_CHAR", what, "What people see is not what would be used.", "Remove it.")
 

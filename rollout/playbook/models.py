@@ -112,7 +112,7 @@ class HaproxyModel(Strict):
     via: w.Text
     become: BecomeModel | None = None
     socket: w.Absolute = ""
-    tcp: Annotated[str, w.Accepts(w.shaped("E_ADDRESS", r"[A-Za-z0-9._:\[\]-]+:[0-9]{1,5}", "HOST:PORT"))] = ""
+    tcp: w.Address = ""
     backend: Annotated[w.Listed[w.LbName], Field(min_length=1)]
     server: Any = "{{ inventory_hostname }}"
     hosts: w.Text = "all"

@@ -75,6 +75,14 @@ def port(value: object) -> int:
     return value
 
 
+def address(value: object) -> str:
+    """Accept HOST:PORT."""
+    found = re.fullmatch(r"([A-Za-z0-9._:\[\]-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
+    if not found or not 1 <= int(found[2]) <= 65535:
+        refuse("E_ADDRESS", f"{quoted(value)} cannot be used here.", "Allowed: HOST:PORT, the port from 1 to 65535.")
+    return found[0]
+
+
 def shaped(code: str, shape: str, allowed: str) -> Callable[[object], str]:
     """Return a type for texts that a regular expression lets through."""
     expression = re.compile(shape)
@@ -208,11 +216,18 @@ def fail_percentage(value: object) -> int:
     return parts
 
 
+def _seen(path: str) -> None:
+    """Refuse control characters in a path: no line of a manifest or a ledger could hold it."""
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        refuse("E_PATH", f"{quoted(path)} holds a character that nobody sees.", instead="Take it out.")
+
+
 def relative(value: object) -> str:
     """Accept a path below a folder: relative, without ``..``."""
     said = text(value)
+    _seen(said)
     parts = said.rstrip("/").split("/")
-    if said.startswith(("/", "~")) or any(p in ("", ".", "..") for p in parts) or len(said) > 1024 or "\n" in said:
+    if said.startswith(("/", "~")) or any(p in ("", ".", "..") for p in parts) or len(said) > 1024:
         refuse(
             "E_PATH", f"{quoted(said)} is not a path inside the release.", instead="Write it as in `log` or `tmp/x`."
         )
@@ -222,6 +237,7 @@ def relative(value: object) -> str:
 def absolute(value: object) -> str:
     """Accept an absolute path without detours."""
     said = text(value)
+    _seen(said)
     parts = said.rstrip("/").split("/")[1:]
     if not said.startswith("/") or not parts:
         refuse("E_PATH", f"{quoted(said)} is not an absolute path.", instead="Write it as in `/srv/shop`.")
@@ -350,6 +366,7 @@ Status = Annotated[int, Accepts(whole(100, 599))]
 Relative = Annotated[str, Accepts(relative)]
 Absolute = Annotated[str, Accepts(absolute)]
 Port = Annotated[int, Accepts(port)]
+Address = Annotated[str, Accepts(address)]
 App = Annotated[
     str, Accepts(shaped("E_NAME", APP_NAME, "a-z, 0-9, `_` and `-`, 63 characters at most, a letter or digit first"))
 ]

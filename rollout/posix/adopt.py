@@ -30,7 +30,7 @@ _TREE = lean(r"""
         skipping -type f ! -perm -100 -exec sha256sum {} + | sed 's/^/0644 /'
         skipping -type d ! -name . -print | sed 's/^/d /'
         if find . -prune -printf '' 2>/dev/null; then skipping -type l -printf 'l %p//%l\n'
-        else skipping -type l -print | while IFS= read -r l; do echo "l $l//$(readlink "$l")"; done
+        else skipping -type l -print | while IFS= read -r l; do printf 'l %s//%s\n' "$l" "$(readlink "$l")"; done
         fi | sed "s|//$(literal "$P")/|//{root}/|; s|//$(literal "$root")/|//{root}/|"
     ) | sort; }
     literal() { printf %s "$1" | sed 's/[][\.*^$|]/\\&/g'; }
@@ -150,7 +150,7 @@ def _skipping(leave_out: tuple[str, ...]) -> str:
     """Return the function that finds what the manifest covers, and the one that says what it does not."""
     paths = ("./.rollout-manifest", *(f"./{_literal(p)}" for p in (*RUNTIME_PATHS, *leave_out)))
     tests = [*(f"-path {quote(p)}" for p in paths), *(f"-name {quote(n)}" for n in RUNTIME_NAMES)]
-    said = "".join(f"echo {quote(line)}\n" for line in header(leave_out)[1:])
+    said = "".join(f"printf '%s\\n' {quote(line)}\n" for line in header(leave_out)[1:])  # echo reads backslashes
     found = f'skipping() {{ find . \\( {" -o ".join(tests)} \\) -prune -o "$@"; }}\n'
     return found + "left_out() {\n:\n" + said + "}\n"
 

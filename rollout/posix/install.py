@@ -64,7 +64,7 @@ _COMPARE = lean(r"""
                 \( -type d -printf 'd %p\n' -o -type l -printf 'l %p//%l\n' -o -printf '? %p\n' \)
         else
             find . -mindepth 1 -type d | sed 's/^/d /'
-            find . -type l | while IFS= read -r l; do echo "l $l//$(readlink "$l")"; done
+            find . -type l | while IFS= read -r l; do printf 'l %s//%s\n' "$l" "$(readlink "$l")"; done
             find . ! -type f ! -type d ! -type l | sed 's/^/? /'
         fi
     ) | sort; }
