@@ -13,7 +13,8 @@ from rollout.inventory.draft import Draft
 from rollout.inventory.fleet import Place
 
 MAX_BYTES = 4 * 1024 * 1024
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# Some of them are line breaks that nobody sees: what stands behind one would be a host of its own.
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|\r(?!\n)")
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -46,7 +46,7 @@ class IniReader:
 
     def read(self, text: str) -> None:
         """Read the whole text; what is wrong becomes problems of the draft."""
-        for number, raw in enumerate(text.splitlines(), 1):
+        for number, raw in enumerate(text.split("\n"), 1):
             line = raw.strip()
             if line and line[0] not in "#;" and not self.draft.full:
                 self._line(line, Place(self.file, number, raw.index(line[0]) + 1))

@@ -27,7 +27,9 @@ class YamlLoader(_Loader):  # type: ignore[misc]  # C or Python, as it is there
         """Return what a node stands for."""
         try:
             return super().construct_object(node, deep)
-        except ValueError as error:
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # what PyYAML's own constructors stumble over: !!int without a number, month 13
             raise yaml.constructor.ConstructorError(None, None, f"{error}", node.start_mark) from None
 
 
