@@ -101,6 +101,7 @@ class _Builder:
     anchors: dict[str, tuple[Node, int, int]] = field(default_factory=dict)  # node, nodes in it, its height
     open_anchors: set[str] = field(default_factory=set)
     count: int = 0
+    aliased: bool = False
 
     def document(self) -> Node:
         """Return the root of the one document there is."""
@@ -139,6 +140,8 @@ class _Builder:
         """Count nodes against the budget."""
         self.count += nodes
         if self.count > MAX_NODES:
+            if not self.aliased:
+                raise _Fatal(problem(place, "E_SIZE", f"The file has more than {MAX_NODES} values.", "", "Split it."))
             what = f"With its aliases written out the file has more than {MAX_NODES} nodes."
             raise _Fatal(problem(place, "E_ALIAS", what, "That is how a small file fills the memory."))
 
@@ -176,6 +179,7 @@ class _Builder:
         if anchor not in self.anchors:
             raise _Fatal(problem(place, "E_YAML", f"The alias {quoted('*' + anchor)} has no anchor above it."))
         node, nodes, height = self.anchors[anchor]
+        self.aliased = True
         self._spend(nodes, place)
         if depth + height - 1 > MAX_DEPTH:
             raise _Fatal(problem(place, "E_DEPTH", f"With this alias the file is nested more than {MAX_DEPTH} levels."))

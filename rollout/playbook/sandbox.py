@@ -15,7 +15,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from jinja2 import Undefined
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
@@ -24,13 +24,15 @@ from rollout.playbook.scope import Cycle, Jinja, Refused, Scope, Template
 
 MEMORY = 256 << 20
 VALUE_BYTES = 1 << 20
+ANSWER_BYTES = 64 << 20  # all values of a request together: the parent has to hold them
 INT_BITS = 63
 PROGRESS_FD_VARIABLE = "ROLLOUT_PROGRESS_FD"
 
 
 def main() -> None:
     """Answer requests until the end of stdin."""
-    signal.signal(signal.SIGXCPU, _too_long)
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # the kernel ends us, whatever we are in the middle of
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     progress = int(os.environ.get(PROGRESS_FD_VARIABLE, "-1"))
     while (request := read_frame(sys.stdin.buffer)) is not None:
         _limit(request["cpu_s"])
@@ -65,11 +67,6 @@ def _limit(cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
 
 
-def _too_long(*_: object) -> NoReturn:
-    """End the process from a signal handler that the interpreter may still reach."""
-    os._exit(128 + signal.SIGXCPU)
-
-
 class Request:
     """One request: texts, variables that all share, and for each host what differs."""
 
@@ -80,6 +77,7 @@ class Request:
         self.hosts: list[dict[str, Any]] = request["hosts"]
         self.differs = frozenset(name for host in self.hosts for name in host)
         self.progress = progress
+        self.left = ANSWER_BYTES
         self.shared = Scope(self.jinja, self.common, {})
 
     def answer(self) -> dict[str, Any]:
@@ -98,11 +96,18 @@ class Request:
         values, errors = [], []
         for host, scope in enumerate(scopes[:1] if constant else scopes):
             try:
-                values.append(render(template, scope))
+                values.append(self._within(render(template, scope)))
             except Exception as error:
                 errors.append(fault(error, scope, host))
                 values.append(None)
         return {"values": values, "errors": errors}
+
+    def _within(self, value: object) -> object:
+        """Return a value, unless all of them have become too much."""
+        self.left -= check_value(value)
+        if self.left < 0:
+            raise Refused("E_TEMPLATE_LIMIT", "All values together are larger than 64 MiB.")
+        return value
 
     def _note(self, index: int) -> None:
         """Tell the parent which text is being rendered, in case the kernel ends us here."""
@@ -111,20 +116,17 @@ class Request:
 
 
 def render(template: Template, scope: Scope) -> object:
-    """Return a template's value for one host, checked."""
-    value = scope.render(template)
-    check_value(value)
-    return value
+    """Return a template's value for one host."""
+    return scope.render(template)
 
 
-def check_value(value: object, depth: int = 0) -> None:
-    """Let only plain values of sensible size out."""
+def check_value(value: object, depth: int = 0) -> int:
+    """Let only plain values of sensible size out; return how large one is, about."""
     if isinstance(value, Undefined):
         str(value)  # raises, with the name
     if isinstance(value, str):
-        if len(value) > VALUE_BYTES:
-            raise Refused("E_TEMPLATE_LIMIT", "The value is larger than 1 MiB.")
-    elif isinstance(value, int):
+        return _bounded(len(value))
+    if isinstance(value, int):
         if value.bit_length() > INT_BITS:
             raise Refused("E_TEMPLATE_LIMIT", "The number has more than 64 bits.")
     elif isinstance(value, float):
@@ -133,10 +135,29 @@ def check_value(value: object, depth: int = 0) -> None:
     elif isinstance(value, list | tuple | Mapping):
         if depth > 64 or len(value) > 100_000:
             raise Refused("E_TEMPLATE_LIMIT", "The value is too large.")
-        for item in value.values() if isinstance(value, Mapping) else value:
-            check_value(item, depth + 1)
+        return _check_items(value, depth)
     elif value is not None:
         raise Refused("E_TEMPLATE", f"The value is a {type(value).__name__}, which nothing here takes.")
+    return 8
+
+
+def _check_items(value: list[Any] | tuple[Any, ...] | Mapping[Any, Any], depth: int) -> int:
+    """Check what is inside a value, the keys of a mapping too."""
+    size = 8
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str | int | float | None):
+                raise Refused("E_TEMPLATE", f"A key of the value is a {type(key).__name__}, which nothing here takes.")
+            size = _bounded(size + check_value(key, depth + 1))
+    for item in value.values() if isinstance(value, Mapping) else value:
+        size = _bounded(size + check_value(item, depth + 1))
+    return size
+
+
+def _bounded(size: int) -> int:
+    if size > VALUE_BYTES:
+        raise Refused("E_TEMPLATE_LIMIT", "The value is larger than 1 MiB.")
+    return size
 
 
 def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
