@@ -19,7 +19,7 @@ from rollout.model.need import Need, terms_of
 from rollout.model.release import APP_NAME, RELEASE_ID
 from rollout.model.share import Share
 from rollout.playbook.nodes import has_template
-from rollout.playbook.said import near, quoted
+from rollout.playbook.said import WIDTH, near, quoted
 from rollout.playbook.scalars import Ambiguous, resolve
 
 DAY_S = 86_400.0
@@ -265,7 +265,10 @@ def command(value: object) -> object:
 
 def listed(text: str) -> str:
     """Return a command line as the list of words that it is; nothing where only a shell could tell."""
-    return "" if _SHELLS.search(text) or not text.strip() else f"`[{', '.join(map(_word, text.split()[:6]))}]`"
+    words = [_word(word) for word in text.split()[:6]]
+    if _SHELLS.search(text) or not words:
+        return ""
+    return f"`[{', '.join(words)}]`" if sum(map(len, words)) <= WIDTH else "`[bin/tool, --flag]`"
 
 
 def _word(text: str) -> str:
