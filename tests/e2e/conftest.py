@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from tests.e2e.lab import Lab
 from tests.referee.watching import Referee, refereed
 
 HOSTS = 4
+
+
+class Nobody:
+    """Where no referee watches."""
+
+    @staticmethod
+    def fault(*_: object, **__: object) -> AbstractContextManager[None]:
+        """Nobody has to be told."""
+        return nullcontext()
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +49,14 @@ def served(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def referee(served: Lab) -> Iterator[Referee]:
-    """Watch a test from outside, from when v1 serves to its end; all rules have to hold then."""
+def referee(served: Lab, pytestconfig: pytest.Config) -> Iterator[Referee | Nobody]:
+    """Watch a test from outside, from when v1 serves to its end; all rules have to hold then.
+
+    With ``--all``; else a few tests call for one by themselves: it takes a tenth of a processor.
+    """
+    if "or not long" not in pytestconfig.option.markexpr:
+        yield Nobody()
+        return
     with refereed(served) as watching:
         yield watching
 

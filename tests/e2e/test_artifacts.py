@@ -15,7 +15,7 @@ import pytest
 from tests.artifacts.registry import Asked, Registry, authority, serving, status, whole
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 SECRET = "s3cr3t-of-the-registry"
 WRITTEN = "artifact: dist/shop-{{ version }}.tar.gz"
 PLAY = {"healthy_for": "200ms"}

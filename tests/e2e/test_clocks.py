@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.disks import tmpfs
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.fault("F59"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.fault("F59"), pytest.mark.timeout(300), pytest.mark.long]
 
 
 def relink(root: Path, target: Path | str) -> None:

@@ -11,7 +11,7 @@ from tests.disks import ext4, tmpfs
 from tests.e2e.hosts import disk_of, tools
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 QUIET = "{ process: { command: [sh, -c, 'exec ./bin/serve >/dev/null 2>&1'], stop_timeout: 3s } }"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 
 SWALLOWED = {
     "lab1": "exit 3\n",

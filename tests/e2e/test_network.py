@@ -15,7 +15,7 @@ from tests.e2e.tunnel import Tunnel
 from tests.e2e.wires import Faulty, Passing, answered, asked, commanded, delayed, journal, wired
 from tests.wire import Link, Way
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 
 CHANGES = ("stage", "switch", "run", "register", "keep")  # the steps that say something to a host that changes it
 COUNTED = "min_in_service: 2\n  hooks: { after_service: { shell: 'echo $ROLLOUT_RELEASE >>../../shared/ran' } }"

@@ -18,7 +18,7 @@ from tests.e2e.lab import Lab
 from tests.e2e.states import crash
 from tests.haproxy import ask
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 
 
 @pytest.mark.fault("F83")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.fault("F8")]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.fault("F8"), pytest.mark.long]
 PLAY = {"serial": "[1, '100%']"}
 
 
