@@ -105,7 +105,7 @@ def test_another_machine_at_the_address_of_a_host_is_not_worked_on(served: Lab) 
     assert served.all_on("v2")
 
 
-@pytest.mark.fault("F67")
+@pytest.mark.fault("F24", "F67")
 @pytest.mark.long
 @pytest.mark.skipif(not Path(FAKETIME).exists(), reason="libfaketime is not there")
 def test_hosts_whose_clocks_are_wrong_are_switched_reverted_and_never_lose_a_release(served: Lab) -> None:
