@@ -38,7 +38,7 @@ from rollout.posix.op import (
 from rollout.posix.quote import assign, function, quote
 from tests.posix.shells import NONCE
 
-SHOW = "show() { [ $# = 0 ] || printf '%s\\0' \"$@\"; }\n"
+SHOW = "s=\nshow() { [ $# = 0 ] || printf '%s\\0' \"$@\"; }\n"
 HEX = "0" * 64
 MANY = 400  # words of one command
 
