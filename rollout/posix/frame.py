@@ -72,10 +72,10 @@ _STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "ref
 # this one, and then the payload. Only what CONSTANT has read goes on.
 _ONLY_IF_TOLD = '[ "${s+told}" ] || exit 97\n'
 
-# The last line calls: a script that was cut off on its way defines functions and does nothing.
+# The last line calls, and is no command before its last character: a script that was cut off does nothing.
 # The subshell lets go of the lock before the trailer is out, so that the next step finds it free.
-_RUN = 'O=$(main </dev/null); printf "\\n%s\\n" "$O"\n'
-_RUN_FED = 'O=$(main 8<&0 </dev/null); printf "\\n%s\\n" "$O"\n'  # 8: the payload
+_RUN = '{ O=$(main </dev/null); printf "\\n%s\\n" "$O"; }\n'
+_RUN_FED = '{ O=$(main 8<&0 </dev/null); printf "\\n%s\\n" "$O"; }\n'  # 8: the payload
 _CHANGE = lean("""
     main() { found; own; lock; guarded 9>&-; }
     guarded() { belongs; epoch; replay; work; }

@@ -58,6 +58,14 @@ def test_a_script_that_was_cut_off_does_nothing(host: ShellHost, share: float) -
     assert os.listdir(host.root) == []
 
 
+def test_a_script_that_was_cut_off_in_its_last_line_does_nothing(host: ShellHost) -> None:
+    built = packed("v1", {"data": b"x"})
+    said = host.bytes_of(host.op(Install(release=built.release)))
+    for missing in range(2, len(frame._RUN_FED) + 2):  # without the newline alone it is whole
+        assert frame.parse(NONCE, host.shell.send(said[:-missing])) is None
+        assert os.listdir(host.root) == [], f"{missing} bytes were missing"
+
+
 @pytest.mark.fault("F30", "F52")
 def test_a_payload_that_was_cut_off_leaves_nothing(host: ShellHost) -> None:
     built = packed("v1", {"data": random.Random(1).randbytes(100_000)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_silence_is_told_by_the_servers_clock(server: Server, monkeypatch: pytes
     bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
     with many_of(bench) as many:
         store = many()
-        store.database._ahead = store.database._ahead.__class__(days=365)  # type: ignore[attr-defined]
+        store.database._clock.set(datetime.now(UTC) + timedelta(days=365))  # type: ignore[attr-defined]
         ours, theirs = store.now()[:4], many().now()[:4]
     assert int(ours) == int(theirs) + 1
 
