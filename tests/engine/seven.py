@@ -15,7 +15,8 @@ from typing import Any
 from rollout.balancers import tables
 from rollout.balancers.haproxy import Haproxy as Adapter
 from rollout.engine.policy import RULES, Rule
-from rollout.perform.pool import WANTED, Turn, turn
+from rollout.perform.books import WANTED, Turn
+from rollout.perform.pool import turn
 from rollout.perform.pools import PoolWorker
 from rollout.posix import reply
 from rollout.testing.faults import Script
@@ -73,7 +74,7 @@ _process = tables.process
 NOT_SYNCED = """
 from rollout.store import sqlite
 full = sqlite._prepare
-sqlite._prepare = lambda connection, record: (full(connection, record), connection.execute("PRAGMA synchronous=OFF"))
+sqlite._prepare = lambda connection: (full(connection), connection.execute("PRAGMA synchronous=OFF"))
 """
 
 
