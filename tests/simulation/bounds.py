@@ -44,7 +44,14 @@ def step_bound(state: State, step: StepStarted) -> float:
 
 def takeover_bound(rollout: Rollout, steps: Iterable[StepStarted]) -> float:
     """The sum of what all these steps declare, for whoever took over and has nothing else to wait for (I22)."""
-    return SETTLING_S + sum(step_bound(rollout.plays[step.play], step) for step in steps)
+    return SETTLING_S + _locks(rollout) + sum(step_bound(rollout.plays[step.play], step) for step in steps)
+
+
+def _locks(rollout: Rollout) -> float:
+    """What a dead controller began may hold its host's lock for all of its own time."""
+    plays = [state.play for state in rollout.plays]
+    steps = [step.timeout_s for play in plays for plan in play.hosts.values() for step in plan.steps]
+    return max([0.0, *steps, *(play.step_timeout_s for play in plays)])
 
 
 def entering(state: State) -> float:
