@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.engine.policy import goes_back, stopped_short
@@ -141,8 +141,13 @@ def taken(
     return (
         *(HaltOrdered(cause=Cause.HOST, reason=reason, revert=False) for reason in running),
         *(recovered(state, epoch, *look) for state, look in zip(plays, looks, strict=True)),
-        *map(stopped_short, fenced),
+        *(_together(stopped_short(why), len(plays)) for why in fenced),
     )
+
+
+def _together(end: RolloutFinished, plays: int) -> RolloutFinished:
+    """Return the end of all plays, where there are several."""
+    return replace(end, plays=("halted",) * plays) if plays > 1 else end
 
 
 def stranger(state: State, host: HostName, current: str, kind: str) -> str:
