@@ -147,7 +147,7 @@ def taken(
 
 def _together(end: RolloutFinished, plays: int) -> RolloutFinished:
     """Return the end of all plays, where there are several."""
-    return replace(end, plays=("halted",) * plays) if plays > 1 else end
+    return replace(end, plays=tuple(end.end for _ in range(plays))) if plays > 1 else end
 
 
 def stranger(state: State, host: HostName, current: str, kind: str) -> str:
