@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @command("releases")
 @click.argument("what", metavar="PLAYBOOK|APP")
 @narrowing_options
-@click.option("-l", "--limit", default="", metavar="PATTERN", help="Ask only these hosts.")
+@click.option("-l", "--limit", default=None, metavar="PATTERN", help="Ask only these hosts.")
 @state_option
 @json_option
 def releases(what: str, state: str | None, output: str, **options: Any) -> int:
