@@ -8,7 +8,20 @@ from __future__ import annotations
 import sys
 
 from tests.faults.catalogue import NUMBERS, ROWS
-from tests.faults.tried import Tried, tried
+from tests.tables.tried import Tried, tried
+
+MARK = "fault"
+PLACES = {
+    "simulation": "simulation",
+    "engine": "simulation",
+    "e2e": "loopback hosts",
+    "transports": "loopback hosts",
+    "systemd": "machines",
+    "posix": "shells",
+    "balancers": "balancers",
+    "store": "stores",
+    "checks": "probes",
+}
 
 
 def line(number: str, found: list[Tried]) -> str:
@@ -16,7 +29,7 @@ def line(number: str, found: list[Tried]) -> str:
     row = ROWS[number]
     missed = sum(t.ended not in ("passed", "collected") for t in found)
     ended = "cannot" if not found else f"{missed} MISSED" if missed else found[0].ended
-    where = ", ".join(sorted({t.place for t in found}))
+    where = ", ".join(sorted({PLACES.get(t.area, t.area) for t in found}))
     lines = [f"{number:4} {row.what:72} {len(found):5}  {ended:10} {where}", f"{'':5}-> {row.ends}"]
     if row.cannot:
         lines.append(f"{'':5}not here: {row.cannot}")
@@ -26,7 +39,7 @@ def line(number: str, found: list[Tried]) -> str:
 def main(words: list[str]) -> int:
     """Print the table; 1 when something did not end as it must, or is tried by nobody."""
     only = [w for w in words if w in ROWS]
-    found = tried(run="--list" not in words, only=only)
+    found = tried(MARK, run="--list" not in words, only=only)
     bad = 0
     for number in only or [f"F{n}" for n in NUMBERS]:
         mine = [t for t in found if number in t.rows]
@@ -37,4 +50,5 @@ def main(words: list[str]) -> int:
     return 1 if bad else 0
 
 
-raise SystemExit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

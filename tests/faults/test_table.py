@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.__main__ import MARK
 from tests.faults.catalogue import NUMBERS, ROWS
-from tests.faults.tried import Tried, tried
+from tests.tables.tried import Tried, tried
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Tried]:
-    return tried(run=False)
+    return tried(MARK, run=False)
 
 
 def test_every_row_is_in_the_table() -> None:
