@@ -80,7 +80,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Referee:
+class Lookout:
     """Looks at hosts and balancer all the time, past rollout."""
 
     lab: Lab
@@ -89,7 +89,7 @@ class Referee:
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
-    def __enter__(self) -> Referee:
+    def __enter__(self) -> Lookout:
         self.thread = threading.Thread(target=self._go, daemon=True)
         self.thread.start()
         return self

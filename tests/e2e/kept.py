@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from tests.e2e.between import READY, Referee
+from tests.e2e.between import READY, Lookout
 from tests.e2e.lab import Lab
 from tests.e2e.test_worst import finish
 
@@ -58,7 +58,7 @@ def reasserted(lab: Lab) -> set[str]:
 
 
 def admin(lab: Lab, host: str) -> int:
-    return Referee(lab, str(lab.fleet.haproxy_socket)).look()[host].admin
+    return Lookout(lab, str(lab.fleet.haproxy_socket)).look()[host].admin
 
 
 def leaves(lab: Lab, host: str) -> None:

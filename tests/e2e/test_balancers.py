@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.e2e.between import DRAIN, MAINT, READY, Referee, between, says, through
+from tests.e2e.between import DRAIN, MAINT, READY, Lookout, between, says, through
 from tests.e2e.kept import SLOW, admin, applied, begun, ended, leaves, reasserted, switched
 from tests.e2e.lab import Lab
 from tests.e2e.test_worst import endless
@@ -77,14 +77,14 @@ def test_a_socket_that_is_gone_leaves_its_host_out_and_the_words_that_bring_it_b
     """HAProxy serves on: the host that was out when its socket went stays out, whatever is said of it."""
     socket = kept.fleet.haproxy_socket
     aside = socket.with_name("aside.sock")
-    with Referee(kept, str(aside)) as referee:
+    with Lookout(kept, str(aside)) as lookout:
         process, version = begun(kept, extra=SLOW)
         switched(kept, "lab1", version)
         socket.rename(aside)
         try:
             said = ended(process, 5)
-            assert referee.look()["lab1"].admin == MAINT
-            assert not any(referee.ever_out(h) for h in ("lab2", "lab3", "lab4")), "no further drain"
+            assert lookout.look()["lab1"].admin == MAINT
+            assert not any(lookout.ever_out(h) for h in ("lab2", "lab3", "lab4")), "no further drain"
         finally:
             aside.rename(socket)
     words = f"put lab1 back: set server shop/lab1 state ready, said to {socket}"
@@ -100,15 +100,15 @@ def test_a_socket_that_is_gone_leaves_its_host_out_and_the_words_that_bring_it_b
 def test_replies_that_are_lost_are_made_up_for_by_reading(kept: Lab) -> None:
     """The first reply to each kind of word, for two hosts, after it took effect."""
     words = [("state drain",), ("state maint",), ("health down",), ("state ready",)]
-    with between(kept.fleet.haproxy_socket) as made, Referee(kept, made.real) as referee:
+    with between(kept.fleet.haproxy_socket) as made, Lookout(kept, made.real) as lookout:
         made.losing += [says(f"shop/{host} ", *said) for host in ("lab1", "lab3") for said in words]
         done, version = applied(kept, *through(made))
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(made.losing) <= 2, f"hardly any of them was said: {made.heard}"
     assert kept.all_on(version)
-    assert all(referee.ever_out(host) for host in kept.hosts)
-    assert not any(referee.moved_inside(host) for host in kept.hosts)
-    assert referee.fewest() >= 2
+    assert all(lookout.ever_out(host) for host in kept.hosts)
+    assert not any(lookout.moved_inside(host) for host in kept.hosts)
+    assert lookout.fewest() >= 2
 
 
 @pytest.mark.fault("F82", "F87")
@@ -138,7 +138,7 @@ def test_a_balancer_that_begins_anew_in_a_drain_hides_sessions_which_get_their_t
 @pytest.mark.parametrize("how", ["reload", "restart"])
 @pytest.mark.parametrize("when", ["swap", "check", "ready"])
 def test_a_balancer_that_begins_anew_is_told_again(kept: Lab, when: str, how: str) -> None:
-    with Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+    with Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
         process, version = begun(kept, extra="min_in_service: 2", healthy_for="2s")
         if when == "swap":
             leaves(kept, "lab1")
@@ -155,8 +155,8 @@ def test_a_balancer_that_begins_anew_is_told_again(kept: Lab, when: str, how: st
         ended(process, 0)
     assert kept.all_on(version)
     if when == "check":
-        window = referee.longest_inside_s("lab1", began, began + 4)
+        window = lookout.longest_inside_s("lab1", began, began + 4)
         assert window < 3, f"I21: it was in rotation for {window:g} s while it was proven"
     if when == "ready":
         assert "lab1" not in reasserted(kept), "it is done, and where it belongs"
-        assert not referee.moved_inside("lab1")
+        assert not lookout.moved_inside("lab1")

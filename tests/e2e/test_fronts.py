@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rollout.model.pool import Member
-from tests.e2e.between import Referee, between, says
+from tests.e2e.between import Lookout, between, says
 from tests.e2e.fronts import Fronts, Users, fronts_of
 from tests.e2e.lab import Lab
 
@@ -135,7 +135,7 @@ def test_of_two_balancers_one_begins_to_refuse(zones: Fronts) -> None:
     """It was of level admin when the rollout began. Nobody is changed who is not out of both, and all come back."""
     lab = zones.lab
     lab.release("v2")
-    with Referee(lab, str(zones["lb2"].balancer.socket)) as referee:
+    with Lookout(lab, str(zones["lb2"].balancer.socket)) as lookout:
         going = lab.begin("v2", "-y", *zones.inventory, **zones.play())
         lab.wait(lambda: lab.current("lab1") == "v2", "the first host, which the other balancer serves alone")
         zones["lb2"].edit(("level admin", "level user"))
@@ -144,7 +144,7 @@ def test_of_two_balancers_one_begins_to_refuse(zones: Fronts) -> None:
     assert "(cause: the load balancer)" in said
     assert {h: lab.current(h) for h in ("lab2", "lab3", "lab4")} == dict.fromkeys(("lab2", "lab3", "lab4"), "v1")
     assert all(f.all_in() for f in zones.fronts)
-    assert not any(referee.ever_out(h) for h in ("lab2", "lab3", "lab4"))
+    assert not any(lookout.ever_out(h) for h in ("lab2", "lab3", "lab4"))
 
 
 @pytest.mark.long

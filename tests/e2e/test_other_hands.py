@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.between import MAINT, READY, Referee, between, says, through
+from tests.e2e.between import MAINT, READY, Lookout, between, says, through
 from tests.e2e.fronts import Users
 from tests.e2e.kept import SLOW, admin, applied, begun, ended, leaves, reasserted, switched
 from tests.e2e.lab import Lab
@@ -23,16 +23,16 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long]
 
 @pytest.mark.fault("F83")
 def test_whom_somebody_else_puts_out_meanwhile_is_updated_and_stays_out(kept: Lab) -> None:
-    with Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+    with Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
         process, version = begun(kept, extra=SLOW)
         leaves(kept, "lab1")
-        assert not ask(referee.socket, "set server shop/lab3 state maint").strip()
+        assert not ask(lookout.socket, "set server shop/lab3 state maint").strip()
         said = ended(process, 0)
     try:
         assert admin(kept, "lab3") == MAINT
         assert [(kept.current(h), kept.serves(h)) for h in kept.hosts] == [(version, version)] * 4
-        since = next(at for at, seen in referee.of("lab3") if seen.admin == MAINT)
-        assert {seen.admin for at, seen in referee.of("lab3") if at >= since} == {MAINT}, (
+        since = next(at for at, seen in lookout.of("lab3") if seen.admin == MAINT)
+        assert {seen.admin for at, seen in lookout.of("lab3") if at >= since} == {MAINT}, (
             "not even drained for a moment"
         )
         assert f"1 host on {version}, left out of rotation, as it was found: lab3" in said, said
@@ -40,21 +40,21 @@ def test_whom_somebody_else_puts_out_meanwhile_is_updated_and_stays_out(kept: La
         assert again.returncode == 0, again.stdout + again.stderr
         assert admin(kept, "lab3") == MAINT, "the next one knows it for what an operator drained"
     finally:
-        ask(referee.socket, "set server shop/lab3 state ready")
+        ask(lookout.socket, "set server shop/lab3 state ready")
         kept.wait(lambda: kept.member("lab3").in_rotation, "it is back")
 
 
 @pytest.mark.fault("F83")
 @pytest.mark.long
 def test_whom_somebody_else_puts_in_meanwhile_is_put_out_again(kept: Lab) -> None:
-    with Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+    with Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
         process, version = begun(kept, extra=SLOW)
         switched(kept, "lab1", version)
         began = time.monotonic()
-        ask(referee.socket, "set server shop/lab1 state ready")
+        ask(lookout.socket, "set server shop/lab1 state ready")
         ended(process, 0)
     assert "lab1" in reasserted(kept)
-    assert referee.longest_inside_s("lab1", began, began + 2) < 2
+    assert lookout.longest_inside_s("lab1", began, began + 2) < 2
     assert kept.all_on(version)
 
 
@@ -62,7 +62,7 @@ def test_whom_somebody_else_puts_in_meanwhile_is_put_out_again(kept: Lab) -> Non
 @pytest.mark.long
 def test_another_client_writes_between_our_reading_and_our_writing(kept: Lab) -> None:
     """HAProxy compares nothing: what is read back decides."""
-    with between(kept.fleet.haproxy_socket) as made, Referee(kept, made.real) as referee:
+    with between(kept.fleet.haproxy_socket) as made, Lookout(kept, made.real) as lookout:
         for host, word, theirs in (
             ("lab1", "state drain", "state maint"),
             ("lab2", "state maint", "state ready"),
@@ -78,7 +78,7 @@ def test_another_client_writes_between_our_reading_and_our_writing(kept: Lab) ->
         assert not made.before
         assert not made.after
     assert kept.all_on(version)
-    assert not any(referee.moved_inside(host) for host in kept.hosts)
+    assert not any(lookout.moved_inside(host) for host in kept.hosts)
 
 
 @contextmanager
@@ -129,28 +129,28 @@ def flapping(host: str, readings: int) -> Callable[[str], str]:
 @pytest.mark.parametrize(("readings", "code"), [(2, 0), (10_000, 3)], ids=["for-a-while", "for-ever"])
 def test_a_balancer_that_says_in_then_out_then_in(kept: Lab, readings: int, code: int) -> None:
     """A host is changed when it was said to be out for a while; what says in is told again, and not for ever."""
-    with between(kept.fleet.haproxy_socket) as made, Referee(kept, made.real) as referee:
+    with between(kept.fleet.haproxy_socket) as made, Lookout(kept, made.real) as lookout:
         made.told = flapping("lab1", readings)
         done, version = applied(kept, *through(made))
     assert done.returncode == code, done.stdout + done.stderr
     assert "lab1" in reasserted(kept)
     assert kept.all_on(kept.words["on"] if code else version)
-    assert not referee.moved_inside("lab1")
+    assert not lookout.moved_inside("lab1")
 
 
 @pytest.mark.fault("F88")
 @pytest.mark.long
 def test_all_others_die_while_one_is_out(kept: Lab) -> None:
     """Nobody who serves leaves; who is out comes back first, and who is down needs no drain to be helped."""
-    with Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+    with Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
         process, version = begun(kept, extra=SLOW)
         switched(kept, "lab1", version)
         crash("lab2", "lab3", "lab4")(kept)
         died = time.monotonic()
         ended(process, 0)
-    back = next(at for at, seen in referee.of("lab1") if at > died and seen.inside)
+    back = next(at for at, seen in lookout.of("lab1") if at > died and seen.inside)
     for host in ("lab2", "lab3", "lab4"):
-        moved = next(at for at, seen in referee.of(host) if seen.admin != READY)
+        moved = next(at for at, seen in lookout.of(host) if seen.admin != READY)
         assert moved > back, f"{host} left before the one that was out had come back"
     assert kept.all_on(version)
 
@@ -183,16 +183,16 @@ def test_a_slow_start_is_over_before_the_next_host_leaves(kept: Lab) -> None:
     kept.fleet.stop_haproxy()
     kept.fleet._record({"haproxy": kept.fleet.balancer().start()})
     try:
-        with Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+        with Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
             done, version = applied(kept, extra="min_in_service: 3")
     finally:
         config.write_text(text)
         kept.fleet.reload_haproxy()
     assert done.returncode == 0, done.stdout + done.stderr
     assert kept.all_on(version)
-    ramps = [[seen for _, seen in referee.of(h) if seen.admin == READY and not seen.up] for h in kept.hosts]
+    ramps = [[seen for _, seen in lookout.of(h) if seen.admin == READY and not seen.up] for h in kept.hosts]
     assert all(ramps), "each had its slow start in rotation"
-    assert referee.fewest() >= 3, "and counted when it was over"
+    assert lookout.fewest() >= 3, "and counted when it was over"
 
 
 @pytest.mark.fault("F90")
@@ -208,10 +208,10 @@ def test_the_last_ones_are_never_drained_whatever_stands_behind_them(kept: Lab) 
     kept.fleet.reload_haproxy()
     try:
         port = int(kept.fleet.url.rpartition(":")[2])
-        with Users([port]) as users, Referee(kept, str(kept.fleet.haproxy_socket)) as referee:
+        with Users([port]) as users, Lookout(kept, str(kept.fleet.haproxy_socket)) as lookout:
             done, version = applied(kept, hosts="lab1:lab2", extra="min_in_service: 1")
         assert done.returncode == 0, done.stdout + done.stderr
-        seen = [(s["lab1"].inside, s["lab2"].inside) for _, s in referee.samples if s]
+        seen = [(s["lab1"].inside, s["lab2"].inside) for _, s in lookout.samples if s]
         assert (False, False) not in seen
         assert not users.failed
         kept.words["on"] = version
