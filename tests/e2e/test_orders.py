@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 
 import pytest
@@ -125,6 +127,7 @@ def test_one_rollout_takes_the_place_of_another(served: Lab) -> None:
 
 def test_an_app_is_freed_without_asking_its_hosts(served: Lab) -> None:
     process = going(served)
+    os.kill(process.pid, signal.SIGSTOP)  # it lives, and waits for us on a slow machine
     live = told(served, "unlock", served.last()["id"], "--reason", "I want to")
     assert (live.returncode, "E_HELD" in live.stderr) == (7, True), live.stderr
     process.kill()
