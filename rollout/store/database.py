@@ -20,7 +20,7 @@ def utc_now() -> str:
 
 def rfc3339(time: datetime) -> str:
     """Return a time in UTC as the store writes it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def passed_s() -> float:
@@ -60,6 +60,9 @@ class Database(Protocol):
 
     def reading(self, *, fresh: bool = False) -> AbstractContextManager[Connection]:
         """Give a transaction that sees one moment; ``fresh``: not even a second old."""
+
+    def expect_appends(self) -> None:
+        """Make ready for many small writes, where that can be done ahead."""
 
     def close(self) -> None:
         """Close every connection."""

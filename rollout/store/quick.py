@@ -39,8 +39,9 @@ class Quick:
         """Give it to the driver; return its cursor."""
         text, order = self._compiled or self._compile(connection)
         driver: Any = connection.connection.driver_connection
-        values = [tuple(row[name] for name in order) for row in rows]
-        return driver.execute(text, values[0]) if len(values) == 1 else driver.executemany(text, values)
+        if len(rows) == 1:
+            return driver.execute(text, [rows[0][name] for name in order])
+        return driver.executemany(text, [[row[name] for name in order] for row in rows])
 
     def _compile(self, connection: Connection) -> tuple[str, tuple[str, ...]]:
         """Return the text, and the names of its values in their order."""

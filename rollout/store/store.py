@@ -75,6 +75,7 @@ class Store:
                     return number
             raise
         self._numbers[rollout] = number
+        self.database.expect_appends()
         return number
 
     def release(self, rollout: str) -> None:

@@ -19,18 +19,18 @@ PATH_ONLY = getattr(os, "O_PATH", None)  # closing such a descriptor lets go of 
 Mark = tuple[int, int]  # device and inode
 
 
-def mark_of(path: Path) -> Mark | None:
+def mark_of(path: str) -> Mark | None:
     """Return which file is at a path; None where there is none, or none that can be seen."""
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
 def marks_beside(path: Path) -> dict[str, Mark | None]:
-    """Return which files SQLite keeps beside its database; a connection has them open."""
-    return {end: mark_of(path.with_name(path.name + end)) for end in OPEN_BESIDE}
+    """Return which files SQLite keeps beside its database, by their paths; a connection has them open."""
+    return {name: mark_of(name) for name in (f"{path}{end}" for end in OPEN_BESIDE)}
 
 
 class Whereabouts:
@@ -38,7 +38,8 @@ class Whereabouts:
 
     def __init__(self, path: Path) -> None:
         """Remember which file it is."""
-        self.path, self._mark = path, mark_of(path)
+        self.path = str(path)
+        self._mark = mark_of(self.path)
         self._held = _held(path)
         self.close = weakref.finalize(self, _let_go, self._held)
 
@@ -47,10 +48,10 @@ class Whereabouts:
         now = mark_of(self.path)
         if now != self._mark:
             raise self._missing(now)
-        for end, mark in beside.items():
-            if mark_of(self.path.with_name(self.path.name + end)) != mark:
+        for name, mark in beside.items():
+            if mark_of(name) != mark:
                 raise StoreError(
-                    f"E_STATE_MOVED: {self.path}{end}: it was deleted or replaced while it was in use. "
+                    f"E_STATE_MOVED: {name}: it was deleted or replaced while it was in use. "
                     "Nobody but the processes that use it may touch it."
                 )
 
