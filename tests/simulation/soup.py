@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -223,15 +224,23 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
             runner = world.runner(initial())
             world.obey(runner)
             continue
-        world.settle(trial.pause_s)
-        if trial.healed:
-            world.heal()
-        cuts = lay(world, cuts)
-        runner, facts = world.taken_over(trial.aim)
+        runner, facts, cuts = _next(world, trial, cuts)
         world.obey(runner)
         if lives < len(trial.crashes):
             world.journal.crash_after = len(world.journal.records) + trial.crashes[lives]
         lives += 1
+
+
+def _next(world: World, trial: Trial, cuts: tuple[Cut, ...]) -> tuple[Runner, tuple[Event, ...], tuple[Cut, ...]]:
+    """Have the next controller take over; one that dies while it looks at the hosts is followed by another."""
+    while True:
+        world.settle(trial.pause_s)
+        if trial.healed:
+            world.heal()
+        cuts = lay(world, cuts)
+        with suppress(Crashed):
+            return *world.taken_over(trial.aim), cuts
+        world.forget()
 
 
 def _lose(world: World, after: int, for_s: float) -> None:
