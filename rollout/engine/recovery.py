@@ -93,8 +93,9 @@ def recovered(state: State, epoch: int, found: Iterable[Looked], balancers: Iter
     """Return what a takeover made of the hosts that were touched: who is in no state that can be gone on from.
 
     Who is between its pools waits for their balancers too, which the controller that is gone may still be talking to.
+    A host that only runs tasks is of no play, and has no release to be on.
     """
-    found = tuple(found)
+    found = [one for one in found if one.host in state.hosts]
     why = {host: still_running(one) for one in balancers if one.running for host in _behind(state, one.host)}
     why |= {one.host: reason for one in found if (reason := _stuck(state, one))}
     seen = {one.host: one.current for one in found if one.reachable and not one.running}
