@@ -24,6 +24,7 @@ from rollout.playbook.extra_vars import parse_extra_vars
 from rollout.playbook.load import Options, validate
 from tests.playbook.fleet import fleet
 from tests.playbook.test_keys import MODELS
+from tests.sampling import sampled
 
 NOTHING = "\N{EN DASH}"
 CHECKOUT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def typed(page: str, folder: Path) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("page", TYPED)
+@pytest.mark.parametrize("page", sampled(TYPED, ("tutorial.md",)))
 def test_a_page_is_typed_from_its_first_line_to_its_last(page: str, tmp_path: Path) -> None:
     typed(page, tmp_path)
 

@@ -20,7 +20,7 @@ def right(lab: Lab, point: Point) -> None:
     assert found.killed or point.number > RECORDS - 20, "it ended before it was to be killed"
 
 
-@pytest.mark.parametrize("number", range(2, RECORDS, 9))
+@pytest.mark.parametrize("number", range(2, RECORDS, 16))
 @pytest.mark.fault("F1")
 def test_what_a_killed_controller_left_is_known_and_put_right(served: Lab, number: int) -> None:
     right(served, Point(number=number, when=("before", "after")[number % 2], aim=AIMS[number % 3]))

@@ -49,6 +49,7 @@ def test_a_rollback_needs_neither_artifact_nor_version(served: Lab) -> None:
     assert (strange.returncode, "E_UNKNOWN_RELEASE" in strange.stderr) == (6, True)
 
 
+@pytest.mark.long
 def test_a_rollback_sends_what_is_gone_when_the_artifact_is_at_hand(served: Lab) -> None:
     assert served.apply("v2").returncode == 0
     tree = served.fleet.host("lab3").root / "releases" / "v1"
@@ -88,6 +89,7 @@ def test_a_rebuilt_host_converges_and_the_others_are_left_alone(served: Lab) -> 
     assert "nothing to do" in again.stderr
 
 
+@pytest.mark.long
 def test_a_restart_starts_every_process_anew_and_moves_no_link(served: Lab) -> None:
     before = processes(served)
     done = does(served, "restart")

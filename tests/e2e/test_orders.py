@@ -11,17 +11,26 @@ import pytest
 from tests.e2e.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
-SLOW = "min_in_service: 3\n  hooks: { after_service: { shell: 'sleep 1' } }"
+GO = "until test -e {go}; do sleep 0.1; done"
+AFTER = "min_in_service: 3\n  hooks: { after_service: { shell: '%s' } }"
 
 
 def told(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
     return lab.type(*words, "--state", str(lab.state))
 
 
-def going(lab: Lab, version: str = "v2", extra: str = SLOW) -> subprocess.Popen[str]:
-    """Begin a rollout, one host at a time, and return when the first host is on its way."""
+def go(lab: Lab) -> None:
+    """Let the hosts go on that are held between their start and their checks."""
+    (lab.folder / "go").touch()
+
+
+def going(
+    lab: Lab, version: str = "v2", also: str = "", until: str = "until test -e {go}; do sleep 0.1; done"
+) -> subprocess.Popen[str]:
+    """Begin a rollout, one host at a time, and return when the first host is on its way: it goes on when told to."""
     lab.release(version)
-    process = lab.begin(version, "-y", "--output", "plain", extra=extra)
+    held = AFTER % until.format(go=lab.folder / "go")
+    process = lab.begin(version, "-y", "--output", "plain", extra=held + also)
     lab.wait(lambda: lab.current(lab.hosts[0]) == version, "the first host switches")
     return process
 
@@ -33,6 +42,7 @@ def test_a_pause_holds_and_proceed_lets_go(served: Lab) -> None:
     assert paused.returncode == 0, paused.stderr
     assert "no further host leaves" in paused.stdout
     assert f"rollout proceed {rollout}" in paused.stdout
+    go(served)
     served.wait(lambda: all(in_ for _, _, in_ in served.truth().values()), "who was out is back")
     on = {h: served.current(h) for h in served.hosts}
     assert "v1" in on.values()
@@ -56,6 +66,7 @@ def test_a_halt_from_another_terminal(served: Lab, scope: str, code: int, first:
     process = going(served)
     assert told(served, "halt").returncode == 2, "what becomes of done hosts is to be said"
     assert told(served, "pause").returncode == 0
+    go(served)
     served.wait(lambda: served.truth()[served.hosts[0]] == ("v2", "v2", True), "the first host is done")
     halted = told(served, "halt", scope, "-m", "not today")
     assert halted.returncode == 0, halted.stderr
@@ -72,6 +83,7 @@ def test_a_pause_outlives_its_controller_and_nobody_orders_one_that_is_gone(serv
     assert told(served, "pause").returncode == 0
     process.kill()
     process.communicate(timeout=20)
+    go(served)
     rollout = served.last()["id"]
     gone = told(served, "proceed", rollout)
     assert (gone.returncode, f"rollout resume {rollout}" in gone.stderr) == (8, True), gone.stderr
@@ -92,10 +104,11 @@ def test_a_pause_outlives_its_controller_and_nobody_orders_one_that_is_gone(serv
 
 def test_a_pause_that_nobody_ends_is_a_halt(served: Lab) -> None:
     """Also where another process has taken the paused rollout over: what the play says is in the journal."""
-    process = going(served, extra=SLOW + "\n  gates: { pause_timeout: 2s }")
+    process = going(served, also="\n  gates: { pause_timeout: 2s }")
     assert told(served, "pause").returncode == 0
     process.kill()
     process.communicate(timeout=20)
+    go(served)
     done = told(served, "resume", served.last()["id"], "--output", "plain")
     said = done.stdout + done.stderr
     assert (done.returncode, "paused for 2 s, and nobody said proceed" in said) == (3, True), said
@@ -105,7 +118,7 @@ def test_a_pause_that_nobody_ends_is_a_halt(served: Lab) -> None:
 
 
 def test_one_rollout_takes_the_place_of_another(served: Lab) -> None:
-    process = going(served)
+    process = going(served, until="sleep 5")
     rollout = served.last()["id"]
     done = served.apply("v3", "--supersede", rollout[:15])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -127,6 +140,7 @@ def test_one_rollout_takes_the_place_of_another(served: Lab) -> None:
 
 def test_an_app_is_freed_without_asking_its_hosts(served: Lab) -> None:
     process = going(served)
+    go(served)
     os.kill(process.pid, signal.SIGSTOP)  # it lives, and waits for us on a slow machine
     live = told(served, "unlock", served.last()["id"], "--reason", "I want to")
     assert (live.returncode, "E_HELD" in live.stderr) == (7, True), live.stderr

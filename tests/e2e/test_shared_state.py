@@ -37,6 +37,7 @@ def test_in_postgresql(lab: Lab, server: Server, tmp_path: Path) -> None:
     assert secret == (0,), "the password of --state stands in the journal"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F20")
 def test_a_server_that_is_away_for_a_while_leaves_nobody_half_way(lab: Lab, tmp_path: Path) -> None:
     """No step is begun that is not on record; who is half-way goes back when it can be written that he does."""

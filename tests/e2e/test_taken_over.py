@@ -116,6 +116,7 @@ def test_resume_stages_who_was_not_staged(served: Lab) -> None:
     assert served.all_on("v2")
 
 
+@pytest.mark.long
 @pytest.mark.fault("F93")
 def test_resume_does_not_go_on_with_what_is_written_differently_by_now(served: Lab) -> None:
     rollout = killed(served, second(served))

@@ -67,6 +67,7 @@ def test_capistrano_is_taken_over_and_is_what_a_bad_release_comes_back_to(
     assert [r["purpose"] for r in lab.read("history")] == ["rollback", "apply", "apply", "adopt"]
 
 
+@pytest.mark.long
 def test_a_bad_release_right_after_the_adoption_comes_back_to_it(lab: Lab) -> None:
     laid_out(lab)
     assert lab.apply("v2", play=PLAY).returncode == 6, "no way back: it is refused until it is taken over"
@@ -89,6 +90,7 @@ def test_a_bad_release_right_after_the_adoption_comes_back_to_it(lab: Lab) -> No
     assert all(lab.member(h).in_rotation for h in lab.hosts)
 
 
+@pytest.mark.long
 def test_deployer_and_a_host_by_host_adoption(lab: Lab) -> None:
     laid_out(lab, deployer)
     unequal = adopt(lab)

@@ -111,6 +111,7 @@ def test_a_web_that_fails_brings_the_api_back_too_where_it_says_so(tiers: Tiers)
     assert "api: 2 hosts on a2" in again, "a release that was only taken along may be rolled out again"
 
 
+@pytest.mark.long
 def test_a_web_that_fails_leaves_the_api_where_nothing_is_said(tiers: Tiers, lab: Lab) -> None:
     said = ok(tiers.apply("a2", "w2", bad="w2"), 3)
     assert tiers.truth() == ({("a2", "a2", True)}, {("w1", "w1", True)})
@@ -124,6 +125,7 @@ def test_a_web_that_fails_leaves_the_api_where_nothing_is_said(tiers: Tiers, lab
     assert tiers.truth() == ({("a2", "a2", True)}, {("w3", "w3", True)})
 
 
+@pytest.mark.long
 def test_a_rollback_of_both_begins_with_the_last_one(tiers: Tiers, lab: Lab) -> None:
     ok(tiers.apply("a2", "w2"), 0)
     ok(tiers.type("rollback", "a2", "w2"), 0)

@@ -26,4 +26,5 @@ MORE = {
     "2 behind 1, the first release": Shape(hosts=2, fresh=True, floor=None),
 }
 FLEETS = CUT | MORE
+BRIEF = ("1 balancer, 3 hosts", "3 behind 1, a bad release", "an api before a bad web")  # for what is tried by default
 SWEPT = (*CUT, "3 behind 1, a bad release")  # by default; all of them with --all

@@ -6,7 +6,8 @@ import pytest
 
 from rollout.engine.recovery import Aim
 from rollout.testing.faults import Script
-from tests.simulation.fleets import FLEETS, MORE
+from tests.sampling import sampled
+from tests.simulation.fleets import BRIEF, FLEETS, MORE
 from tests.simulation.soup import Trial, go
 
 FOREVER_S = 1e9
@@ -39,7 +40,7 @@ def test_one_that_comes_back_knows_all_of_it(fleet: str) -> None:
 
 
 @pytest.mark.parametrize("aim", ["heal", "revert", "resume"])
-@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("fleet", sampled(FLEETS, BRIEF))
 @pytest.mark.fault("F5", "F20")
 def test_one_that_stays_away_is_told_by_who_looks_at_the_hosts(fleet: str, aim: Aim) -> None:
     """The rollout was healed without a record of it: its successor takes the hosts as they are."""
@@ -48,7 +49,7 @@ def test_one_that_stays_away_is_told_by_who_looks_at_the_hosts(fleet: str, aim: 
 
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
-@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("fleet", sampled(FLEETS, BRIEF))
 def test_one_that_is_gone_for_good_is_healed_from_memory(fleet: str, step: int) -> None:
     """Nobody will ever read what was on record, so nobody else can put back who is half-way."""
     ends = lost_at(fleet, FOREVER_S, deleted=True, step=step)

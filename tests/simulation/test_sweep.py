@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.simulation.fleets import FLEETS, SWEPT
+from tests.simulation.fleets import BRIEF, FLEETS, SWEPT
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, go
 from tests.simulation.sweep import CUTS, LONG_CUTS
@@ -32,9 +32,12 @@ def tried_elsewhere(kind: str, fleet: str) -> bool:
     return (kind == "deaths" and not FLEETS[fleet].pools) or (kind == "crashes" and fleet in SWEPT)
 
 
-SINGLE = [
-    pytest.param(k, f, marks=LOST if k == "messages" else ()) for k in CUTS for f in FLEETS if not tried_elsewhere(k, f)
-]
+def marks(kind: str, fleet: str) -> list[pytest.MarkDecorator]:
+    """Every fleet is tried with ``--all``."""
+    return [LOST] * (kind == "messages") + [pytest.mark.long] * (fleet not in BRIEF)
+
+
+SINGLE = [pytest.param(k, f, marks=marks(k, f)) for k in CUTS for f in FLEETS if not tried_elsewhere(k, f)]
 
 
 @pytest.mark.parametrize(("kind", "fleet"), SINGLE)

@@ -21,6 +21,7 @@ from rollout.posix.op import Reply
 from rollout.testing.behaviour import Build, TaskEnd
 from rollout.testing.faults import FAULTS, Script
 from rollout.testing.journal import Crashed
+from tests.sampling import sampled
 from tests.simulation import soup
 from tests.simulation.shapes import SERIALS, Shape
 from tests.simulation.world import World
@@ -97,7 +98,7 @@ def messages(shape: Shape, told: int) -> Iterator[soup.Trial]:
             yield soup.Trial(shape=shape, script=Script(tells={at: fault}))
 
 
-@pytest.mark.parametrize("fleet", FLEETS)
+@pytest.mark.parametrize("fleet", sampled(FLEETS, ("good", "delegates")))
 @pytest.mark.parametrize("cut", ["crashes", "messages"])
 def test_no_cut_runs_a_task_twice_or_leaves_one_begun(fleet: str, cut: str, worlds: list[World]) -> None:
     shape = FLEETS[fleet]

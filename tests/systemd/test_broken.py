@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.sampling import sampled
 from tests.systemd.fleet import unit_of
 from tests.systemd.lab import SystemdLab, said
 from tests.systemd.releases import LINGERING, MAYFLY
@@ -59,7 +60,7 @@ BAD = {
 
 
 @pytest.mark.fault("F69")
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", sampled(BAD, ("cannot-start", "mayfly")))
 def test_a_bad_release_goes_back_and_says_why(served: SystemdLab, name: str) -> None:
     bad = BAD[name]
     served.fleet.each(lambda m: m.set_up(unit_of(bad.unit, bad.kind)))
@@ -90,6 +91,7 @@ def test_a_unit_that_does_not_stop_in_time_is_killed_by_systemd(lab: SystemdLab)
     assert "State 'stop-sigterm' timed out. Killing." in journal
 
 
+@pytest.mark.long
 @pytest.mark.fault("F77")
 def test_a_written_timeout_holds_behind_sudo_and_blames_what_did_not_stop(lab: SystemdLab) -> None:
     """`timeout` cannot kill what sudo runs for root: the step ends without it, and the host is named."""

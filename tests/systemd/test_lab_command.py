@@ -32,6 +32,7 @@ def left(fleet: MachineFleet) -> str:
     return fleet.engine.say("ps", "-aq", "--filter", label) + fleet.engine.say("network", "ls", "-q", "--filter", label)
 
 
+@pytest.mark.long
 def test_up_roll_out_lose_a_machine_up_again_and_down(tmp_path: Path) -> None:
     up = ("lab", "up", "--provider", "container", "--hosts", "2", "--zones", "2", "--balancers", "per-zone")
     fleet = None

@@ -75,7 +75,9 @@ BY_ITSELF = """{ commands: { start: [env, ADDRESS=0.0.0.0, ./bin/ctl, start], st
     status: [./bin/ctl, status] } }"""
 
 
-@pytest.mark.parametrize(("service", "become"), [(BY_SYSTEMD, "true"), (BY_ITSELF, "false")])
+@pytest.mark.parametrize(
+    ("service", "become"), [(BY_SYSTEMD, "true"), pytest.param(BY_ITSELF, "false", marks=pytest.mark.long)]
+)
 def test_commands_on_one_host(lab: SystemdLab, service: str, become: str) -> None:
     """The same proof of identity by the process that `status` names, whoever it belongs to."""
     extra = "min_in_service: 0\n  allow_outage: true"
