@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ from rollout.app.limits import ran_out
 from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
-from rollout.app.preflight import release_of
 from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.signals import heeded
+from rollout.app.vouching import admitted, vouched_for
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
 from rollout.model.event import Event, RolloutStarted
@@ -34,8 +34,6 @@ from rollout.stream import Stream
 from rollout.workers import ThreadInbox, ThreadWorkers
 
 if TYPE_CHECKING:
-    from rollout.artifacts.package import Package
-    from rollout.model.play import Play
     from rollout.store.store import Store
 
 HEARTBEAT_S = 10.0
@@ -75,20 +73,18 @@ def apply(request: Request, showing: Showing) -> int:
     warned(plays, showing.say)
     filed = read_plan(request.plan_file) if request.plan_file else None
     with packages_of(plays, showing.say) as packages:  # what is wrong with them is said before anything is written
+        vouched = vouched_for(plays, packages, showing.say)
         store = store_of(request, writing=True)
         rollout = filed.plan.id if filed and not store.knows(filed.plan.id) else new_id()
         wait_s, allow_bad = request.lock_wait_s, request.allow_bad
         first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
         with held(first, plays) as look:
-            parts = [_part(play, package, store, filed) for play, package in zip(plays, packages, strict=True)]
+            parts = [_filed(one, filed) for one in admitted(plays, packages, vouched, request, store)]
             return _applied(request, showing, parts, look, filed)
 
 
-def _part(play: Play, package: Package, store: Store, filed: Filed | None) -> Part:
-    release = release_of(play, package, store)
-    if filed:
-        release = named_as_filed(release, filed, play)
-    return Part(play=play, release=release, package=package)
+def _filed(part: Part, filed: Filed | None) -> Part:
+    return replace(part, release=named_as_filed(part.release, filed, part.play)) if filed else part
 
 
 def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Look, filed: Filed | None) -> int:

@@ -18,6 +18,7 @@ from rollout.balancers.via import Fence
 from rollout.errors import BalancerFenced, Busy, StateGone, StoreError
 from rollout.model.plan import Plan, Purpose
 from rollout.model.play import delegates_of
+from rollout.model.trust import Trust
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
 from rollout.store.leasing import SILENT_S
@@ -42,6 +43,7 @@ class Part:
     play: Play
     release: Release
     package: Package | None = None
+    trust: Trust = field(default_factory=Trust)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,7 @@ def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) 
             earlier={p.play.app: p.release.id for p in parts[:number]},
             purpose=look.purpose,
             artifact_at_hand=part.package is not None,
+            trust=part.trust,
             several=len(parts) > 1,
             leave_out=look.leave_out,
             state_lost=look.above is not None,

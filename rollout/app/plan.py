@@ -5,28 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout.app.apply import Showing, new_id, something
-from rollout.app.parts import Look, Part, looked_at, packages_of
+from rollout.app.parts import Look, looked_at, packages_of
 from rollout.app.planfile import write_plan
-from rollout.app.preflight import release_of
 from rollout.app.request import Request, plays_of, store_of, warned
+from rollout.app.vouching import admitted, vouched_for
 
 
 def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Path | None = None) -> int:
     """Show the plan, and write it to ``out``; with ``detailed`` return 10 when there is something to do."""
     plays = plays_of(request)
     warned(plays, showing.say)
-    store = store_of(request, writing=False)
-    look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, say=showing.say)
-    try:
-        with packages_of(plays, showing.say) as packages:
-            parts = [
-                Part(play=play, release=release_of(play, package, store), package=package)
-                for play, package in zip(plays, packages, strict=True)
-            ]
-            with looked_at(parts, look) as (made, _):
+    with packages_of(plays, showing.say) as packages:
+        vouched = vouched_for(plays, packages, showing.say)
+        store = store_of(request, writing=False)
+        look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, say=showing.say)
+        try:
+            with looked_at(admitted(plays, packages, vouched, request, store), look) as (made, _):
                 pass
-    finally:
-        store.close()
+        finally:
+            store.close()
     showing.plan(made)
     if out is not None:
         write_plan(out, made)

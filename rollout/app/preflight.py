@@ -25,6 +25,7 @@ from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play, delegates_of
 from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
 from rollout.model.release import Release, ReleaseId
+from rollout.model.trust import Trust
 from rollout.perform.observe import Glance, greet, observe, try_checks, with_members
 from rollout.perform.outside import Outside
 from rollout.ports import Balancer
@@ -50,6 +51,7 @@ class Preflight:
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     purpose: Purpose = "apply"
     artifact_at_hand: bool = True
+    trust: Trust = field(default_factory=Trust)
     leave_out: tuple[str, ...] = ()  # of what is adopted
     state_lost: bool = False  # what hosts remember of other rollouts is nobody's any more
     several: bool = False  # plays in this rollout
@@ -114,7 +116,8 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
-    return replace(plan(_question(preflight, asks, seen, pools, epoch)), over=over)
+    made = plan(_question(preflight, asks, seen, pools, epoch))
+    return replace(made, over=over, plays=tuple(replace(p, trust=preflight.trust) for p in made.plays))
 
 
 def _as_seen(preflight: Preflight, seen: Mapping[HostName, Observation], epoch: int) -> fencing.Seen:

@@ -32,6 +32,8 @@ class Request:
     message: str = ""
     yes: bool = False
     allow_bad: bool = False
+    allow_unsigned: str = ""  # why
+    allow_downgrade: str = ""  # why
     lock_wait_s: float = 0.0
     output: str = "auto"
     argv: Sequence[str] = ()
@@ -99,6 +101,13 @@ def fetch(artifacts: Iterable[ArtifactAsk], say: Callable[[str], None]) -> None:
             from rollout.artifacts.package import fetch as fetched
 
             fetched(artifact, _cache(), say=say)
+
+
+def fetched(artifact: ArtifactAsk) -> Path:
+    """Return where the file that a URL names lies by now."""
+    from rollout.artifacts.package import fetch as fetch_one
+
+    return fetch_one(artifact, _cache())
 
 
 def _cache() -> Path:

@@ -37,6 +37,7 @@ COMMANDS = {
     "register": ("rollout.cli.register:register", "Put drained hosts back, once they are healthy."),
     "releases": ("rollout.cli.releases:releases", "Releases on record and on hosts, and the way back."),
     "adopt": ("rollout.cli.adopt:adopt", "Take over a fleet that something else deployed."),
+    "sign": ("rollout.cli.sign:sign", "Say under your name what may be rolled out."),
     "hostkeys": ("rollout.cli.hostkeys:hostkeys", "The hosts' keys: shown, recorded, replaced; never unasked."),
     "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),
 }

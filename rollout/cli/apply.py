@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rollout.cli.options import Duration, FileName, command, output_option, state_option
-from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing
+from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing, trust_options
 
 
 @command("apply")
@@ -17,6 +17,7 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-C", "--check", is_flag=True, help="Only plan: the same as `rollout plan`.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@trust_options
 @click.option("--recover", is_flag=True, help="First end what a rollout left whose process is gone; for pipelines.")
 @click.option("--supersede", default="", metavar="ID", help="First end this rollout, which is at work or left.")
 @click.option(

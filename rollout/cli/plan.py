@@ -9,13 +9,14 @@ import click
 
 from rollout.cli.options import FileName, command, output_option, state_option
 from rollout.cli.reading import say_json
-from rollout.cli.request import playbook_options, request_of, showing
+from rollout.cli.request import playbook_options, request_of, showing, trust_options
 
 
 @command("plan")
 @playbook_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to do.")
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
+@trust_options
 @click.option("--out", type=FileName(), default=None, metavar="FILE", help="Keep the plan in FILE.")
 @state_option
 @output_option

@@ -47,6 +47,17 @@ def narrowing_options(function: F) -> F:
     return function
 
 
+def trust_options(function: F) -> F:
+    """Add what lets a release pass that is signed less, or earlier, than what was rolled out before."""
+    options = (
+        click.option("--allow-unsigned", default="", metavar="REASON", help="Also a release that is not signed."),
+        click.option("--allow-downgrade", default="", metavar="REASON", help="Also one that was signed earlier."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def request_of(options: dict[str, Any], **more: Any) -> Request:
     """Return the request that the options make."""
     inventory = options["inventory"] or _default_inventory()
@@ -62,6 +73,8 @@ def request_of(options: dict[str, Any], **more: Any) -> Request:
         private_key=options["private_key"],
         become=options["become"],
         state=options.get("state") or "",
+        allow_unsigned=options.get("allow_unsigned") or "",
+        allow_downgrade=options.get("allow_downgrade") or "",
         argv=tuple(sys.argv[1:]),
         **more,
     )

@@ -11,6 +11,7 @@ from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Release, ReleaseId, Service, Shared, Site
 from rollout.model.task import Position, Task
+from rollout.model.trust import Trust
 
 Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register", "adopt"]
 DEPLOYS: frozenset[str] = frozenset({"apply", "rollback", "converge"})  # what brings a release
@@ -238,6 +239,7 @@ class PlayPlan:
     collect: bool = True
     purpose: Purpose = "apply"
     limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet
+    trust: Trust = field(default_factory=Trust)  # who answers for the release
 
     def release_of(self, host: HostName) -> ReleaseId:
         """Return the release that a host is to run at the end: on a restart each keeps its own."""

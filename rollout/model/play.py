@@ -14,6 +14,7 @@ from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Service, Shared
 from rollout.model.share import Share
 from rollout.model.task import Tasks
+from rollout.model.trust import SignatureAsk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Play:
     needs: tuple[Need, ...] = ()  # of other apps, in this environment
     release_id: str = ""  # "": made from time and digest when first planned
     artifact: ArtifactAsk
+    signature: SignatureAsk | None = None  # None: nobody has to answer for it
     pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool
     drain: Drain = field(default_factory=Drain)
     health: Health = field(default_factory=Health)

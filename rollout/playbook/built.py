@@ -56,7 +56,7 @@ PLAY: Keys = {
         "id": BUILT,
         "artifact": dict.fromkeys(("path", "url", "headers", "strip", "exclude", "as", "mode"), BUILT),
         "sha256": BUILT,
-        "signature": LATER,
+        "signature": dict.fromkeys(("file", "allowed_signers", "identity", "revoked", "of", "namespace"), BUILT),
         "transfer": LATER,
         "links": BUILT,
         "allow_links": BUILT,

@@ -23,6 +23,7 @@ from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, poo
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.several import Member, between, left_out, told
+from rollout.playbook.signature import signature_of
 from rollout.playbook.source import Source, named_files, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
 from rollout.playbook.urls import UNKNOWN
@@ -317,6 +318,8 @@ class _Loading:
             artifact = replace(artifact, path="", url="") if problems else artifact
             problems = []
         self._add(problems)
+        signature, problems = signature_of(model.release.signature, self.source.folder, play, released=options.released)
+        self._add(problems)
         place = self._node("load_balancers")[1]
         self._add(homeless(pools, matched, place))
         floor_place = self._node("min_in_service")[1]
@@ -334,7 +337,15 @@ class _Loading:
         self._add(problems)
         pools = reached_by(pools, connections, model.load_balancers)
         self._warn(model, hosts, resolver)
-        made = Made(model=model, artifact=artifact, pools=specs(pools), resolve=resolver, matched=matched, hosts=hosts)
+        made = Made(
+            model=model,
+            artifact=artifact,
+            signature=signature,
+            pools=specs(pools),
+            resolve=resolver,
+            matched=matched,
+            hosts=hosts,
+        )
         service = play.get("service")
         return made.play(
             environment=options.environment,

@@ -11,6 +11,7 @@ from rollout.model.host import HostName
 from rollout.model.plan import OnFailure
 from rollout.model.play import ArtifactAsk, Play, Resolve
 from rollout.model.pool import Drain, PoolSpec
+from rollout.model.trust import SignatureAsk
 from rollout.playbook.models import HealthModel, PlayModel
 
 
@@ -20,6 +21,7 @@ class Made:
 
     model: PlayModel
     artifact: ArtifactAsk
+    signature: SignatureAsk | None = None
     pools: tuple[PoolSpec, ...]
     resolve: Resolve
     matched: tuple[HostName, ...]
@@ -59,6 +61,7 @@ class Made:
             needs=tuple(replace(need, app=app) for app, need in model.needs.items()),
             release_id=model.release.id or "",
             artifact=self.artifact,
+            signature=self.signature,
             pools=self.pools,
             drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
             health=health_of(model.health, runs_nothing),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from rollout.model.need import Need
 from rollout.model.share import Share
+from rollout.model.trust import PLAIN_NAMESPACE
 from rollout.playbook import words as w
 from rollout.playbook.urls import fetchable, header_name, header_value, is_url
 from rollout.playbook.words import refuse
@@ -73,12 +74,31 @@ class ArtifactModel(Strict):
         return self
 
 
+class SignatureModel(Strict):
+    """``release.signature``: who has to answer for what is rolled out."""
+
+    file: w.Text
+    allowed_signers: w.Text
+    identity: w.Text
+    revoked: w.Text = ""
+    of: Annotated[Literal["statement", "artifact"], w.Accepts(w.choice("statement", "artifact"))] = "statement"
+    namespace: w.Text = PLAIN_NAMESPACE
+
+    @model_validator(mode="after")
+    def _ours(self) -> SignatureModel:
+        if self.of == "statement" and "namespace" in self.model_fields_set:
+            what = "`namespace` is that of a signature over the artifact alone."
+            refuse("E_SIG_NAMESPACE", what, instead="Leave it out, or write `of: artifact`.", at="namespace")
+        return self
+
+
 class ReleaseModel(Strict):
     """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
 
     id: w.Id | None = None
     artifact: Annotated[ArtifactModel, BeforeValidator(_artifact)]
     sha256: Annotated[str, w.Accepts(w.digest)] = ""
+    signature: SignatureModel | None = None
     links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
     allow_links: w.Listed[w.Absolute] = ()
     root: Any

@@ -76,11 +76,20 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}{sent}"
         if digest
         else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
+        *_signed(play),
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
         f"  failure   {_budget(play)}; when the release is at fault, {_scope(play)}",
     ]
     off = [f"  off target (unreachable): {names(play.off_target)}"] if play.off_target else []
     return lines + off
+
+
+def _signed(play: PlayPlan) -> list[str]:
+    """Say who answers for the release, and what was let pass by hand."""
+    trust = play.trust
+    what = f"by {inert(trust.identity, 80)}, {trust.key}" + (f", at {trust.created}" if trust.created else "")
+    alone = "" if trust.of == "statement" else ", over the artifact alone"
+    return [f"  signed    {what}{alone}"] * bool(trust.of) + [f"  let pass  {inert(w, 200)}" for w in trust.waived]
 
 
 def _taken(plan: Plan, play: PlayPlan) -> list[str]:

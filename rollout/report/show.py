@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rollout.model.event import HookFinished, HostSickened, Provenance, Record, StepFinished
+from rollout.model.trust import Trust
 from rollout.model.verdict import Outcome
 from rollout.report.board import Board
 from rollout.report.boards import Boards, see, seen_all
@@ -39,6 +40,7 @@ def _origin(boards: Boards) -> list[str]:
         ("Commit", inert(by.commit, 80) + (" (the tree was dirty)" if by.dirty else "")),
         ("CI claims", _pairs(by)),
         *(("Release", _release(b, boards.several)) for b in boards.plays),
+        *(pair for b in boards.plays for pair in _signed(b)),
     ]
     return [f"{label:10} {text}" for label, text in pairs if text]
 
@@ -59,6 +61,15 @@ def _release(board: Board, several: bool) -> str:
     whence = f"artifact {release.artifact}" if release.artifact else "brought by something else"
     whence = f"artifact {release.source}, sent as {release.artifact}" if release.source else whence
     return f"{whose}{release.id}, {whence}, manifest {release.manifest}"
+
+
+def _signed(board: Board) -> Iterator[tuple[str, str]]:
+    """Yield who answered for the release, and what was let pass by hand."""
+    trust = board.play.trust if board.play else Trust()
+    when = f" at {trust.created}" if trust.created else " (the artifact alone)"
+    yield "Signed", f"by {inert(trust.identity, 80)}{when}, {trust.key}" if trust.of else ""
+    for waived in trust.waived:
+        yield "Let pass", inert(waived, 300)
 
 
 def timeline(records: Sequence[Record]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rollout.store.codec import unicode
 from rollout.store.drains import moved
 from rollout.store.quick import Quick
 from rollout.store.reaching import reach
-from rollout.store.schema import leases, releases, rollouts
+from rollout.store.schema import leases, releases, rollouts, signed
 
 HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
 _HEAD = Quick(HEAD)
@@ -57,6 +57,8 @@ def _began(connection: Connection, record: Record, event: RolloutStarted) -> Non
     for play in plan.plays:
         if play.purpose in BRINGS:
             _released(connection, record, plan.environment, play)
+        if play.trust.of:
+            _signed(connection, record, plan.environment, play)
 
 
 def _who(provenance: Provenance) -> str:
@@ -85,6 +87,23 @@ def _released(connection: Connection, record: Record, environment: str, play: Pl
             f"E_RELEASE_CONFLICT: release {release.id} of {play.app} in {environment} is on record with other content "
             f"(artifact {known.artifact[:12]}, now {release.artifact[:12]}). Give the new content an id of its own."
         )
+
+
+def _signed(connection: Connection, record: Record, environment: str, play: PlayPlan) -> None:
+    """Remember who answered for a release: what comes later is held against it."""
+    trust = play.trust
+    row = insert(signed).values(
+        rollout=record.rollout,
+        app=play.app,
+        environment=environment,
+        release=play.release.id,
+        of=trust.of,
+        identity=unicode(trust.identity),
+        key=trust.key,
+        created=trust.created,
+        expires=trust.expires,
+    )
+    connection.execute(row)
 
 
 def _judged(connection: Connection, rollout: str, verdict: str, play: int | None = None) -> None:

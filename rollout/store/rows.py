@@ -52,6 +52,19 @@ class StoredRelease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSignature:
+    """Who answered for what a rollout brought. ``end``: what became of that rollout, "" while it has none."""
+
+    rollout: str
+    release: str
+    of: str
+    identity: str
+    key: str
+    created: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDrain:
     """One host that a person took out of rotation: who, when, why, and by which rollout."""
 

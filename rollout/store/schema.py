@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # sorted by bytes, as SQLite does
@@ -78,4 +78,13 @@ orders = Table(
     _text("rollout", key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     *map(_text, ("kind", "by", "at", "reason")),
+)
+
+signed = Table(
+    "signed",
+    metadata,
+    _text("rollout", key=True),
+    _text("app", key=True),
+    *map(_text, ("environment", "release", "of", "identity", "key", "created", "expires")),
+    Index("signed_by_app", "environment", "app", "created"),
 )

@@ -15,8 +15,8 @@ from rollout.store.codec import unicode
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import database_at
-from rollout.store.rows import Lease, OrderKind, StoredDrain, StoredOrder, StoredRelease, StoredRollout
-from rollout.store.schema import drains, leases, reached, releases, rollouts
+from rollout.store.rows import Lease, OrderKind, StoredDrain, StoredOrder, StoredRelease, StoredRollout, StoredSignature
+from rollout.store.schema import drains, leases, reached, releases, rollouts, signed
 
 
 def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] | None = None) -> Store:
@@ -202,6 +202,14 @@ class Store:
     def condemned(self, environment: str, app: str) -> frozenset[str]:
         """Return the ids of releases that were reverted for a cause of their own."""
         return frozenset(r.id for r in self._releases(environment, app, releases.c.verdict == "bad"))
+
+    def signed(self, environment: str, app: str) -> tuple[StoredSignature, ...]:
+        """Return who answered for what was ever rolled out of an app, the newest statement last."""
+        named = [signed.c[name] for name in ("rollout", "release", "of", "identity", "key", "created")]
+        mine = (signed.c.environment == environment, signed.c.app == app, rollouts.c.id == signed.c.rollout)
+        wanted = select(*named, rollouts.c.end).where(*mine).order_by(signed.c.created, rollouts.c.number)
+        with self.database.reading() as connection:
+            return tuple(StoredSignature(**row._mapping) for row in connection.execute(wanted))
 
     def manifest_of(self, environment: str, app: str, release: str) -> str:
         """Return the manifest's digest on record, "" when there is none: only such a release is a way back."""

@@ -19,8 +19,8 @@ ROWS = {
     "B62": Row(what="digests that are none, or of something else", codes="E_DIGEST"),
     "B63": Row(
         what="signatures",
-        codes="E_NOT_BUILT",
-        not_built="`release.signature` is refused as not built.",
+        codes="E_SIG_MISSING E_SIG_UNREADABLE E_SIG_BAD E_SIG_NAMESPACE E_SIG_SIGNER E_SIG_IDENTITY E_SIG_NOT_YET "
+        "E_SIG_KEY_EXPIRED E_SIG_REVOKED E_SIG_APP E_SIG_ID E_SIG_BYTES E_SIG_EXPIRED E_SIG_REPLAY E_SIG_UNSIGNED",
     ),
     "B64": Row(what="an artifact that is exchanged while it is read", codes=""),
     "B65": Row(what="an artifact that is no file", codes="E_NOT_FILE E_ARTIFACT"),

@@ -30,6 +30,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "connection.become": play.BecomeModel,
     "release": play.ReleaseModel,
     "release.artifact": play.ArtifactModel,
+    "release.signature": play.SignatureModel,
     "release.shared": host.SharedModel,
     "release.shared.files.*": host.SharedFileModel,
     "service": host.ServiceModel,
@@ -96,7 +97,7 @@ def _param(path: tuple[str, ...]) -> Any:
     return pytest.param(path, marks=pytest.mark.fault("F91") if path[0] == "load_balancers" else ())
 
 
-@pytest.mark.bad("B6", "B43", "B63", "B86")
+@pytest.mark.bad("B6", "B43", "B86")
 @pytest.mark.parametrize("path", map(_param, later()), ids=".".join)
 def test_a_key_that_is_not_built_is_refused_as_such(path: tuple[str, ...], tmp_path: Path) -> None:
     written: Any = good()

@@ -1,0 +1,1 @@
+"""Signatures of releases: what is signed, by whom it may be, and why one is refused."""
