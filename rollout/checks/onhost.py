@@ -84,7 +84,7 @@ class CurlProbe:
         said = assign("to", _bracketed(spec.host)) + assign("port", spec.port) + assign("cap", CAP)
         options = [("url", url), ("max-time", f"{limit_s:.2f}"), *_COMMON, *self._options()]
         said += assign("options", "\n".join(f'{name} = "{_escaped(value)}"' for name, value in options))
-        return said + "exec 3>&2\n" + _SCRIPT
+        return str(said) + "exec 3>&2\n" + _SCRIPT
 
     def _options(self) -> list[tuple[str, str]]:
         spec = self.spec

@@ -22,6 +22,7 @@ from rollout.model.plan import (
     Withdraw,
 )
 from rollout.model.release import NoService, ReleaseId
+from rollout.model.trust import Trust
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
@@ -100,11 +101,17 @@ def _small(fields: Mapping[str, str]) -> dict[str, str]:
     return {inert(k): inert(v)[:200] for k, v in list(fields.items())[:16]}
 
 
+def signed(trust: Trust) -> str:
+    """Return what a host is shown that verifies by itself."""
+    return trust.text if trust.of == "statement" else ""
+
+
 async def _stage(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Stage)  # noqa: S101 - the table below pairs them
     plan = job.desk.host(job.step.host)
-    deed = op.Install(release=job.desk.play.release, shared=plan.shared, present=action.present)
+    play = job.desk.play
+    deed = op.Install(release=play.release, shared=plan.shared, present=action.present, signed=signed(play.trust))
     return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.posix import intact, ledger, service
 from rollout.posix.op import Activate, Withdraw
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 _COMMON = lean(r"""
     linkable() {
@@ -86,7 +86,7 @@ _WITHDRAW = lean(r"""
 """)
 
 
-def script(deed: Activate) -> str:
+def script(deed: Activate) -> Script:
     """Return the script body of an Activate."""
     said = assign("id", deed.release) + assign("manifest", deed.manifest) + assign("expect", deed.expect)
     said += assign("again", int(deed.again))
@@ -94,10 +94,10 @@ def script(deed: Activate) -> str:
     return said + _ACTIVATE
 
 
-def withdraw(deed: Withdraw) -> str:
+def withdraw(deed: Withdraw) -> Script:
     """Return the script body of a Withdraw."""
     return assign("id", deed.release) + _service(deed) + _COMMON + _WITHDRAW
 
 
-def _service(deed: Activate | Withdraw) -> str:
+def _service(deed: Activate | Withdraw) -> Script:
     return service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)

@@ -13,14 +13,23 @@ from collections.abc import Iterable
 
 from rollout.posix import ledger
 from rollout.posix.op import Adopt, Survey
-from rollout.posix.quote import assign, lean, quote
+from rollout.posix.quote import Script, assign, lean, listing, quote
 
 RUNTIME_PATHS = ("log", "logs", "tmp", "var/log", "var/cache", "node_modules/.cache")
 RUNTIME_NAMES = ("__pycache__", "*.pyc", "*.log", "*.pid", "*.sock")
 
+_SKIPPED = " -o ".join(
+    [*(f"-path ./{p}" for p in (".rollout-manifest", *RUNTIME_PATHS)), *(f"-name {quote(n)}" for n in RUNTIME_NAMES)]
+)
+
 # tree DIR: its manifest. "$@" of ``skipping`` are the words of find; what is no file, directory or link is no
 # part of a release. examine: sets seen to the digest, or refuses; told: what the tools complained of.
-_TREE = lean(r"""
+_TREE = f'skipped="{_SKIPPED}"\n' + lean(r"""
+    skipping() {
+        words leave '-o -path'
+        eval "find . \\( $skipped$q \\) -prune -o \"\$@\""
+    }
+    left_out() { each left "printf %s\\\\n"; }
     tree() { (
         cd "$1" || exit
         echo '# adopted'
@@ -127,12 +136,12 @@ _ADOPT = lean(r"""
 """)
 
 
-def survey(deed: Survey) -> str:
+def survey(deed: Survey) -> Script:
     """Return the script body of a Survey."""
     return _skipping(deed.leave_out) + assign("listing", int(deed.listing)) + _TREE + _SURVEY
 
 
-def script(deed: Adopt) -> str:
+def script(deed: Adopt) -> Script:
     """Return the script body of an Adopt."""
     said = assign("id", deed.release) + assign("manifest", deed.manifest) + _skipping(deed.leave_out)
     return said + ledger.TEXT + _TREE + _ADOPT
@@ -146,13 +155,9 @@ def header(leave_out: Iterable[str]) -> tuple[str, ...]:
     return ("# adopted", *sorted(f"# left out {path}" for path in set(leave_out)))
 
 
-def _skipping(leave_out: tuple[str, ...]) -> str:
-    """Return the function that finds what the manifest covers, and the one that says what it does not."""
-    paths = ("./.rollout-manifest", *(f"./{_literal(p)}" for p in (*RUNTIME_PATHS, *leave_out)))
-    tests = [*(f"-path {quote(p)}" for p in paths), *(f"-name {quote(n)}" for n in RUNTIME_NAMES)]
-    said = "".join(f"printf '%s\\n' {quote(line)}\n" for line in header(leave_out)[1:])  # echo reads backslashes
-    found = f'skipping() {{ find . \\( {" -o ".join(tests)} \\) -prune -o "$@"; }}\n'
-    return found + "left_out() {\n:\n" + said + "}\n"
+def _skipping(leave_out: tuple[str, ...]) -> Script:
+    """Return what the manifest does not cover: as patterns of find, and as it says it."""
+    return listing("leave", (f"./{_literal(p)}" for p in leave_out)) + listing("left", header(leave_out)[1:])
 
 
 def _literal(path: str) -> str:

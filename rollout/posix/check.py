@@ -6,7 +6,7 @@ from math import ceil
 
 from rollout.posix import service
 from rollout.posix.op import RunCheck
-from rollout.posix.quote import assign, function, lean
+from rollout.posix.quote import Script, assign, lean, listing
 
 # KILL to the group of timeout(1); what it prints is cut here already.
 _WORK = lean(r"""
@@ -18,7 +18,7 @@ _WORK = lean(r"""
                 native
                 now
                 before=$ticks
-                argv_check timeout -s KILL "$within" 2>&1
+                with check timeout -s KILL "$within" 2>&1
                 status=$?
                 now
                 [ $((ticks - before)) -lt $((within * 100)) ] || status=124
@@ -32,13 +32,7 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: RunCheck) -> str:
+def script(deed: RunCheck) -> Script:
     """Return the script body of a RunCheck."""
     within = max(1, ceil(deed.timeout_s))
-    return (
-        assign("id", deed.release)
-        + assign("within", within)
-        + service.NATIVE
-        + function("argv_check", deed.argv)
-        + _WORK
-    )
+    return assign("id", deed.release) + assign("within", within) + listing("check", deed.argv) + service.NATIVE + _WORK

@@ -9,22 +9,22 @@ from __future__ import annotations
 from math import ceil
 
 from rollout.model.release import Commands
-from rollout.posix.quote import assign, function, lean
+from rollout.posix.quote import Script, assign, lean, listing
 
 IDENTITY = lean(r"""
     svc_identity() {
         [ -n "$has_status" ] || return 0
         dir=$P
         [ -z "$cur" ] || [ ! -d "releases/$cur" ] || dir=$P/releases/$cur
-        pid=$(cd "$dir" && native && argv_status timeout -s KILL 10 2>/dev/null | head -n 1)
+        pid=$(cd "$dir" && native && with status timeout -s KILL 10 2>/dev/null | head -n 1)
         case $pid in '' | *[!0-9]*) pid=; return;; esac
         evidence "$pid"
     }
 """)
 
 CONTROL = lean(r"""
-    svc_ready() { for l in $acts; do "argv_$l" permitted; done; }
-    # act FUNCTION NAME: one command, its output into a file
+    svc_ready() { for l in $acts; do with "$l" permitted; done; }
+    # act NAME: one command, its output into a file
     act() {
         dir=$P/releases/$id log=$P/.rollout/log/commands.log
         [ -d "$dir" ] || dir=$P
@@ -32,21 +32,21 @@ CONTROL = lean(r"""
         left
         [ "$allowed" -lt "$left" ] || allowed=$left
         at=$ticks
-        (cd "$dir" && native && "$1" bounded "$allowed") >"$log" 2>&1
+        (cd "$dir" && native && with "$1" bounded "$allowed") >"$log" 2>&1
         status=$?
         [ "$status" -ne 0 ] || return 0
         tails "$(tail -n 40 "$log" | cut -c 1-500)"
         now
         end="ended with status $status"
         [ "$((ticks - at))" -lt "$((allowed * 100))" ] || end="did not end within $allowed s"
-        [ "$2" != stop ] || fail E_STOP "the stop command $end"
-        fail E_SERVICE "the $2 command $end"
+        [ "$1" != stop ] || fail E_STOP "the stop command $end"
+        fail E_SERVICE "the $1 command $end"
     }
-    svc_stop() { [ -z "$has_stop" ] || act argv_stop stop; }
+    svc_stop() { [ -z "$has_stop" ] || act stop; }
     svc_restart() {
-        if [ -n "$has_restart" ]; then act argv_restart restart; return; fi
+        if [ -n "$has_restart" ]; then act restart; return; fi
         svc_stop
-        [ -z "$has_start" ] || act argv_start start
+        [ -z "$has_start" ] || act start
     }
 """)
 
@@ -56,16 +56,16 @@ EVIDENCE = lean(r"""
         [ ! -f "$l" ] || { echo "== output of the last command"; tail -n 200 "$l"; }
         [ -n "$has_status" ] || return 0
         echo "== status"
-        (cd "$P/current" && native && argv_status timeout -s KILL 10) 2>&1
+        (cd "$P/current" && native && with status timeout -s KILL 10) 2>&1
     }
 """)
 
 
-def arguments(service: Commands) -> str:
-    """Return the functions that run the commands, and which there are."""
+def arguments(service: Commands) -> Script:
+    """Return the commands, and which there are."""
     argvs = {"start": service.start, "stop": service.stop, "restart": service.restart, "status": service.status}
     said = assign("allowed", ceil(service.timeout_s))
     for name, argv in argvs.items():
-        said += assign(f"has_{name}", "1" if argv else "") + (function(f"argv_{name}", argv) if argv else "")
+        said += assign(f"has_{name}", "1" if argv else "") + listing(name, argv)
     acts = [name for name in ("restart", "stop", "start") if argvs[name] and not (name == "start" and service.restart)]
     return said + assign("acts", " ".join(acts))

@@ -11,7 +11,7 @@ command complained of, or ``status N`` of one that failed.
 from __future__ import annotations
 
 from rollout.posix.op import AskBalancer, TellBalancer
-from rollout.posix.quote import assign, lean, quote
+from rollout.posix.quote import Script, assign, lean, listing
 
 MOST_BYTES = 400_000  # of one answer; what a session keeps of a step is not much more
 
@@ -68,6 +68,12 @@ _TALK = lean(r"""
         if [ -n "$become" ] && [ "$become" != "$(id -un)" ]; then set -- sudo -n -u "$become" -- "$@"; fi
         "$@"
     }
+    work() {
+        choose
+        f tool "$tool"
+        each line talk
+        finish done
+    }
     # talk LINE: who does not answer one line is not asked the next
     talk() {
         tails '#'
@@ -80,13 +86,12 @@ _TALK = lean(r"""
 """)
 
 
-def script(deed: AskBalancer | TellBalancer) -> str:
-    """Return the functions and assignments; ``work`` says every line, each over a connection of its own."""
+def script(deed: AskBalancer | TellBalancer) -> Script:
+    """Return the script body: every line is said over a connection of its own."""
     host, _, port = deed.tcp.rpartition(":")
     said = assign("path", deed.socket) + assign("tcp", deed.tcp)
     said += assign("host", host.strip("[]")) + assign("port", port)
     said += assign("patience", max(1, int(deed.patience_s))) + assign("most", MOST_BYTES)
     said += assign("proven", deed.tool if deed.tool in TOOLS else "") + assign("liked", " ".join(TOOLS))
     said += assign("inperl", _PERL) + assign("inpython", _PYTHON)
-    talks = "".join(f"talk {quote(line)}\n" for line in deed.lines)
-    return said + _TALK + f'work() {{\nchoose\nf tool "$tool"\n{talks}finish done\n}}\n'
+    return said + listing("line", deed.lines) + _TALK

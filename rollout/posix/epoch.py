@@ -14,7 +14,7 @@ import hashlib
 import re
 
 from rollout.posix.op import Epoch
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,120}")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
@@ -25,7 +25,7 @@ def record_name(op: str) -> str:
     return op if _NAME.fullmatch(op) else hashlib.sha256(op.encode()).hexdigest()
 
 
-def arguments(epoch: Epoch) -> str:
+def arguments(epoch: Epoch) -> Script:
     """Return the assignments that carry the epoch; ValueError when the rollout's id is not one word."""
     if not _WORD.fullmatch(epoch.rollout) or epoch.number < 0 or epoch.sequence < 0:
         raise ValueError(f"not an epoch: {epoch!r}")

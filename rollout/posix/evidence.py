@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.posix import service
 from rollout.posix.op import Collect
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 _WORK = lean(r"""
     everything() {
@@ -25,7 +25,7 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: Collect) -> str:
+def script(deed: Collect) -> Script:
     """Return the script body of a Collect."""
     return (
         assign("most", deed.max_bytes)

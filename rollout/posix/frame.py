@@ -52,7 +52,7 @@ from rollout.posix.op import (
     Withdraw,
     WriteState,
 )
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 # One dd that takes the script in one read where dd can (fullblock never reads ahead), byte by byte elsewhere.
 CONSTANT = (
@@ -70,7 +70,10 @@ _STATUS: dict[str, Literal["done", "refused", "failed"]] = {"done": "done", "ref
 
 # A start-up file that runs another shell (`exec bash`) would have that one read standard input as its own script:
 # this one, and then the payload. Only what CONSTANT has read goes on.
-_ONLY_IF_TOLD = '[ "${s+told}" ] || exit 97\n'
+ONLY_IF_TOLD = '[ "${s+told}" ] || exit 97\n'
+
+# What stands before this line are assignments of quoted values, and what follows is the same whatever they are.
+TEXT = ": text\n"
 
 # The last line calls, and is no command before its last character: a script that was cut off does nothing.
 # The subshell lets go of the lock before the trailer is out, so that the next step finds it free.
@@ -99,14 +102,21 @@ def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
     ``payload_size``: the bytes that will follow, checked against what an Install announces (0: not checked).
     Raises ValueError for values that no script can carry.
     """
-    if not _NONCE.fullmatch(nonce):
-        raise ValueError("a nonce is 16 to 64 letters and digits")
     if payload_size and payload_size != _announced(op.do):
         raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
+    made = said(op, nonce)
+    script = (ONLY_IF_TOLD + made.values + made.text).encode()
+    return b"%d\n" % len(script) + script
+
+
+def said(op: Op, nonce: str) -> Script:
+    """Return the script of an Op in its two parts, without the line that stands before both."""
+    if not _NONCE.fullmatch(nonce):
+        raise ValueError("a nonce is 16 to 64 letters and digits")
     run = _RUN_FED if isinstance(op.do, Install | WriteState) else _RUN
     found = "found() { home; enter; }\n" if layout.at_home(op.site) else "found() { enter; }\n"
-    script = (_ONLY_IF_TOLD + _head(op, nonce) + found + _main(op.do) + run).encode()
-    return b"%d\n" % len(script) + script
+    body = _head(op, nonce) + found + _main(op.do) + run
+    return Script(values=body.values, text=TEXT + body.text)
 
 
 def _announced(deed: Deed) -> int:
@@ -117,7 +127,7 @@ def _announced(deed: Deed) -> int:
     return 0
 
 
-def _head(op: Op, nonce: str) -> str:
+def _head(op: Op, nonce: str) -> Script:
     said = assign("N", nonce) + assign("wait", max(1, int(op.timeout_s))) + assign("become", op.become)
     said += layout.arguments(op.site) + reply.TEXT + layout.LOOK + layout.ENTER
     if isinstance(op.do, READ_ONLY):
@@ -136,7 +146,7 @@ def _main(deed: Deed) -> str:
     return _UNRECORDED if isinstance(deed, Settle | Close | TellBalancer) else _CHANGE
 
 
-def _body(op: Op) -> str:
+def _body(op: Op) -> Script:
     match op.do:
         case Observe():
             return observe.script(op.do)
@@ -163,7 +173,7 @@ def _body(op: Op) -> str:
         case Settle():
             return settle.script(op.do)
         case Close():
-            return _NOTHING_MORE
+            return Script(text=_NOTHING_MORE)
         case ReadState():
             return keeping.read(op.do)
         case WriteState():

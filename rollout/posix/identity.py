@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.posix import service
 from rollout.posix.op import Identify
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 SAY = lean(r"""
     proven() {
@@ -28,6 +28,6 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: Identify) -> str:
+def script(deed: Identify) -> Script:
     """Return the script body of an Identify."""
     return assign("id", deed.release) + service.arguments(deed.service) + service.identity(deed.service) + SAY + _WORK

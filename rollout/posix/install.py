@@ -9,34 +9,43 @@ from __future__ import annotations
 from rollout.model.release import Release, Shared
 from rollout.posix import intact, ledger
 from rollout.posix.op import Install
-from rollout.posix.quote import assign, lean, quote
+from rollout.posix.quote import Script, assign, lean, listing
 
 SLOWEST = 16_384  # bytes a second, at which a payload still gets on: the time that it may take beyond its step's
 
-# link_share PATH UP: one link in the release $top, UP is the way from it to the root
+# link_share PATH: one link in the release $top, by the way from it to the root
 _SHARE = lean(r"""
+    shares() {
+        each dir share_dir
+        each text share_one
+        each file share_file
+    }
+    share_one() { eval "share_text \"\$1\" \"\$mode_$e_at\" \"\$content_$e_at\""; }
     share_dir() {
         [ -d "shared/$1" ] || { mkdir -p "shared/$1" && chmod 2775 "shared/$1"; } ||
             spoiled E_SHARED "cannot make $root/shared/$1"
-        link_share "$1" "$2"
+        link_share "$1"
     }
     share_file() {
         [ -f "shared/$1" ] ||
             spoiled E_SHARED "$root/shared/$1 is not there, and the play does not say its content; put it there"
-        link_share "$1" "$2"
+        link_share "$1"
     }
     share_text() {
         case $1 in */*) mkdir -p "shared/${1%/*}";; *) mkdir -p shared;; esac
-        if [ -f "shared/$1" ] && printf %s "$4" | cmp -s - "shared/$1"; then chmod "$3" "shared/$1"
+        if [ -f "shared/$1" ] && printf %s "$3" | cmp -s - "shared/$1"; then chmod "$2" "shared/$1"
         else
             d=shared/$1.rollout-new
             rm -f "$d"
-            { (umask 077; printf %s "$4" >"$d"); } 2>/dev/null && chmod "$3" "$d" && mv -f "$d" "shared/$1" ||
+            { (umask 077; printf %s "$3" >"$d"); } 2>/dev/null && chmod "$2" "$d" && mv -f "$d" "shared/$1" ||
                 spoiled E_SHARED "cannot write $root/shared/$1"
         fi
-        link_share "$1" "$2"
+        link_share "$1"
     }
     link_share() {
+        d=$1 up=../..
+        while case $d in */*) ;; *) false;; esac; do d=${d#*/} up=../$up; done
+        set -- "$1" "$up/shared/$1"
         [ "$(readlink "$top/$1")" != "$2" ] || return 0
         [ -z "$adopted" ] || return 0
         if [ -e "$top/$1" ] || [ -h "$top/$1" ]; then
@@ -179,21 +188,14 @@ _PREPARE = lean(r"""
 """)
 
 
-def _up(path: str) -> str:
-    return quote("../" * (path.count("/") + 2) + "shared/" + path)
+def _shares(shared: Shared) -> Script:
+    texts = [file for file in shared.files if file.content is not None]
+    said = listing("dir", shared.dirs) + listing("file", (f.path for f in shared.files if f.content is None))
+    said += listing("text", (f.path for f in texts)) + listing("mode", (f.mode for f in texts))
+    return said + listing("content", (f.content or "" for f in texts))
 
 
-def _shares(shared: Shared) -> str:
-    said = [f"share_dir {quote(d)} {_up(d)}" for d in shared.dirs]
-    for file in shared.files:
-        if file.content is None:
-            said.append(f"share_file {quote(file.path)} {_up(file.path)}")
-        else:
-            said.append(f"share_text {quote(file.path)} {_up(file.path)} {quote(file.mode)} {quote(file.content)}")
-    return "shares() {\n:\n" + "".join(f"{line}\n" for line in said) + "}\n"
-
-
-def _release(release: Release) -> str:
+def _release(release: Release) -> Script:
     return (
         assign("id", release.id)
         + assign("artifact", release.artifact)
@@ -207,7 +209,12 @@ def _release(release: Release) -> str:
     )
 
 
-def script(deed: Install) -> str:
+def script(deed: Install) -> Script:
     """Return the script body of an Install; its payload is read from file descriptor 8."""
-    arguments = _release(deed.release) + assign("present", int(deed.present)) + _shares(deed.shared)
+    arguments = (
+        _release(deed.release)
+        + assign("present", int(deed.present))
+        + assign("signed", deed.signed)
+        + _shares(deed.shared)
+    )
     return arguments + ledger.TEXT + intact.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE

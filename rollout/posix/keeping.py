@@ -14,7 +14,7 @@ leases.jsonl it has read, by its digest, and is told when that is no longer the 
 from __future__ import annotations
 
 from rollout.posix.op import ReadState, WriteState
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 PIECE = 600_000  # bytes of the journal that one round trip brings, before they are compressed
 
@@ -78,12 +78,12 @@ _WRITE = lean(r"""
 """)
 
 
-def read(deed: ReadState) -> str:
+def read(deed: ReadState) -> Script:
     """Return the script body of a ReadState."""
     return assign("size", deed.size) + assign("piece", PIECE) + _COMMON + _READ
 
 
-def write(deed: WriteState) -> str:
+def write(deed: WriteState) -> Script:
     """Return the script body of a WriteState."""
     said = assign("size", deed.size) + assign("more", deed.more) + assign("lease", deed.lease)
     said += assign("before", deed.before) + assign("after", deed.after) + assign("digest", deed.digest)

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from rollout.model.release import Site
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 HOME = "~"  # the root of what is done on a host that is not of the fleet; below it a name apart: "~/tasks"
 
@@ -21,7 +21,7 @@ def at_home(site: Site) -> bool:
     return site.root.split("/")[0] == HOME
 
 
-def arguments(site: Site) -> str:
+def arguments(site: Site) -> Script:
     """Return the assignments that name the root and whose it is; ValueError for a root that no script may enter."""
     root = site.root.rstrip("/")
     if at_home(site):

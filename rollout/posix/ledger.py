@@ -7,7 +7,7 @@ the last ``kept`` line is the release that was kept last. No times: clocks of ho
 from __future__ import annotations
 
 from rollout.posix.op import Mark
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 # mark ID MARK [MORE...]: written and fsynced together with MORE
 TEXT = lean(r"""
@@ -37,6 +37,6 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: Mark) -> str:
+def script(deed: Mark) -> Script:
     """Return the script body of a Mark."""
     return assign("id", deed.release) + assign("made", deed.mark) + TEXT + _WORK

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rollout.model.release import Commands, Service, Shared, Systemd
+from rollout.model.release import Commands, Service, Systemd
 from rollout.posix import service
 from rollout.posix.op import Observe
-from rollout.posix.quote import assign, lean, quote
+from rollout.posix.quote import Script, lean, listing
 
 _WORK = lean(r"""
     machine() {
@@ -104,6 +104,8 @@ _WORK = lean(r"""
         f sudo "$sudo"
         [ -z "$why" ] || f sudo_why "$why"
     }
+    shared() { each shared there; }
+    there() { if [ -f "shared/$1" ]; then f "shared.$((e_at - 1))" ok; else f "shared.$((e_at - 1))" missing; fi; }
     unit_state() {
         l=$(timeout 10 systemctl show -p LoadState "$1" 2>/dev/null)
         f "unit.$n" "${l#LoadState=}"
@@ -124,22 +126,15 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: Observe) -> str:
+def script(deed: Observe) -> Script:
     """Return the script body of an Observe."""
     said = service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
-    return said + _shared(deed.shared) + _WORK + _asked(deed.service)
-
-
-def _shared(shared: Shared) -> str:
-    said = [
-        f"if [ -f shared/{quote(path)} ]; then f shared.{n} ok; else f shared.{n} missing; fi\n"
-        for n, path in enumerate(file.path for file in shared.files if file.content is None)
-    ]
-    return "shared() {\n:\n" + "".join(said) + "}\n"
+    bare = (file.path for file in deed.shared.files if file.content is None)
+    return said + listing("shared", bare) + _WORK + _asked(deed.service)
 
 
 def _asked(service: Service) -> str:
     """Return what only systemd and commands have: units to look at, and rights to try."""
     units = "each_unit unit_state" if isinstance(service, Systemd) else ":"
     ready = "svc_ready" if isinstance(service, Systemd | Commands) else ":"
-    return f"units() {{ {units}; }}\nready() {{ {ready}; }}\n" + assign("asked", "1")
+    return f"units() {{ {units}; }}\nready() {{ {ready}; }}\n"

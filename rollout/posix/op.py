@@ -70,6 +70,7 @@ class Install:
     release: Release
     shared: Shared = field(default_factory=Shared)
     present: bool = False
+    signed: str = ""  # the statement with its signature, for a host that verifies by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil
 
 from rollout.model.release import Process
-from rollout.posix.quote import assign, function, lean
+from rollout.posix.quote import Script, assign, lean, listing
 
 # pid_of: the process of the pid file when it still is that one
 IDENTITY = lean(r"""
@@ -60,7 +60,7 @@ CONTROL = lean(r"""
     # What may be run by its mode, and is not, is barred by the host: that says nothing of the release.
     barred() { [ -n "$(find -L "$1" -prune -type f -perm -100 2>/dev/null)" ]; }
     unstarted() {
-        ! (cd "$dir" && argv_process barred) ||
+        ! (cd "$dir" && with process barred) ||
             fail E_NOEXEC "nothing may be run in $dir (Permission denied): a disk mounted noexec, or a policy"
         fail E_SERVICE "$1"
     }
@@ -68,14 +68,14 @@ CONTROL = lean(r"""
         dir=$P/releases/$id log=$P/.rollout/log/process.log
         [ -d .rollout/log ] || mkdir -m 700 .rollout/log
         [ ! -f "$log" ] || mv -f "$log" "$log.1"
-        (cd "$dir" && argv_process startable) || unstarted "the command of the process cannot be run in $dir"
+        (cd "$dir" && with process startable) || unstarted "the command of the process cannot be run in $dir"
         (
             # It puts itself on record before it becomes the service: a step that dies here leaves nobody unknown.
             read -r pid x </proc/self/stat
             stat "$pid" && soft .rollout/pid "$pid $start $boot$nl"
             cd "$dir" || exit
             native
-            argv_process exec setsid
+            with process exec setsid
         ) </dev/null >"$log" 2>&1 &
         started=$!
         i=0
@@ -102,11 +102,11 @@ EVIDENCE = lean(r"""
 """)
 
 
-def arguments(service: Process) -> str:
-    """Return the assignments and the function that carry a process service."""
+def arguments(service: Process) -> Script:
+    """Return the assignments that carry a process service."""
     signal = service.stop_signal.removeprefix("SIG")
     return (
         assign("signal", signal)
         + assign("patience", ceil(service.stop_timeout_s * 100))
-        + function("argv_process", service.command)
+        + listing("process", service.command)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 
 def quote(value: str) -> str:
@@ -13,19 +14,43 @@ def quote(value: str) -> str:
     return "'" + value.replace("'", "'\\''") + "'"
 
 
-def assign(name: str, value: str | int) -> str:
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script in two parts: ``values`` are assignments and nothing else, ``text`` is the same whatever the values.
+
+    What is added to it as a str is text. A host that takes a script apart knows every text there is, and reads
+    the values as data.
+    """
+
+    values: str = ""
+    text: str = ""
+
+    def __add__(self, more: Script | str) -> Script:
+        """Return both, values with values and text with text."""
+        if isinstance(more, str):
+            return Script(self.values, self.text + more)
+        return Script(self.values + more.values, self.text + more.text)
+
+    def __radd__(self, text: str) -> Script:
+        """Return the text and then this."""
+        return Script(self.values, text + self.text)
+
+    def __str__(self) -> str:
+        """Return the script: the values stand first, since the text works on them as it is read."""
+        return self.values + self.text
+
+
+def assign(name: str, value: str | int) -> Script:
     """Return one assignment line."""
-    return f"{name}={quote(str(value))}\n"
+    return Script(values=f"{name}={quote(str(value))}\n")
 
 
-def words(values: Iterable[str]) -> str:
-    """Return the values as words, separated by spaces."""
-    return " ".join(map(quote, values))
-
-
-def function(name: str, argv: Iterable[str]) -> str:
-    """Return a function that runs ``argv`` behind the words it is called with (``name timeout 5``)."""
-    return f'{name}() {{ "$@" {words(argv)}; }}\n'
+def listing(name: str, values: Iterable[str]) -> Script:
+    """Return a list: ``name_1`` and so on, and ``name_n``, how many. ``with`` and ``each`` (reply.py) work on it."""
+    words = list(values)
+    said = assign(f"{name}_n", len(words))
+    lines = "".join(assign(f"{name}_{number}", word).values for number, word in enumerate(words, start=1))
+    return said + Script(values=lines)
 
 
 def lean(text: str) -> str:

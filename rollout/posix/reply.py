@@ -8,8 +8,36 @@ from __future__ import annotations
 
 from rollout.posix.quote import lean
 
+# Lists that quote.listing made. Names of lists stand in the texts: nothing that is a value is ever evaluated.
+LISTS = lean(r"""
+    # words NAME [BEFORE]: sets q to the words of a list, each with BEFORE before it, to be evaluated
+    words() {
+        q= q_at=1
+        eval "q_n=\$$1_n"
+        while [ "$q_at" -le "$q_n" ]; do
+            q="$q ${2-} \"\$$1_$q_at\""
+            q_at=$((q_at + 1))
+        done
+    }
+    # with NAME COMMAND...: run it with the words of a list behind its own
+    with() {
+        words "$1"
+        shift
+        eval "\"\$@\"$q"
+    }
+    # each NAME COMMAND: run it once for each word of a list, the e_at-th
+    each() {
+        e_of=$1 e_do=$2 e_at=1
+        eval "e_n=\$$1_n"
+        while [ "$e_at" -le "$e_n" ]; do
+            eval "$e_do \"\$${e_of}_$e_at\""
+            e_at=$((e_at + 1))
+        done
+    }
+""")
+
 # The nonce is never exported: no child sees it in its environment or arguments (printf is the shell's own).
-TEXT = lean(r"""
+TEXT = LISTS + lean(r"""
     umask 022
     had_lc=${LC_ALL-}
     LC_ALL=C

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rollout.model.release import Commands, NoService, Process, Service, Systemd
 from rollout.posix import commands, process, systemd
-from rollout.posix.quote import lean
+from rollout.posix.quote import Script, lean
 
 # Without a service what current names is what is used.
 _NONE_IDENTITY = "svc_identity() { running=$cur fresh=1; }\n"
@@ -100,8 +100,8 @@ _CONTROL = lean(r"""
 """)
 
 
-def arguments(service: Service) -> str:
-    """Return the assignments and functions that carry what the operator said about the service."""
+def arguments(service: Service) -> Script:
+    """Return the assignments that carry what the operator said about the service."""
     match service:
         case Systemd():
             return systemd.arguments(service)
@@ -110,7 +110,7 @@ def arguments(service: Service) -> str:
         case Process():
             return process.arguments(service)
         case NoService():
-            return ""
+            return Script()
 
 
 def identity(service: Service) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.posix.epoch import record_name
 from rollout.posix.op import Settle
-from rollout.posix.quote import assign, lean
+from rollout.posix.quote import Script, assign, lean
 
 _WORK = lean(r"""
     work() {
@@ -35,6 +35,6 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: Settle) -> str:
+def script(deed: Settle) -> Script:
     """Return the script body of a Settle."""
     return assign("doubt", record_name(deed.op)) + _WORK

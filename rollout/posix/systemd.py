@@ -1,6 +1,6 @@
 """systemd units: acted on in order, by sudo where another user must do it; read without any privilege.
 
-``each_unit`` (made by ``arguments``) calls its argument with UNIT ACTION TIMEOUT, once for every unit.
+``each_unit`` calls its argument with UNIT ACTION TIMEOUT, once for every unit.
 """
 
 from __future__ import annotations
@@ -9,12 +9,20 @@ import re
 from math import ceil
 
 from rollout.model.release import Systemd
-from rollout.posix.quote import lean, words
+from rollout.posix.quote import Script, assign, lean
 
 _UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]{0,254}")
 
 # All units must show the same release; the oldest start of them decides whether it is fresh.
 IDENTITY = lean(r"""
+    each_unit() {
+        each_do=$1
+        set -- $units
+        while [ $# -gt 2 ]; do
+            "$each_do" "$1" "$2" "$3"
+            shift 3
+        done
+    }
     svc_identity() {
         proof=
         each_unit unit_identity
@@ -94,11 +102,11 @@ EVIDENCE = lean(r"""
 """)
 
 
-def arguments(service: Systemd) -> str:
-    """Return the function that names the units; ValueError for what cannot be one."""
-    said = []
+def arguments(service: Systemd) -> Script:
+    """Return the assignment that names the units, three words each; ValueError for what cannot be one."""
+    said = list[str]()
     for unit in service.units:
         if not _UNIT.fullmatch(unit.unit):
             raise ValueError(f"not the name of a unit: {unit.unit!r}")
-        said.append(f'"$@" {words([unit.unit, unit.action, str(ceil(unit.timeout_s))])}\n')
-    return "each_unit() {\n:\n" + "".join(said) + "}\n"
+        said += (unit.unit, unit.action, str(ceil(unit.timeout_s)))
+    return assign("units", " ".join(said))

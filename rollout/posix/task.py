@@ -12,7 +12,7 @@ from math import ceil
 
 from rollout.posix import service
 from rollout.posix.op import RunTask
-from rollout.posix.quote import assign, function, lean, quote
+from rollout.posix.quote import Script, assign, lean, listing
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -50,6 +50,24 @@ _WORK = lean(r"""
         [ ! -f "$keep.begun" ] || [ -n "$repeatable" ] ||
             fail E_TASK_DOUBT "it was begun before and nobody knows how it ended: it is not run again"
         put "$keep.begun" "$task$nl" || refuse E_DISK "cannot write below $root/.rollout"
+    }
+    # What the variables are called is the operator's: none of ours is read once they are set.
+    command_of_task() {
+        words argv
+        if [ -n "$user" ]; then
+            argv=$q
+            words env
+            eval "exec setsid sudo -n -u \"\$user\"$q --$argv"
+        fi
+        argv=$q
+        words env
+        eval "set -- $q$argv"
+        q= q_at=1
+        while [ "$q_at" -le "$env_n" ]; do
+            q="$q \"\${$q_at}\""
+            q_at=$((q_at + 1))
+        done
+        eval "${q:+export$q;} shift $env_n; exec setsid \"\$@\""
     }
     # begin: the task becomes the leader of a group of its own, which is on record before it runs
     begin() {
@@ -148,7 +166,7 @@ _WORK = lean(r"""
 """)
 
 
-def script(deed: RunTask) -> str:
+def script(deed: RunTask) -> Script:
     """Return the script body of a RunTask; ValueError for a variable's name that no shell knows."""
     task = deed.task
     said = {
@@ -162,21 +180,16 @@ def script(deed: RunTask) -> str:
         "prints": task.prints,
         "fed": task.stdin,
     }
-    return "".join(assign(k, v) for k, v in said.items()) + service.NATIVE + _command(deed) + _WORK
+    values = "".join(assign(k, v).values for k, v in said.items())
+    return Script(values=values) + _command(deed) + service.NATIVE + _WORK
 
 
-def _command(deed: RunTask) -> str:
-    """Return the function that becomes the task."""
+def _command(deed: RunTask) -> Script:
+    """Return the command and its variables, each with its name."""
     task = deed.task
-    argv = task.argv or ("sh", "-c", task.shell)
     variables = dict(task.env) if task.user else {**deed.facts, **task.env}
-    assignments = [f"{_named(name)}={quote(value)}" for name, value in variables.items()]
-    body = function("argv_task", argv)
-    if task.user:
-        as_user = f"exec setsid sudo -n -u {quote(task.user)} {' '.join(assignments)} --"
-        return body + f"command_of_task() {{ argv_task {as_user}; }}\n"
-    exports = "".join(f"{one}; export {one.partition('=')[0]}; " for one in assignments)
-    return body + f"command_of_task() {{ {exports}argv_task exec setsid; }}\n"
+    named = [f"{_named(name)}={value}" for name, value in variables.items()]
+    return listing("argv", task.argv or ("sh", "-c", task.shell)) + listing("env", named)
 
 
 def _named(name: str) -> str:

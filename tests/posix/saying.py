@@ -13,7 +13,7 @@ from math import ceil
 
 from rollout.model.release import Commands, Process, Release, ReleaseId, Shared, SharedFile, Site, Systemd, SystemdUnit
 from rollout.model.task import Task
-from rollout.posix import frame
+from rollout.posix import frame, reply
 from rollout.posix.op import (
     Activate,
     Adopt,
@@ -35,7 +35,7 @@ from rollout.posix.op import (
     Withdraw,
     WriteState,
 )
-from rollout.posix.quote import assign, function, quote
+from rollout.posix.quote import assign, listing, quote
 from tests.posix.shells import NONCE
 
 SHOW = "s=\nshow() { [ $# = 0 ] || printf '%s\\0' \"$@\"; }\n"
@@ -63,11 +63,11 @@ class Said:
         """Show single values, each quoted in one of the ways that there are."""
         for at, value in enumerate(values):
             if at % 3 == 0:
-                self.text.append(assign("v", value) + 'show "$v"\n')
+                self.text.append(f'{assign("v", value)}show "$v"\n')
             elif at % 3 == 1:
                 self.text.append(f"show {quote(value)}\n")
             else:
-                self.text.append(function("call", [value]) + "call show\n")
+                self.text.append(f"{listing('call', [value])}{reply.LISTS}with call show\n")
         self.wanted += values
 
 
@@ -114,7 +114,7 @@ def _installs(said: Said, names: Names) -> None:
     bare = [SharedFile(path=p) for p in names.some("shared", 50)]
     release = Release(id=ReleaseId(names.one("release")), artifact=HEX, manifest=HEX, strip=names.one("shared"))
     op = _op(names, Install(release=release, shared=Shared(dirs=tuple(dirs), files=(*files, *bare))))
-    lines = 'share_dir() { show "$1"; }\nshare_file() { show "$1"; }\nshare_text() { show "$1" "$4"; }\nshares\n'
+    lines = 'share_dir() { show "$1"; }\nshare_file() { show "$1"; }\nshare_text() { show "$1" "$3"; }\nshares\n'
     wanted = [*dirs, *(one for f in files for one in (f.path, f.content or "")), *(f.path for f in bare)]
     site = f"{op.site.environment}/{op.site.app}"
     lines += shown("root", "identity", "become", "id", "strip", "rollout", "over")
@@ -160,7 +160,7 @@ def _tasks(said: Said, names: Names) -> None:
     release = names.one("release")
     op = _op(names, RunTask(task=task, release=ReleaseId(release), facts={"ROLLOUT_HOST": names.one("host")}))
     label = " ".join(task.label.split())[:100]
-    lines = "argv_task show\n" + shown("id", "task", "cwd", "creates", "within", "user", "prints", "fed")
+    lines = "with argv show\n" + shown("id", "task", "cwd", "creates", "within", "user", "prints", "fed")
     wanted = [release, label, task.cwd, task.creates, str(ceil(task.timeout_s)), task.user, task.prints, task.stdin]
     said.op(op, lines, *words, *wanted)
     # A task replaces the shell that it is said to; the `setsid` of this PATH shows its words.
@@ -180,7 +180,7 @@ def task_alone(names: Names) -> tuple[str, list[str], dict[str, str]]:
 def _checks(said: Said, names: Names) -> None:
     words, release = ["x", *names.some("word")], names.one("release")
     op = _op(names, RunCheck(release=ReleaseId(release), argv=tuple(words), timeout_s=5))
-    said.op(op, "argv_check show\n" + shown("id"), *words, release)
+    said.op(op, "with check show\n" + shown("id"), *words, release)
 
 
 def _services(said: Said, names: Names) -> None:
@@ -189,10 +189,10 @@ def _services(said: Said, names: Names) -> None:
     driven = Commands(start=start, stop=stop, restart=restart, status=status)
     release = ReleaseId(names.one("release"))
     op = _op(names, Activate(release=release, manifest=HEX, expect="", service=driven))
-    lines = "".join(f"argv_{name} show\n" for name in ("start", "stop", "restart", "status"))
+    lines = "".join(f"with {name} show\n" for name in ("start", "stop", "restart", "status"))
     said.op(op, lines, *start, *stop, *restart, *status)
     op = _op(names, Activate(release=release, manifest=HEX, expect="", service=Process(command=command)))
-    said.op(op, "argv_process show\n", *command)
+    said.op(op, "with process show\n", *command)
 
 
 def _balancers(said: Said, names: Names) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rollout.posix.quote import assign, function, lean, quote, words
+from rollout.posix import reply
+from rollout.posix.quote import assign, lean, listing, quote
 from tests.posix.shells import NAMES, shell
 
 VALUES = 6000
@@ -36,14 +37,14 @@ def _hostile(seed: int) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_value_comes_back_and_none_is_run(name: str, tmp_path: Path) -> None:
     values = _hostile(NAMES.index(name))
-    lines = ["show() { printf '%s\\0' \"$@\"; }\n"]
+    lines = ["show() { printf '%s\\0' \"$@\"; }\n", reply.LISTS]
     for at, value in enumerate(values):
         if at % 3 == 0:
-            lines.append(assign("v", value) + 'show "$v"\n')
+            lines.append(f'{assign("v", value)}show "$v"\n')
         elif at % 3 == 1:
             lines.append(f"show {quote(value)}\n")
         else:
-            lines.append(function("call", [value]) + "call show\n")
+            lines.append(f"{listing('call', [value])}with call show\n")
     script = tmp_path / "script"
     script.write_text("".join(lines), encoding="utf-8", newline="")
     used = shell(name, tmp_path)
@@ -59,8 +60,11 @@ def test_what_no_word_can_carry_is_refused(value: str) -> None:
         quote(value)
 
 
-def test_words_stay_apart() -> None:
-    assert words(["a b", "", "it's"]) == r"""'a b' '' 'it'\''s'"""
+def test_values_stand_before_the_text_that_works_on_them() -> None:
+    said = "first\n" + assign("a", 1) + "then\n" + listing("b", ["x y", "it's"]) + assign("c", "")
+    assert said.text == "first\nthen\n"
+    assert said.values == "a='1'\nb_n='2'\nb_1='x y'\nb_2='it'\\''s'\nc=''\n"
+    assert str(said) == said.values + said.text
 
 
 def test_lean_keeps_only_what_runs() -> None:
