@@ -36,6 +36,7 @@ COMMANDS = {
     "drain": ("rollout.cli.drain:drain", "Take hosts out of rotation for maintenance."),
     "register": ("rollout.cli.register:register", "Put drained hosts back, once they are healthy."),
     "releases": ("rollout.cli.releases:releases", "Releases on record and on hosts, and the way back."),
+    "verify": ("rollout.cli.verify:verify", "Whether what is on the hosts is still what was installed."),
     "adopt": ("rollout.cli.adopt:adopt", "Take over a fleet that something else deployed."),
     "sign": ("rollout.cli.sign:sign", "Say under your name what may be rolled out."),
     "host-helper": ("rollout.cli.host_helper:host_helper", "A script that makes a key good for rollouts alone."),

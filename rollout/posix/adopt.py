@@ -21,6 +21,10 @@ RUNTIME_NAMES = ("__pycache__", "*.pyc", "*.log", "*.pid", "*.sock")
 _SKIPPED = " -o ".join(
     [*(f"-path ./{p}" for p in (".rollout-manifest", *RUNTIME_PATHS)), *(f"-name {quote(n)}" for n in RUNTIME_NAMES)]
 )
+# literal TEXT: a pattern of sed that matches this very text
+LITERAL = lean(r"""
+    literal() { printf %s "$1" | sed 's/[][\.*^$|]/\\&/g'; }
+""")
 
 # tree DIR: its manifest. "$@" of ``skipping`` are the words of find; what is no file, directory or link is no
 # part of a release. examine: sets seen to the digest, or refuses; told: what the tools complained of.
@@ -42,7 +46,6 @@ _TREE = f'skipped="{_SKIPPED}"\n' + lean(r"""
         else skipping -type l -print | while IFS= read -r l; do printf 'l %s//%s\n' "$l" "$(readlink "$l")"; done
         fi | sed "s|//$(literal "$P")/|//{root}/|; s|//$(literal "$root")/|//{root}/|"
     ) | sort; }
-    literal() { printf %s "$1" | sed 's/[][\.*^$|]/\\&/g'; }
     sound() {
         [ ! -h "$rel" ] || refuse E_TREE "$root/$rel is a link itself; name the directory that it leads to"
         [ -z "$(find "$rel" -name "*$nl*" 2>/dev/null | head -n 1)" ] ||
@@ -55,12 +58,16 @@ _TREE = f'skipped="{_SKIPPED}"\n' + lean(r"""
     }
 """)
 
-_SURVEY = lean(r"""
+# elsewhere: refuse the root of another app
+ELSEWHERE = lean(r"""
     elsewhere() {
         is=
         [ ! -f .rollout/identity ] || read -r is <.rollout/identity
         [ -z "$is" ] || [ "$is" = "$identity" ] || refuse E_IDENTITY "$root belongs to $is, not to $identity"
     }
+""")
+
+_SURVEY = lean(r"""
     work() {
         elsewhere
         look
@@ -138,13 +145,13 @@ _ADOPT = lean(r"""
 
 def survey(deed: Survey) -> Script:
     """Return the script body of a Survey."""
-    return _skipping(deed.leave_out) + assign("listing", int(deed.listing)) + _TREE + _SURVEY
+    return _skipping(deed.leave_out) + assign("listing", int(deed.listing)) + ELSEWHERE + LITERAL + _TREE + _SURVEY
 
 
 def script(deed: Adopt) -> Script:
     """Return the script body of an Adopt."""
     said = assign("id", deed.release) + assign("manifest", deed.manifest) + _skipping(deed.leave_out)
-    return said + ledger.TEXT + _TREE + _ADOPT
+    return said + ledger.TEXT + LITERAL + _TREE + _ADOPT
 
 
 def header(leave_out: Iterable[str]) -> tuple[str, ...]:
@@ -157,9 +164,9 @@ def header(leave_out: Iterable[str]) -> tuple[str, ...]:
 
 def _skipping(leave_out: tuple[str, ...]) -> Script:
     """Return what the manifest does not cover: as patterns of find, and as it says it."""
-    return listing("leave", (f"./{_literal(p)}" for p in leave_out)) + listing("left", header(leave_out)[1:])
+    return listing("leave", (f"./{literal(p)}" for p in leave_out)) + listing("left", header(leave_out)[1:])
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """Return a pattern of find that matches this very path."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", path)

@@ -16,6 +16,7 @@ from rollout.posix import (
     adopt,
     check,
     converse,
+    drift,
     epoch,
     evidence,
     identity,
@@ -38,6 +39,7 @@ from rollout.posix.op import (
     Collect,
     Deed,
     Identify,
+    Inspect,
     Install,
     Mark,
     Observe,
@@ -162,6 +164,8 @@ def _body(op: Op) -> Script:
             return adopt.survey(op.do)
         case Adopt():
             return adopt.script(op.do)
+        case Inspect():
+            return drift.script(op.do)
         case Identify():
             return identity.script(op.do)
         case RunTask():

@@ -154,6 +154,25 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Hash a release and compare it, member by member, with the manifest that it carries. Read-only: no lock.
+
+    ``release``: "" is what ``current`` names. Links into ``shared`` are ours, and what they took the place of is not
+    missed. An adopted release is compared as it was adopted.
+    Reply fields: ``current``, ``current_kind``, ``release`` ("": current names none), ``manifest`` (digest of the one
+    that it carries), ``files`` (in it), ``differing`` (lines that differ), ``odd_names`` (names that hold a line
+    break, which no manifest lists), ``shared.<n>`` (1: the link is there; n counts dirs, then files).
+    Tail: the lines that differ, at most drift.MOST of them: ``-`` before what the manifest says, ``+`` before what
+    was found; ``m PATH``: a mode that no member has.
+    Refusals: E_IDENTITY, E_NO_RELEASE, E_NO_MANIFEST. Failure: E_TOOL.
+    """
+
+    kind: Literal["inspect"] = "inspect"
+    release: ReleaseId | Literal[""] = ""
+    shared: Shared = field(default_factory=Shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identify:
     """Prove which release the running service is of (semantics.md, Identity). Read-only.
 
@@ -299,6 +318,7 @@ Deed = (
     | Mark
     | Survey
     | Adopt
+    | Inspect
     | Identify
     | RunTask
     | RunCheck
@@ -310,7 +330,7 @@ Deed = (
     | ReadState
     | WriteState
 )
-READ_ONLY = (Observe, Survey, Identify, RunCheck, Collect, AskBalancer, ReadState)
+READ_ONLY = (Observe, Survey, Inspect, Identify, RunCheck, Collect, AskBalancer, ReadState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ Times and process ids are theirs, and so are summaries and tails, which are for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from rollout.posix.op import (
     Deed,
     Epoch,
     Identify,
+    Inspect,
     Install,
     Mark,
     Observe,
@@ -28,9 +29,7 @@ from rollout.posix.op import (
     Settle,
     Withdraw,
 )
-from rollout.testing import trees
 from rollout.testing.behaviour import Build, TaskEnd
-from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import Packed, packed
 
 Act = (
@@ -224,6 +223,16 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=activate("v1", "v2")),
         *(Say(deed=install("v1")), Say(deed=install("v1", present=True))),
     ),
+    "a release is inspected": (
+        Say(deed=Inspect()),
+        Say(deed=Inspect(release=ReleaseId("v1"))),
+        *BOTH,
+        Say(deed=Inspect()),
+        Say(deed=Inspect(release=ReleaseId("v2"))),
+        "tamper v1",
+        *(Say(deed=Inspect()), Say(deed=Inspect(), app="blog")),
+        *("outside", Say(deed=Inspect()), "remove", Say(deed=Inspect())),
+    ),
     "the root of another app": ("foreign", *V1_RUNS, Say(deed=Settle(op="r1-1"))),
     "another app on this root": (
         Say(deed=install("v1")),
@@ -353,46 +362,3 @@ def _look(host: ContractHost) -> Mapping[str, str]:
 
 def _steady(fields: Mapping[str, str]) -> Mapping[str, str]:
     return {k: v for k, v in fields.items() if k not in VOLATILE and not k.startswith(("was.linked", "root_"))}
-
-
-def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
-    return {
-        "point v1": lambda h: h.point("v1"),
-        "point v2": lambda h: h.point("v2"),
-        "directory": lambda h: h.point("", "directory"),
-        "outside": lambda h: h.point("", "outside"),
-        "remove": lambda h: h.point("", "none"),
-        "kill": lambda h: setattr(h, "running", ""),
-        "tamper v1": lambda h: h.tampered.add("v1"),
-        "foreign": lambda h: setattr(h, "identity", "default/other"),
-        "bare": lambda h: setattr(h, "root", "missing"),
-        "reboot": lambda h: h.reboot(),
-        "hold": lambda h: setattr(h, "holder", "1"),
-        "let go": lambda h: setattr(h, "holder", ""),
-        "forget results": lambda h: h.records.clear(),
-        "forget the link": lambda h: h.moments.clear(),
-        "other tool": lambda h: (h.trees.update({trees.OLD: trees.DIGEST}), h.point(trees.OLD))[1],
-        "other content": lambda h: h.trees.update({trees.OLD: "0" * 64}),
-    }
-
-
-@dataclass(slots=True)
-class SimulatedContract:
-    """The simulated host, under the contract."""
-
-    host: SimulatedHost
-    root: str = "/srv/shop"
-
-    @classmethod
-    def fresh(cls) -> SimulatedContract:
-        """Return a host with nothing on it, whose clock moves with every Op."""
-        ticks = iter(range(1, 1_000_000))
-        return cls(SimulatedHost(clock=lambda: float(next(ticks)), builds=dict(BUILDS), tasks=dict(TASK_ENDS)))
-
-    def execute(self, op: Op, payload_ok: bool = True) -> Reply:
-        """Execute one Op."""
-        return self.host.execute(op, payload_ok)
-
-    def by_hand(self, act: Act) -> None:
-        """Do what somebody else would."""
-        _on_simulated()[act](self.host)

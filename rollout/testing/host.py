@@ -18,6 +18,7 @@ from rollout.posix.op import (
     Close,
     Collect,
     Identify,
+    Inspect,
     Install,
     Mark,
     Observe,
@@ -294,6 +295,8 @@ class SimulatedHost(Contents):
                 return Reply(status="done", fields=self._observed(op))
             case Survey():
                 return self._surveyed(op)
+            case Inspect():
+                return self._inspected(op, op.do)
             case Identify():
                 return Reply(status="done", fields=self._identified(op.do))
             case RunCheck():
@@ -321,6 +324,20 @@ class SimulatedHost(Contents):
         known = self.current in self.releases
         digest = self.releases.get(self.current) or self.trees.get(self.current, "")
         return Reply(status="done", fields={**fields, "known": flag(known), "manifest": digest})
+
+    def _inspected(self, op: Op, do: Inspect) -> Reply:
+        """Compare a release with its manifest: what was tampered with is one file, and two lines."""
+        if self.identity not in ("", f"{op.site.environment}/{op.site.app}"):
+            return refused("E_IDENTITY")
+        release = do.release or self.current
+        fields = {"current": self.current, "current_kind": self.current_kind, "release": release}
+        if not release:
+            return Reply(status="done", fields=fields)
+        if release not in self.releases:
+            return refused("E_NO_MANIFEST" if release in self.trees else "E_NO_RELEASE", fields)
+        lines = "2" if release in self.tampered else "0"
+        seen = {"manifest": self.releases[release], "odd_names": "0", "differing": lines}
+        return Reply(status="done", fields={**fields, **seen})
 
     def _checked(self, do: RunCheck) -> Reply:
         if do.release not in self.releases:

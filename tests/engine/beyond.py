@@ -19,8 +19,9 @@ from rollout.posix import epoch, frame
 from rollout.store import journal, leasing
 from rollout.store.patient import PatientJournal
 from rollout.testing import host, replies
-from rollout.testing.contracts import SCENARIOS, SimulatedContract, played
+from rollout.testing.contracts import SCENARIOS, played
 from rollout.testing.faults import Script
+from rollout.testing.simulated import SimulatedContract
 from rollout.testing.store_contract import CONTRACT, many_of
 from tests.engine import pins
 from tests.engine.hunting import Mutant, attribute

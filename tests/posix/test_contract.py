@@ -15,8 +15,9 @@ import pytest
 
 from rollout.posix.op import Op, Reply
 from rollout.testing import trees
-from rollout.testing.contracts import RELEASES, SCENARIOS, Act, SimulatedContract, played
+from rollout.testing.contracts import RELEASES, SCENARIOS, Act, played
 from rollout.testing.locked import LOCKED
+from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
 from tests.posix.shells import ShellHost
 from tests.posix.test_lock import hold

@@ -32,6 +32,7 @@ from rollout.posix.op import (
     Deed,
     Epoch,
     Identify,
+    Inspect,
     Install,
     Mark,
     Observe,
@@ -72,6 +73,7 @@ def deeds(v: str) -> Iterator[Deed]:
         yield Collect(service=service, max_bytes=len(v))
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
     yield Install(release=release, shared=shared, present=v == "a")
+    yield Inspect(release=rid, shared=shared)
     yield Mark(release=rid, mark="kept" if v == "a" else "bad")
     leave_out = ("a",) if v == "a" else ("it's", "$(id)", "`*`")
     yield Survey(leave_out=leave_out, listing=v == "a")
