@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
 from rollout.app.limits import room_for
+from rollout.app.sending import Sending
 from rollout.balancers.haproxy import Haproxy
 from rollout.balancers.via import Fence, ViaHost, ViaSocket
 from rollout.checks import open_probe
@@ -20,10 +21,6 @@ from rollout.model.host import Connection, HostName
 from rollout.model.pool import HaproxyPool, PoolName, PoolSpec
 from rollout.perform.outside import Outside, Sessions
 from rollout.ports import Balancer, Transport
-from rollout.posix.op import Install, Op
-
-if TYPE_CHECKING:
-    from rollout.artifacts.package import Package
 
 PROBES = 32  # probes of one ``Together`` that run at once
 
@@ -79,7 +76,7 @@ class Acting:
     delegates: Mapping[HostName, Connection] = field(default_factory=dict)  # hosts that only run tasks
     pools: tuple[PoolSpec, ...]
     fence: Fence
-    package: Package | None = None
+    sending: Sending = field(default_factory=Sending)
     holding: Callable[[], None] = lambda: None  # raises where the lease is another's by now
 
 
@@ -109,20 +106,9 @@ def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoo
         holding=one.holding,
         unfenced=frozenset(p.name for p in one.pools if isinstance(p, HaproxyPool) and p.connection is None),
         probe=open_probe,
-        payload=_payload(one.package),
+        payload=one.sending.payload,
         threads=threads,
     )
-
-
-def _payload(package: Package | None) -> Callable[[Op], tuple[BinaryIO, int] | None]:
-    """Return what finds the bytes that follow an Op: the artifact and its manifest follow an Install."""
-
-    def payload(op: Op) -> tuple[BinaryIO, int] | None:
-        if not isinstance(op.do, Install) or op.do.present or package is None:
-            return None
-        return package.open(), op.do.release.size + op.do.release.manifest_size
-
-    return payload
 
 
 def each(outside: Outside, work: Iterable[Any], at_once: int) -> list[Any]:

@@ -14,6 +14,7 @@ from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
+from rollout.app.sending import Sending
 from rollout.balancers.via import Fence
 from rollout.errors import BalancerFenced, Busy, StateGone, StoreError
 from rollout.model.plan import Plan, Purpose
@@ -127,11 +128,16 @@ def packages_of(plays: Sequence[Play], say: Callable[[str], None]) -> Iterator[t
 @contextmanager
 def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[Outside, ...]]]:
     """Look at the fleets of all plays; give the plan, and what each play acts through while that is open."""
-    with opened([_acting(part, look) for part in parts]) as outsides:
-        yield planned(_preflights(parts, outsides, look), look.epoch), outsides
+    sendings = [Sending(package=part.package) for part in parts]
+    try:
+        with opened([_acting(part, look, sending) for part, sending in zip(parts, sendings, strict=True)]) as outsides:
+            yield planned(_preflights(parts, outsides, sendings, look), look.epoch), outsides
+    finally:
+        for sending in sendings:
+            sending.close()
 
 
-def _acting(part: Part, look: Look) -> Acting:
+def _acting(part: Part, look: Look, sending: Sending) -> Acting:
     play = part.play
     over = look.store.ended(play.environment, play.app) if look.above is None else (ANY,)
     fence = Fence(environment=play.environment, app=play.app, rollout=look.rollout, number=look.epoch, over=over)
@@ -141,7 +147,7 @@ def _acting(part: Part, look: Look) -> Acting:
         delegates=delegates_of(asks.values()),
         pools=play.pools,
         fence=fence,
-        package=part.package,
+        sending=sending,
         holding=Holding(store=look.store, rollout=look.rollout),
     )
 
@@ -175,7 +181,9 @@ class Holding:
         return ours
 
 
-def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) -> list[Preflight]:
+def _preflights(
+    parts: Sequence[Part], outsides: Sequence[Outside], sendings: Sequence[Sending], look: Look
+) -> list[Preflight]:
     return [
         Preflight(
             play=part.play,
@@ -186,12 +194,12 @@ def _preflights(parts: Sequence[Part], outsides: Sequence[Outside], look: Look) 
             allow_bad=look.allow_bad,
             earlier={p.play.app: p.release.id for p in parts[:number]},
             purpose=look.purpose,
-            artifact_at_hand=part.package is not None,
             trust=part.trust,
+            sending=sending,
             several=len(parts) > 1,
             leave_out=look.leave_out,
             state_lost=look.above is not None,
             say=look.say,
         )
-        for number, (part, outside) in enumerate(zip(parts, outsides, strict=True))
+        for number, (part, outside, sending) in enumerate(zip(parts, outsides, sendings, strict=True))
     ]

@@ -150,8 +150,8 @@ def _decided_play(play: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unstaged(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the step without whether the release lies there already: that saves time and decides nothing."""
-    return {**step, "do": {k: v for k, v in step["do"].items() if k != "present"}}
+    """Return the step without how the release comes, or whether it lies there: that saves time and decides nothing."""
+    return {**step, "do": {k: v for k, v in step["do"].items() if k not in ("present", "way")}}
 
 
 def _without(value: Mapping[str, Any], kind: str) -> dict[str, Any]:

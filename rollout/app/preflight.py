@@ -14,6 +14,8 @@ from rollout.app.aftermath import left_out
 from rollout.app.asking import asked
 from rollout.app.needs import unmet
 from rollout.app.outside import each
+from rollout.app.sending import Sending
+from rollout.app.transfer import Choice, ways
 from rollout.balancers.missing import explain_missing
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.question import Question
@@ -24,7 +26,7 @@ from rollout.model.observation import Observation
 from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play, delegates_of
 from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
-from rollout.model.release import Release, ReleaseId
+from rollout.model.release import Release, ReleaseId, Way
 from rollout.model.trust import Trust
 from rollout.perform.observe import Glance, greet, observe, try_checks, with_members
 from rollout.perform.outside import Outside
@@ -50,8 +52,8 @@ class Preflight:
     allow_bad: bool = False
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     purpose: Purpose = "apply"
-    artifact_at_hand: bool = True
     trust: Trust = field(default_factory=Trust)
+    sending: Sending = field(default_factory=Sending)
     leave_out: tuple[str, ...] = ()  # of what is adopted
     state_lost: bool = False  # what hosts remember of other rollouts is nobody's any more
     several: bool = False  # plays in this rollout
@@ -251,7 +253,8 @@ def _question(
         condemned=store.condemned(play.environment, play.app),
         allow_bad=preflight.allow_bad,
         purpose=preflight.purpose,
-        artifact_at_hand=preflight.artifact_at_hand,
+        artifact_at_hand=preflight.sending.package is not None,
+        ways=_ways(preflight, asks, seen) if preflight.purpose in DEPLOYS else {},
         leave_out=preflight.leave_out,
         drained={HostName(d.host): str(d) for d in store.drained(play.environment, play.app)},
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
@@ -259,6 +262,23 @@ def _question(
         left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s))),
         epoch=epoch,
         restored=fencing.restored(_as_seen(preflight, seen, epoch)),
+    )
+
+
+def _ways(
+    preflight: Preflight, asks: Mapping[HostName, Ask], seen: Mapping[HostName, Observation]
+) -> Mapping[HostName, Way]:
+    return ways(
+        Choice(
+            play=preflight.play,
+            release=preflight.release,
+            rollout=preflight.rollout,
+            outside=preflight.outside,
+            store=preflight.store,
+            sending=preflight.sending,
+            asks=asks,
+            seen=seen,
+        )
     )
 
 

@@ -91,7 +91,7 @@ def package_of(artifact: ArtifactAsk, say: Callable[[str], None] = lambda _: Non
     """Read, hash and check an artifact; one that is named by a URL is fetched, where it is not there yet."""
     from rollout.artifacts.package import prepare
 
-    return prepare(artifact, _cache(), say=say)
+    return prepare(artifact, cache_dir(), say=say)
 
 
 def fetch(artifacts: Iterable[ArtifactAsk], say: Callable[[str], None]) -> None:
@@ -100,17 +100,18 @@ def fetch(artifacts: Iterable[ArtifactAsk], say: Callable[[str], None]) -> None:
         if artifact.url:
             from rollout.artifacts.package import fetch as fetched
 
-            fetched(artifact, _cache(), say=say)
+            fetched(artifact, cache_dir(), say=say)
 
 
 def fetched(artifact: ArtifactAsk) -> Path:
     """Return where the file that a URL names lies by now."""
     from rollout.artifacts.package import fetch as fetch_one
 
-    return fetch_one(artifact, _cache())
+    return fetch_one(artifact, cache_dir())
 
 
-def _cache() -> Path:
+def cache_dir() -> Path:
+    """Return the folder of what may be made again at any time."""
     from platformdirs import user_cache_path
 
     return user_cache_path("rollout", appauthor=False)

@@ -19,6 +19,7 @@ from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import Holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
+from rollout.app.sending import Sending
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
@@ -255,7 +256,7 @@ def _acting(store: Store, state: State, epoch: int, package: Package | None) -> 
         delegates=play.delegates,
         pools=tuple(p.spec for p in play.pools),
         fence=fence,
-        package=package,
+        sending=Sending(package=package),
         holding=Holding(store=store, rollout=plan.id),
     )
 

@@ -78,9 +78,9 @@ class TarOut:
         except OSError as problem:
             raise full(problem) from None
 
-    def finish(self) -> tuple[io.FileIO, int, str]:
-        """Return a reader of the whole tar, its size and its digest."""
-        self.write(END)
+    def finish(self, end: bytes = END) -> tuple[io.FileIO, int, str]:
+        """Return a reader of the whole tar, its size and its digest. ``end``: what it ends with."""
+        self.write(end)
         self._flush()
         try:
             return reader_of(self._file), self.size, self._hashing.digest()

@@ -35,7 +35,7 @@ from rollout.model.plan import (
 )
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName
-from rollout.model.release import Release, ReleaseId, Site
+from rollout.model.release import Push, ReleaseId, Site
 
 
 def plan(question: Question) -> Plan:
@@ -170,7 +170,7 @@ def _steps(question: Question, host: HostName, previous: str, in_pools: bool) ->
     release, timeout_s = question.release, question.play.step_timeout_s
     ask, seen = question.asks[host], question.seen[host]
     at = partial(steps_at, ask, release=release.id)
-    forward: list[Step] = [_stage(release, seen, timeout_s), *at("prepare")]
+    forward: list[Step] = [_stage(question, host), *at("prepare")]
     healed = back_at(ask, "after_revert", always=True)
     if in_pools:
         leave = Step(do=Deregister(), undo=(Register(), *healed), timeout_s=timeout_s)
@@ -209,9 +209,11 @@ def _leave_again(ask: Ask) -> tuple[Action, ...]:
     return (*back_at(ask, "before_drain", always=True), Deregister(), *quiet)
 
 
-def _stage(release: Release, seen: Observation, timeout_s: float) -> Step:
-    present = seen.releases.get(release.id) == release.manifest
-    return Step(do=Stage(present=present), undo=(Discard(),), timeout_s=timeout_s)
+def _stage(question: Question, host: HostName) -> Step:
+    release = question.release
+    present = question.seen[host].releases.get(release.id) == release.manifest
+    stage = Stage(present=present) if present else Stage(way=question.ways.get(host, Push()))
+    return Step(do=stage, undo=(Discard(),), timeout_s=question.play.step_timeout_s)
 
 
 def _switch_back(question: Question, ask: Ask, previous: str) -> tuple[Action, ...]:

@@ -10,7 +10,7 @@ from rollout.model.observation import Observation
 from rollout.model.plan import Purpose
 from rollout.model.play import Ask, Play
 from rollout.model.pool import Member, PoolName, Rotation, WorkersPool
-from rollout.model.release import Release
+from rollout.model.release import Release, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class Question:
     purpose: Purpose = "apply"
     drained: Mapping[HostName, str] = field(default_factory=dict)  # by hand, through us: by whom, when and why
     artifact_at_hand: bool = True
+    ways: Mapping[HostName, Way] = field(default_factory=dict)  # how the release comes to a host; else all is sent
     leave_out: tuple[str, ...] = ()  # of what is adopted: what its manifest does not cover
     fleet_release: str = ""  # the last one that a rollout brought to the whole fleet
 

@@ -9,7 +9,7 @@ from typing import Literal
 from rollout.model.check import CheckSpec, Health
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
-from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Site, Way
 from rollout.model.task import Position, Task
 from rollout.model.trust import Trust
 
@@ -25,6 +25,7 @@ class Stage:
 
     kind: Literal["stage"] = "stage"
     present: bool = False  # the complete release is there already
+    way: Way = field(default_factory=Push)  # how it comes, where it is not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

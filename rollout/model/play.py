@@ -101,6 +101,7 @@ class Play:
     release_id: str = ""  # "": made from time and digest when first planned
     artifact: ArtifactAsk
     signature: SignatureAsk | None = None  # None: nobody has to answer for it
+    transfer: Literal["auto", "push", "delta"] = "auto"
     pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool
     drain: Drain = field(default_factory=Drain)
     health: Health = field(default_factory=Health)

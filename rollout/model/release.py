@@ -28,6 +28,32 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """How a release comes to a host: all of its artifact over the connection. ``why`` not otherwise."""
+
+    kind: Literal["push"] = "push"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """How a release comes to a host: what differs from ``base``, which it has; it copies the rest from there.
+
+    ``manifest``: the digest of the base's; ``artifact`` and ``size``: of the tar of what differs, which is sent.
+    """
+
+    kind: Literal["delta"] = "delta"
+    base: ReleaseId
+    manifest: str
+    artifact: str
+    size: int
+    compression: Literal["", "gzip"] = ""
+
+
+Way = Push | Delta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFile:
     """A file that outlives releases; without ``content`` it must exist already."""
 

@@ -116,7 +116,7 @@ class Outside:
     delegates: Sessions  # to hosts that only run tasks
     balancers: Mapping[PoolName, Balancer]
     probe: Callable[[CheckSpec, Session | None, Connection], Check]
-    payload: Callable[[Op], tuple[BinaryIO, int] | None]
+    payload: Callable[[Op], tuple[BinaryIO, int] | Reply | None]  # a Reply: why it is not said at all
     threads: Executor
     holding: Callable[[], None] = lambda: None  # raises BalancerFenced where the lease is another's by now
     entering: Mapping[HostName, Callable[[float], Reply]] = field(default_factory=dict)  # the lock of balancers' hosts
@@ -160,6 +160,8 @@ class Outside:
         session = sessions.get(host)
         nonce = secrets.token_hex(16)
         payload = self.payload(op)
+        if isinstance(payload, Reply):
+            return payload
         stream, size = payload if payload is not None else (None, 0)
         script = frame.render(op, nonce, size)
         try:

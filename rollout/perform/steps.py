@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollout.model.event import StepStarted
+from rollout.model.event import Note, StepStarted
 from rollout.model.plan import (
     DEPLOYS,
     Adopt,
@@ -21,7 +21,7 @@ from rollout.model.plan import (
     Verify,
     Withdraw,
 )
-from rollout.model.release import NoService, ReleaseId
+from rollout.model.release import NoService, Push, ReleaseId
 from rollout.model.trust import Trust
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
@@ -111,8 +111,19 @@ async def _stage(job: Job) -> Outcome:
     assert isinstance(action, Stage)  # noqa: S101 - the table below pairs them
     plan = job.desk.host(job.step.host)
     play = job.desk.play
-    deed = op.Install(release=play.release, shared=plan.shared, present=action.present, signed=signed(play.trust))
-    return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
+    deed = op.Install(
+        release=play.release,
+        shared=plan.shared,
+        present=action.present,
+        way=action.way,
+        signed=signed(play.trust),
+    )
+    wording, timeout_s = job.wording, play.step_timeout_s
+    reply = await ensure(wording, deed, timeout_s)
+    if isinstance(reply, Reply) and reply.code == "E_BASE":
+        job.desk.note(Note(about="retry", host=job.step.host, text=f"{inert(reply.summary)}; all of it is sent"))
+        reply = await ensure(wording, replace(deed, way=Push()), timeout_s)
+    return _outcome(reply)
 
 
 async def _deregister(job: Job) -> Outcome:

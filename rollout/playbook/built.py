@@ -57,7 +57,7 @@ PLAY: Keys = {
         "artifact": dict.fromkeys(("path", "url", "headers", "strip", "exclude", "as", "mode"), BUILT),
         "sha256": BUILT,
         "signature": dict.fromkeys(("file", "allowed_signers", "identity", "revoked", "of", "namespace"), BUILT),
-        "transfer": LATER,
+        "transfer": BUILT,
         "links": BUILT,
         "allow_links": BUILT,
         "root": BUILT,

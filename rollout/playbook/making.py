@@ -62,6 +62,7 @@ class Made:
             release_id=model.release.id or "",
             artifact=self.artifact,
             signature=self.signature,
+            transfer=model.release.transfer,
             pools=self.pools,
             drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
             health=health_of(model.health, runs_nothing),

@@ -92,6 +92,9 @@ class SignatureModel(Strict):
         return self
 
 
+TRANSFERS = w.choice("auto", "push", "delta", later=("pull",))
+
+
 class ReleaseModel(Strict):
     """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
 
@@ -99,6 +102,9 @@ class ReleaseModel(Strict):
     artifact: Annotated[ArtifactModel, BeforeValidator(_artifact)]
     sha256: Annotated[str, w.Accepts(w.digest)] = ""
     signature: SignatureModel | None = None
+    transfer: Annotated[
+        Literal["auto", "push", "delta"], w.Accepts(w.choice("auto", "push", "delta", later=("pull",)))
+    ] = "auto"
     links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
     allow_links: w.Listed[w.Absolute] = ()
     root: Any

@@ -16,6 +16,7 @@ from rollout.posix import (
     adopt,
     check,
     converse,
+    delta,
     drift,
     epoch,
     evidence,
@@ -44,6 +45,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    ReadManifest,
     ReadState,
     Reply,
     RunCheck,
@@ -125,7 +127,7 @@ def _announced(deed: Deed) -> int:
     if isinstance(deed, WriteState):
         return deed.more + deed.lease
     if isinstance(deed, Install) and not deed.present:
-        return deed.release.size + deed.release.manifest_size
+        return install.sent(deed) + deed.release.manifest_size
     return 0
 
 
@@ -166,6 +168,8 @@ def _body(op: Op) -> Script:
             return adopt.script(op.do)
         case Inspect():
             return drift.script(op.do)
+        case ReadManifest():
+            return delta.read(op.do)
         case Identify():
             return identity.script(op.do)
         case RunTask():

@@ -6,8 +6,8 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 
 from __future__ import annotations
 
-from rollout.model.release import Release, Shared
-from rollout.posix import intact, ledger
+from rollout.model.release import Delta, Release, Shared
+from rollout.posix import delta, intact, ledger
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -89,6 +89,7 @@ _COMPARE = lean(r"""
         fi
         listing "$top" sha256sum | cmp -s - "$stage/manifest" && return
         tails "$(listing "$top" sha256sum | diff "$stage/manifest" - 2>&1 | head -n 20 | cut -c 1-300)"
+        unlike
         spoiled E_MANIFEST "what the artifact unpacks to here is not what the controller saw in it"
     }
 """)
@@ -168,8 +169,10 @@ _PREPARE = lean(r"""
         elif [ "$present" = 1 ]; then
             refuse E_NO_RELEASE "$root/$rel is not there any more"
         else
+            based
             receive
             unpack
+            gather
             compare
             mv "$stage/manifest" "$top/.rollout-manifest"
             shares
@@ -195,26 +198,41 @@ def _shares(shared: Shared) -> Script:
     return said + listing("content", (f.content or "" for f in texts))
 
 
+def sent(deed: Install) -> int:
+    """Return how many bytes come before the manifest's text."""
+    return deed.way.size if isinstance(deed.way, Delta) else deed.release.size
+
+
 def _release(release: Release) -> Script:
     return (
         assign("id", release.id)
-        + assign("artifact", release.artifact)
         + assign("manifest", release.manifest)
-        + assign("size", release.size)
         + assign("extra", release.manifest_size)
         + assign("unpacked", release.unpacked)
-        + assign("gzip", "z" if release.compression == "gzip" else "")
-        + assign("strip", release.strip)
         + assign("slowest", SLOWEST)
     )
+
+
+def _payload(deed: Install) -> Script:
+    """Return what comes: the artifact as it is, or the tar of what differs from a base."""
+    way = deed.way
+    if isinstance(way, Delta):
+        return assign("base", way.base) + assign("basis", way.manifest) + assign("strip", "") + _bytes(way)
+    return assign("base", "") + assign("strip", deed.release.strip) + _bytes(deed.release)
+
+
+def _bytes(sent: Release | Delta) -> Script:
+    zipped = assign("gzip", "z" if sent.compression == "gzip" else "")
+    return assign("artifact", sent.artifact) + assign("size", sent.size) + zipped
 
 
 def script(deed: Install) -> Script:
     """Return the script body of an Install; its payload is read from file descriptor 8."""
     arguments = (
         _release(deed.release)
+        + _payload(deed)
         + assign("present", int(deed.present))
         + assign("signed", deed.signed)
         + _shares(deed.shared)
     )
-    return arguments + ledger.TEXT + intact.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE
+    return arguments + ledger.TEXT + intact.TEXT + delta.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rollout.model.release import Release, ReleaseId, Service, Shared, Site
+from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Site, Way
 from rollout.model.task import Task
 
 
@@ -58,11 +58,13 @@ class Observe:
 class Install:
     """Upload, verify, unpack, link what is shared, and make the prepared link (Stage).
 
-    The payload is the artifact's bytes, then the manifest's text. ``present``: the host is
-    known to have the complete release already, nothing is sent, and that is checked again.
+    The payload is the artifact's bytes, then the manifest's text; of a Delta it is what differs, then the manifest of
+    the whole. ``present``: the host is known to have the complete release already, nothing is sent, and that is
+    checked again.
     Reply fields: ``installed`` (new|present).
     Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_TAMPERED
-    (it is there, and was written to), E_DISK, E_SHARED. A refusal, and a release that is complete already, is answered
+    (it is there, and was written to), E_DISK, E_SHARED, E_BASE (of a Delta: its base is not there as it was, or this
+    host cannot do it; a Push can be said instead). A refusal, and a release that is complete already, is answered
     without reading the payload.
     """
 
@@ -71,6 +73,7 @@ class Install:
     shared: Shared = field(default_factory=Shared)
     present: bool = False
     signed: str = ""  # the statement with its signature, for a host that verifies by itself
+    way: Way = field(default_factory=Push)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,19 @@ class Adopt:
     release: ReleaseId
     manifest: str
     leave_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadManifest:
+    """Read a piece of the manifest that a release carries, from byte ``at``. Read-only: no lock.
+
+    Reply fields: ``manifest`` (its digest), ``bytes`` (of it). Tail: gzip in base64, of at most delta.PIECE bytes.
+    Refusals: E_IDENTITY, E_NO_RELEASE, E_TOOL.
+    """
+
+    kind: Literal["read_manifest"] = "read_manifest"
+    release: ReleaseId
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +335,7 @@ Deed = (
     | Survey
     | Adopt
     | Inspect
+    | ReadManifest
     | Identify
     | RunTask
     | RunCheck
@@ -330,7 +347,7 @@ Deed = (
     | ReadState
     | WriteState
 )
-READ_ONLY = (Observe, Survey, Inspect, Identify, RunCheck, Collect, AskBalancer, ReadState)
+READ_ONLY = (Observe, Survey, Inspect, ReadManifest, Identify, RunCheck, Collect, AskBalancer, ReadState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

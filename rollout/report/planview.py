@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rollout.errors import Reason
 from rollout.model.host import HostName
-from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Step, Switch, Verify
+from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Stage, Step, Switch, Verify
+from rollout.model.release import Delta
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
 from rollout.report.words import doing
@@ -77,6 +78,7 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         if digest
         else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
         *_signed(play),
+        *_transfer(play, todo),
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
         f"  failure   {_budget(play)}; when the release is at fault, {_scope(play)}",
     ]
@@ -90,6 +92,23 @@ def _signed(play: PlayPlan) -> list[str]:
     what = f"by {inert(trust.identity, 80)}, {trust.key}" + (f", at {trust.created}" if trust.created else "")
     alone = "" if trust.of == "statement" else ", over the artifact alone"
     return [f"  signed    {what}{alone}"] * bool(trust.of) + [f"  let pass  {inert(w, 200)}" for w in trust.waived]
+
+
+def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
+    """Say how the release comes to the hosts that do not have it, what that takes, and why it is so."""
+    groups: dict[tuple[str, int, str], list[HostName]] = {}
+    for host in todo:
+        stage = play.hosts[host].steps[0].do
+        if not isinstance(stage, Stage) or stage.present:
+            continue
+        way = stage.way
+        if isinstance(way, Delta):
+            groups.setdefault((f"what differs from {inert(way.base)}", way.size, ""), []).append(host)
+        else:
+            groups.setdefault(("all of it", play.release.size, way.why), []).append(host)
+    for (what, amount, why), hosts in groups.items():
+        each = f"{size(amount + play.release.manifest_size)} each" if len(hosts) > 1 else size(amount)
+        yield f"  transfer  {what} to {names(hosts)}, {each}" + (f": {inert(why)}" if why else "")
 
 
 def _taken(plan: Plan, play: PlayPlan) -> list[str]:

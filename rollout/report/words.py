@@ -28,6 +28,7 @@ from rollout.model.event import (
 )
 from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Register, Restart, Run, Stage, Switch, Verify, Withdraw
 from rollout.model.pool import left_in
+from rollout.model.release import Delta
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.boards import Boards
@@ -66,6 +67,8 @@ def doing(action: Action) -> str:
             return task(action)
         case Stage(present=True):
             return "checking the staged release"
+        case Stage(way=Delta(base=base)):
+            return f"staging what differs from {inert(base)}"
         case Switch(release=release, expect=expect, restart=restart):
             what = "switching" if restart else "moving the link"
             return f"{what} to {inert(release)}" + (f" from {inert(expect)}" if expect else "")

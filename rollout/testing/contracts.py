@@ -24,13 +24,14 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    ReadManifest,
     Reply,
     RunTask,
     Settle,
     Withdraw,
 )
 from rollout.testing.behaviour import Build, TaskEnd
-from rollout.testing.packing import Packed, packed
+from rollout.testing.packing import Packed, differing, packed
 
 Act = (
     Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
@@ -44,7 +45,9 @@ RELEASES: Mapping[str, Packed] = {
     ),
     "v2 again": packed("v2", {"bin/serve": SERVE, "VERSION": b"other"}),
     "dud": packed("dud", {"VERSION": b"3"}),  # nothing that could be started
+    "v3": packed("v3", {"bin/serve": SERVE, "VERSION": b"1", "new": b"3"}),
 }
+DELTA, DELTA_PAYLOAD = differing(RELEASES["v1"], RELEASES["v3"], {"new": b"3"})
 BUILDS: Mapping[str, Build] = {"dud": Build(starts=False)}
 SERVICE = Process(command=("./bin/serve", "a b'c"), stop_timeout_s=2)
 
@@ -95,6 +98,11 @@ class Seen:
 def install(name: str, *, present: bool = False) -> Install:
     """Install a release of the table."""
     return Install(release=RELEASES[name].release, present=present)
+
+
+def delta(**more: str) -> Install:
+    """Install v3 as what differs from v1."""
+    return Install(release=RELEASES["v3"].release, way=replace(DELTA, **more))  # type: ignore[arg-type]
 
 
 def activate(name: str, expect: str = "", service: Service = SERVICE) -> Activate:
@@ -233,6 +241,17 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         *(Say(deed=Inspect()), Say(deed=Inspect(), app="blog")),
         *("outside", Say(deed=Inspect()), "remove", Say(deed=Inspect())),
     ),
+    "what differs from a release": (
+        Say(deed=delta()),
+        Say(deed=ReadManifest(release=ReleaseId("v1"))),
+        Say(deed=install("v1")),
+        Say(deed=ReadManifest(release=ReleaseId("v1"))),
+        *(Say(deed=delta(manifest="0" * 64)), Say(deed=delta(base="v2"))),
+        Say(deed=delta(), spoiled=True),
+        *("tamper v1", Say(deed=delta())),
+        *(Say(deed=install("v3")), Say(deed=delta())),
+    ),
+    "and is all that comes": (Say(deed=install("v1")), Say(deed=delta()), Say(deed=activate("v3"))),
     "the root of another app": ("foreign", *V1_RUNS, Say(deed=Settle(op="r1-1"))),
     "another app on this root": (
         Say(deed=install("v1")),

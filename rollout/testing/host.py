@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rollout.model.release import NoService
+from rollout.model.release import Delta, NoService
 from rollout.posix.layout import HOME
 from rollout.posix.op import (
     READ_ONLY,
@@ -23,6 +23,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    ReadManifest,
     Reply,
     RunCheck,
     RunTask,
@@ -169,10 +170,14 @@ class SimulatedHost(Contents):
         if have is None:
             if do.present:
                 return refused("E_NO_RELEASE")
+            if isinstance(do.way, Delta) and self.releases.get(do.way.base) != do.way.manifest:
+                return refused("E_BASE")
             if self.full:
                 return refused("E_DISK")
             if not payload_ok:
                 return refused("E_DIGEST")
+            if isinstance(do.way, Delta) and do.way.base in self.tampered:
+                return refused("E_BASE")
             self.releases[release.id] = release.manifest
             self._point()
         self._mark(release.id, "installed")
@@ -297,6 +302,8 @@ class SimulatedHost(Contents):
                 return self._surveyed(op)
             case Inspect():
                 return self._inspected(op, op.do)
+            case ReadManifest(release=release):
+                return self._manifest(op, release)
             case Identify():
                 return Reply(status="done", fields=self._identified(op.do))
             case RunCheck():
@@ -338,6 +345,14 @@ class SimulatedHost(Contents):
         lines = "2" if release in self.tampered else "0"
         seen = {"manifest": self.releases[release], "odd_names": "0", "differing": lines}
         return Reply(status="done", fields={**fields, **seen})
+
+    def _manifest(self, op: Op, release: str) -> Reply:
+        """Say that a release carries a manifest; its text is nowhere in memory."""
+        if self.identity not in ("", f"{op.site.environment}/{op.site.app}"):
+            return refused("E_IDENTITY")
+        if release not in self.releases:
+            return refused("E_NO_RELEASE")
+        return Reply(status="done", fields={"manifest": self.releases[release]})
 
     def _checked(self, do: RunCheck) -> Reply:
         if do.release not in self.releases:

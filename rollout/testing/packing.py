@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from rollout.model.release import Release, ReleaseId
+from rollout.model.release import Delta, Release, ReleaseId
 from rollout.posix import manifest
 
 NONE: Mapping[str, str] = {}
@@ -43,6 +43,14 @@ def packed(
         strip=strip,
     )
     return Packed(release=release, payload=data + said)
+
+
+def differing(base: Packed, new: Packed, files: Mapping[str, bytes]) -> tuple[Delta, bytes]:
+    """Return the delta of ``new`` against ``base``, and its payload: these files are what differs."""
+    data = _tar(files, NONE, "")
+    digest = hashlib.sha256(data).hexdigest()
+    delta = Delta(base=base.release.id, manifest=base.release.manifest, artifact=digest, size=len(data))
+    return delta, data + new.payload[new.release.size :]
 
 
 def _runs(path: str) -> bool:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout.posix.op import Op, Reply
+from rollout.model.release import Delta
+from rollout.posix.op import Install, Op, Reply
 from rollout.testing import trees
-from rollout.testing.contracts import RELEASES, SCENARIOS, Act, played
+from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, played
 from rollout.testing.locked import LOCKED
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
@@ -35,6 +36,9 @@ class Real:
         return str(self.host.root)
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
+        if isinstance(op.do, Install) and isinstance(op.do.way, Delta):
+            self.host.payloads["v3"] = DELTA_PAYLOAD if payload_ok else DELTA_PAYLOAD[:-9]
+            return self.host.execute(op)
         built = next((b for b in RELEASES.values() if getattr(op.do, "release", None) == b.release), None)
         if built is not None:
             self.host.payloads[built.release.id] = built.payload if payload_ok else built.payload[:-9]

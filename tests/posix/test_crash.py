@@ -21,17 +21,18 @@ from rollout.posix import frame
 from rollout.posix.op import Activate, Deed, Identify, Install, Mark, Observe, Op, Reply, Withdraw
 from rollout.testing.contracts import VOLATILE
 from rollout.testing.host import SimulatedHost
-from rollout.testing.packing import packed
+from rollout.testing.packing import differing, packed
 from tests.posix.conftest import end_service
 from tests.posix.shells import NONCE, Shell, ShellHost, shell
 
 SERVE = b"#!/bin/sh\nexec /bin/sleep 60\n"
 V1 = packed("v1", {"bin/serve": SERVE})
 V2 = packed("v2", {"bin/serve": SERVE, "VERSION": b"2"})
+DELTA, DELTA_PAYLOAD = differing(V1, V2, {"VERSION": b"2"})
 SERVICE = Process(command=("./bin/serve",))
 TOOLS = (
     *("mv", "sync", "rm", "mkdir", "tar", "sha256sum", "head", "tail", "find", "sort", "cmp", "touch", "ln"),
-    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd"),
+    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd", "uniq", "xargs", "tr"),
 )
 MAX_CALLS = 80
 
@@ -105,12 +106,20 @@ def _before(deed: str) -> list[Op]:
 
 DEEDS: dict[str, Deed] = {
     "install": Install(release=V2.release),
+    "delta": Install(release=V2.release, way=DELTA),
     "activate": _activate("v2", "v1"),
     "back": _activate("v1", "v2"),
     "withdraw": Withdraw(release=ReleaseId("v1"), service=SERVICE),
     "mark": Mark(release=ReleaseId("v1"), mark="kept"),
 }
-LEAST = {"install": 15, "activate": 15, "back": 15, "withdraw": 8, "mark": 6}  # so many calls there are at least
+LEAST = {
+    "install": 15,
+    "delta": 20,
+    "activate": 15,
+    "back": 15,
+    "withdraw": 8,
+    "mark": 6,
+}  # so many calls there are at least
 
 
 def _template(root: Path, used: Shell, deed: str) -> Path:
@@ -127,7 +136,7 @@ def _template(root: Path, used: Shell, deed: str) -> Path:
 def _prepared(root: Path, template: Path, used: Shell, deed: str) -> tuple[ShellHost, Op]:
     shutil.copytree(template, root, symlinks=True)
     host = ShellHost(used, root, sent=4)
-    host.provide(V2)
+    host.payloads["v2"] = DELTA_PAYLOAD if deed == "delta" else V2.payload
     for op in _before(deed):
         assert host.execute(replace(op, site=host.site)).status == "done"
     return host, host.op(DEEDS[deed])
@@ -161,8 +170,10 @@ def _simulated(deed: str, op: Op) -> set[Look]:
     raise AssertionError("there is no end to counting")
 
 
-OF_ROW = {"install": "F62"}
-MARKS = {d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d == "back" else [])] for d in DEEDS}
+OF_ROW = {"install": "F62", "delta": "F62"}
+MARKS = {
+    d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in ("back", "delta") else [])] for d in DEEDS
+}
 
 
 @pytest.mark.parametrize("deed", [pytest.param(d, marks=marks) for d, marks in MARKS.items()])

@@ -37,6 +37,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    ReadManifest,
     ReadState,
     RunCheck,
     RunTask,
@@ -74,6 +75,7 @@ def deeds(v: str) -> Iterator[Deed]:
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
     yield Install(release=release, shared=shared, present=v == "a")
     yield Inspect(release=rid, shared=shared)
+    yield ReadManifest(release=rid, at=len(v))
     yield Mark(release=rid, mark="kept" if v == "a" else "bad")
     leave_out = ("a",) if v == "a" else ("it's", "$(id)", "`*`")
     yield Survey(leave_out=leave_out, listing=v == "a")

@@ -1,0 +1,43 @@
+"""What a play has to send: its artifact, and what differs from releases that its hosts have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from rollout.model.release import Delta
+from rollout.posix.install import sent
+from rollout.posix.op import Install, Op, Reply
+
+if TYPE_CHECKING:
+    from rollout.artifacts.delta import Cut
+    from rollout.artifacts.package import Package
+
+
+@dataclass(slots=True, kw_only=True)
+class Sending:
+    """The artifact of one play, where it is at hand, and the deltas that were made of it, by their digest."""
+
+    package: Package | None = None
+    cuts: dict[str, Cut] = field(default_factory=dict)
+
+    def payload(self, op: Op) -> tuple[BinaryIO, int] | Reply | None:
+        """Return the bytes that follow an Op: an Install is followed by them and by its manifest.
+
+        A delta that is not at hand, as after a takeover, is answered as a host answers that cannot use it.
+        """
+        do = op.do
+        if not isinstance(do, Install) or do.present or self.package is None:
+            return None
+        size = sent(do) + do.release.manifest_size
+        if not isinstance(do.way, Delta):
+            return self.package.open(), size
+        cut = self.cuts.get(do.way.artifact)
+        if cut is None:
+            return Reply(status="refused", code="E_BASE", summary="what differs is not at hand here any more")
+        return cut.open(), size
+
+    def close(self) -> None:
+        """Close the files of the deltas; the artifact is whoever's opened it."""
+        for cut in self.cuts.values():
+            cut.close()

@@ -1,0 +1,116 @@
+"""How a release is to come to each host: all of it, or what differs from the release that the host has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollout.app.outside import each
+from rollout.model.release import Push, ReleaseId, Way
+from rollout.perform.manifests import manifest_of
+from rollout.perform.observe import Glance
+from rollout.posix.drift import shared_paths
+
+if TYPE_CHECKING:
+    from rollout.app.sending import Sending
+    from rollout.artifacts.delta import Basis
+    from rollout.model.host import HostName
+    from rollout.model.observation import Observation
+    from rollout.model.play import Ask, Play
+    from rollout.model.release import Release
+    from rollout.perform.outside import Outside
+    from rollout.store.store import Store
+
+SMALL = 1_000_000  # bytes of an artifact; what is smaller is sent faster than it is compared
+WORTH = 0.5  # of the artifact: the largest delta that `auto` takes
+ASKED = 3  # hosts that are asked for the manifest of one release
+
+NO_BASE = "there is no release that it could be compared with"
+UNREAD = "no host hands out the manifest of {base}"
+TOO_MUCH = "too much of it differs from {base}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the ways of a play are chosen from."""
+
+    play: Play
+    release: Release
+    rollout: str
+    outside: Outside
+    store: Store
+    sending: Sending
+    asks: Mapping[HostName, Ask]
+    seen: Mapping[HostName, Observation]
+
+
+Base = tuple[ReleaseId, str, tuple[str, ...]]  # its id, its manifest's digest, and what the host shares
+
+
+def ways(choice: Choice) -> dict[HostName, Way]:
+    """Return the way to each host that is to be sent something; making a delta is part of the answer."""
+    play, package = choice.play, choice.sending.package
+    if package is None or play.transfer == "push" or (play.transfer == "auto" and package.size < SMALL):
+        return {}
+    found: dict[HostName, Way] = {}
+    for base, hosts in _bases(choice).items():
+        found |= dict.fromkeys(hosts, _way(choice, base, hosts) if base else Push(why=NO_BASE))
+    return found
+
+
+def _bases(choice: Choice) -> dict[Base | None, list[HostName]]:
+    """Return who has which release to compare with; None for those that have none."""
+    groups: dict[Base | None, list[HostName]] = {}
+    for host in choice.play.hosts:
+        seen = choice.seen[host]
+        if seen.reachable and seen.releases.get(choice.release.id) != choice.release.manifest:
+            groups.setdefault(_base(choice, host), []).append(host)
+    return groups
+
+
+def _base(choice: Choice, host: HostName) -> Base | None:
+    """Return what is current on a host, where it is what the store has on record."""
+    seen, play = choice.seen[host], choice.play
+    row = choice.store.release_named(play.environment, play.app, seen.current) if seen.current else None
+    if row is None or seen.releases.get(seen.current) != row.manifest:
+        return None
+    return ReleaseId(seen.current), row.manifest, tuple(sorted(shared_paths(choice.asks[host].shared)))
+
+
+def _way(choice: Choice, base: Base, hosts: Sequence[HostName]) -> Way:
+    from rollout.artifacts.delta import Basis
+
+    release, digest, shared = base
+    text = next((t for t in _texts(choice, release, digest, hosts[:ASKED]) if t), "")
+    if not text:
+        return Push(why=UNREAD.format(base=release))
+    return _cut(choice, Basis(release=release, digest=digest, text=text, shared=shared))
+
+
+def _texts(choice: Choice, release: ReleaseId, digest: str, hosts: Sequence[HostName]) -> Iterator[str]:
+    """Ask one host after the other."""
+    play = choice.play
+    for host in hosts:
+        ask = choice.asks[host]
+        glance = Glance(rollout=choice.rollout, ask=ask, app=play.app, environment=play.environment)
+        yield each(choice.outside, [manifest_of(glance, release, digest)], 1)[0]
+
+
+def _cut(choice: Choice, basis: Basis) -> Way:
+    """Make the delta; where that is not worth it, or cannot be, all of the artifact is sent."""
+    from rollout.app.request import cache_dir
+    from rollout.artifacts.delta import cut
+    from rollout.artifacts.limits import ArtifactFault
+
+    package = choice.sending.package
+    assert package is not None  # noqa: S101 - ways() has looked
+    most = int(package.size * (WORTH if choice.play.transfer == "auto" else 1.0))
+    try:
+        made = cut(package, choice.play.artifact, basis, cache_dir(), most)
+    except ArtifactFault as fault:
+        return Push(why=fault.what)
+    if made is None:
+        return Push(why=TOO_MUCH.format(base=basis.release))
+    choice.sending.cuts[made.delta.artifact] = made
+    return made.delta

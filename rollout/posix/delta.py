@@ -1,0 +1,59 @@
+"""A release made of another one: what is the same is copied there, what differs was sent.
+
+The tar of a delta holds the files and links that differ. Which are the same, the two manifests say: the lines that
+both have. Whatever comes of it is hashed and compared with the manifest like any other release.
+"""
+
+from __future__ import annotations
+
+from rollout.posix.adopt import ELSEWHERE
+from rollout.posix.op import ReadManifest
+from rollout.posix.quote import Script, assign, lean
+
+PIECE = 300_000  # bytes of a manifest that one round trip brings, before they are compressed
+
+# based: refuse what cannot be done, before anything is received. gather: copy what is the same into the tree at $top.
+TEXT = lean(r"""
+    based() {
+        [ -n "$base" ] || return 0
+        digest_of "$base" && [ "$have" = "$basis" ] ||
+            refuse E_BASE "$root/releases/$base is not there as it was: nothing can be copied from it"
+        for l in tr uniq xargs; do
+            command -v "$l" >/dev/null 2>&1 || refuse E_BASE "$l is not there, and a delta takes it"
+        done
+    }
+    # Not every tar reads its list from a file.
+    copies='to=$1; shift; tar -c -f - "$@" | tar -x -o --no-same-permissions -f - -C "$to"'
+    same() {
+        sort "$stage/manifest" "releases/$base/.rollout-manifest" | uniq -d |
+            sed -n 's/^0[0-9]* [0-9a-f]*  //p; /^l /{s/^l //; s,//.*,,; p;}'
+    }
+    # What was sent may be the same in the base: then the base's is not to be had, as behind a link into shared.
+    unsent() { while IFS= read -r l; do [ -e "$top/$l" ] || [ -h "$top/$l" ] || printf '%s\0' "$l"; done; }
+    # What cannot be copied is missing then, and the comparison says so.
+    gather() {
+        [ -n "$base" ] || return 0
+        sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
+        same | unsent | (cd "releases/$base" && xargs -0 sh -c "$copies" copy "$P/$top") 2>/dev/null
+    }
+    unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
+""")
+
+_READ = lean(r"""
+    work() {
+        elsewhere
+        digest_of "$id" || refuse E_NO_RELEASE "$root/releases/$id carries no manifest"
+        for l in gzip base64; do
+            command -v "$l" >/dev/null 2>&1 || refuse E_TOOL "$l is not there, and handing a manifest out takes it"
+        done
+        f manifest "$have"
+        f bytes "$(($(wc -c <"releases/$id/.rollout-manifest")))"
+        tails "$(tail -c "+$((at + 1))" "releases/$id/.rollout-manifest" | head -c "$piece" | gzip -c | base64)"
+        finish done
+    }
+""")
+
+
+def read(deed: ReadManifest) -> Script:
+    """Return the script body of a ReadManifest."""
+    return assign("id", deed.release) + assign("at", deed.at) + assign("piece", PIECE) + ELSEWHERE + _READ
