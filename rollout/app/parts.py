@@ -14,7 +14,7 @@ from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
 from rollout.app.request import package_of
-from rollout.app.sending import Sending
+from rollout.app.sending import Sending, pace_of
 from rollout.balancers.via import Fence
 from rollout.errors import BalancerFenced, Busy, StateGone, StoreError
 from rollout.model.plan import Plan, Purpose
@@ -128,7 +128,8 @@ def packages_of(plays: Sequence[Play], say: Callable[[str], None]) -> Iterator[t
 @contextmanager
 def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[Outside, ...]]]:
     """Look at the fleets of all plays; give the plan, and what each play acts through while that is open."""
-    sendings = [Sending(package=part.package) for part in parts]
+    pace = pace_of(part.play.upload_rate for part in parts)
+    sendings = [Sending(package=part.package, pace=pace) for part in parts]
     try:
         with opened([_acting(part, look, sending) for part, sending in zip(parts, sendings, strict=True)]) as outsides:
             yield planned(_preflights(parts, outsides, sendings, look), look.epoch), outsides

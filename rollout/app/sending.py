@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from rollout.app.pacing import Pace
 from rollout.model.release import Delta
 from rollout.posix.install import sent
 from rollout.posix.op import Install, Op, Reply
@@ -20,6 +22,7 @@ class Sending:
 
     package: Package | None = None
     cuts: dict[str, Cut] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)  # of all uploads of a rollout together
 
     def payload(self, op: Op) -> tuple[BinaryIO, int] | Reply | None:
         """Return the bytes that follow an Op: an Install is followed by them and by its manifest.
@@ -31,13 +34,18 @@ class Sending:
             return None
         size = sent(do) + do.release.manifest_size
         if not isinstance(do.way, Delta):
-            return self.package.open(), size
+            return self.pace.of(self.package.open()), size
         cut = self.cuts.get(do.way.artifact)
         if cut is None:
             return Reply(status="refused", code="E_BASE", summary="what differs is not at hand here any more")
-        return cut.open(), size
+        return self.pace.of(cut.open()), size
 
     def close(self) -> None:
         """Close the files of the deltas; the artifact is whoever's opened it."""
         for cut in self.cuts.values():
             cut.close()
+
+
+def pace_of(rates: Iterable[int]) -> Pace:
+    """Return the pace of a rollout: of several plays that say one the slowest counts, for all of them."""
+    return Pace(rate=min((rate for rate in rates if rate), default=0))

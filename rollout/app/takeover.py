@@ -19,7 +19,7 @@ from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import Holding, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
-from rollout.app.sending import Sending
+from rollout.app.sending import Sending, pace_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
@@ -223,7 +223,9 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         stack.callback(store.release, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         packages = _packages(left, stack) if aim == "resume" else {}
-        acting = [_acting(store, state, epoch, packages.get(state.index)) for state in left.state.plays]
+        pace = pace_of(state.play.upload_rate for state in left.state.plays)
+        sendings = [Sending(package=packages.get(state.index), pace=pace) for state in left.state.plays]
+        acting = [_acting(store, s, epoch, sending) for s, sending in zip(left.state.plays, sendings, strict=True)]
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
         showing.say("looking at the hosts that were touched")
@@ -247,7 +249,7 @@ def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:
     return found
 
 
-def _acting(store: Store, state: State, epoch: int, package: Package | None) -> Acting:
+def _acting(store: Store, state: State, epoch: int, sending: Sending) -> Acting:
     plan, play = state.plan, state.play
     over = store.ended(plan.environment, play.app)
     fence = Fence(environment=plan.environment, app=play.app, rollout=plan.id, number=epoch, over=over)
@@ -256,7 +258,7 @@ def _acting(store: Store, state: State, epoch: int, package: Package | None) -> 
         delegates=play.delegates,
         pools=tuple(p.spec for p in play.pools),
         fence=fence,
-        sending=Sending(package=package),
+        sending=sending,
         holding=Holding(store=store, rollout=plan.id),
     )
 

@@ -71,6 +71,7 @@ def plan(question: Question) -> Plan:
         on_failure=operations.on_failure(question),
         step_timeout_s=play.step_timeout_s,
         progress_deadline_s=play.progress_deadline_s,
+        upload_rate=play.upload_rate,
         pause_timeout_s=play.pause_timeout_s,
         collect=play.collect,
         purpose=question.purpose,

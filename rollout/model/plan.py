@@ -236,6 +236,7 @@ class PlayPlan:
     on_failure: OnFailure = field(default_factory=OnFailure)
     step_timeout_s: float = 300.0
     progress_deadline_s: float = 900.0
+    upload_rate: int = 0  # bytes a second, of all uploads of the rollout together; 0: as fast as they go
     pause_timeout_s: float = 3600.0  # then a pause that nobody ended is a halt
     collect: bool = True
     purpose: Purpose = "apply"

@@ -108,6 +108,7 @@ class Play:
     on_failure: OnFailure = field(default_factory=OnFailure)
     step_timeout_s: float = 300.0
     progress_deadline_s: float = 900.0
+    upload_rate: int = 0  # bytes a second; 0: as fast as it goes
     pause_timeout_s: float = 3600.0
     collect: bool = True
     resolve: Resolve

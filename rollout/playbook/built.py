@@ -120,7 +120,7 @@ PLAY: Keys = {
     },
     "migrations": LATER,
     "on_failure": {"revert": BUILT, "before_switch": BUILT, "also": BUILT, "collect": BUILT},
-    "limits": {"step_timeout": BUILT, "progress_deadline": BUILT, "upload_rate": LATER},
+    "limits": {"step_timeout": BUILT, "progress_deadline": BUILT, "upload_rate": BUILT},
     "windows": LATER,
     "notify": LATER,
 }

@@ -69,6 +69,7 @@ class Made:
             on_failure=on_failure_of(model),
             step_timeout_s=model.limits.step_timeout,
             progress_deadline_s=model.limits.progress_deadline,
+            upload_rate=model.limits.upload_rate,
             pause_timeout_s=model.gates.pause_timeout,
             collect=model.on_failure.collect == "default",
             resolve=self.resolve,

@@ -15,6 +15,7 @@ from rollout.model.need import Need
 from rollout.model.share import Share
 from rollout.model.trust import PLAIN_NAMESPACE
 from rollout.playbook import words as w
+from rollout.playbook.sizes import size
 from rollout.playbook.urls import fetchable, header_name, header_value, is_url
 from rollout.playbook.words import refuse
 
@@ -232,11 +233,15 @@ class GatesModel(Strict):
     pause_timeout: w.PositiveSeconds = 3600.0
 
 
+SLOWEST = 16_384  # bytes a second, at which an upload still gets on
+
+
 class LimitsModel(Strict):
     """``limits``."""
 
     step_timeout: w.PositiveSeconds = 300.0
     progress_deadline: w.PositiveSeconds = 900.0
+    upload_rate: Annotated[int, w.Accepts(size)] = 0
 
 
 ORDERS = ("inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle")
@@ -288,6 +293,10 @@ class PlayModel(Strict):
 
     @model_validator(mode="after")
     def _progress(self) -> PlayModel:
+        if 0 < self.limits.upload_rate < SLOWEST * self.forks:
+            what = f"each of {self.forks} uploads would get less than 16 kB a second."
+            how = f"Write {SLOWEST * self.forks // 1000 + 1}KB or more, or fewer `forks`."
+            refuse("E_RATE", what, "An upload that gets on more slowly is given up.", how, at="limits.upload_rate")
         if self.health.deadline >= self.limits.progress_deadline:
             what = f"`health.deadline` ({self.health.deadline:g}s) is not shorter than"
             what += f" `limits.progress_deadline` ({self.limits.progress_deadline:g}s)."
