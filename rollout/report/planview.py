@@ -95,7 +95,10 @@ def _signed(play: PlayPlan) -> list[str]:
 
 
 def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
-    """Say how the release comes to the hosts that do not have it, what that takes, and why it is so."""
+    """Say how the release comes to the hosts that do not have it, what that takes, and why it is so.
+
+    Where all of it is sent to all of them for no reason of its own, the release's own line has said so.
+    """
     groups: dict[tuple[str, int, str], list[HostName]] = {}
     for host in todo:
         stage = play.hosts[host].steps[0].do
@@ -106,8 +109,11 @@ def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
             groups.setdefault((f"what differs from {inert(way.base)}", way.size, ""), []).append(host)
         else:
             groups.setdefault(("all of it", play.release.size, way.why), []).append(host)
+    if not any(amount != play.release.size or why for _, amount, why in groups):
+        return
     for (what, amount, why), hosts in groups.items():
-        each = f"{size(amount + play.release.manifest_size)} each" if len(hosts) > 1 else size(amount)
+        sent = size(amount + play.release.manifest_size)
+        each = f"{sent} each" if len(hosts) > 1 else sent
         yield f"  transfer  {what} to {names(hosts)}, {each}" + (f": {inert(why)}" if why else "")
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import tarfile
+from datetime import datetime
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.e2e.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-MANY = 40
+MANY, SIZE = 40, 50_000
 
 
 def fill(lab: Lab, version: str, seed: int) -> None:
@@ -27,7 +28,7 @@ def fill(lab: Lab, version: str, seed: int) -> None:
         for member, data in held:
             new.addfile(member, io.BytesIO(data))
         for number in range(MANY):
-            data = random.Random(number or seed).randbytes(50_000)
+            data = random.Random(number or seed).randbytes(SIZE)
             member = tarfile.TarInfo(f"{top}/assets/it's {number} $x/-f.bin")
             member.size, member.mode = len(data), 0o755 if number % 2 else 0o644
             new.addfile(member, io.BytesIO(data))
@@ -46,6 +47,15 @@ def staged(lab: Lab) -> dict[str, str]:
     return {e["host"]: e["action"]["way"]["kind"] for e in started if e["action"]["kind"] == "stage"}
 
 
+def staging_s(lab: Lab) -> float:
+    """Return how long it took from the first upload that began to the last that ended."""
+    records = lab.events(lab.last()["id"])
+    staged = {r["event"]["op"]: r["at"] for r in records if r["event"].get("action", {}).get("kind") == "stage"}
+    ended = [r["at"] for r in records if r["event"]["kind"] == "step_finished" and r["event"]["op"] in staged]
+    first, last = datetime.fromisoformat(min(staged.values())), datetime.fromisoformat(max(ended))
+    return (last - first).total_seconds()
+
+
 def same(lab: Lab, version: str) -> None:
     done = lab.type("verify", str(lab.folder / "shop.yml"), "-i", str(lab.fleet.inventory), "--state", str(lab.state))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,14 +65,15 @@ def same(lab: Lab, version: str) -> None:
 def test_what_differs_is_what_is_sent(lab: Lab) -> None:
     for number, version in enumerate(("v1", "v2", "v3"), start=1):
         fill(lab, version, seed=-number)
-    lab.playbook()
+    lab.playbook(extra="min_in_service: 2\n  limits: { upload_rate: 4MB }")
     first = delta(lab, "v1")
+    assert staging_s(lab) > 0.8 * 4 * MANY * SIZE / 4e6, "four hosts, at the rate of all of them together"
+    lab.playbook()
     assert "all of it to" in first
     assert "no release that it could be compared with" in first
     said = delta(lab, "v2")
     assert "what differs from v1 to lab1, lab2, lab3, lab4, 5" in said, said
     assert set(staged(lab).values()) == {"delta"}
-    same(lab, "v2")
     # One host's base is not what it was: that host is sent all of it, and nobody has to be told to.
     spoilt = lab.fleet.host("lab2").root / "releases/v2/assets/it's 3 $x/-f.bin"
     os.chmod(spoilt, 0o644)
