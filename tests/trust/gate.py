@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,12 @@ from tests.trust.bench import RELEASE, Bench
 INVENTORY = """\
 [web]
 web1 ansible_host=127.0.0.1 ansible_port={port} ansible_user=root ansible_ssh_private_key_file={key}
+"""
+
+
+SERVICE = """\
+    shared: { dirs: [log], files: [{ path: config/motto, content: "it's $HOME\\n`id`\\n" }] }
+  service: { process: { command: [sh, -c, "exec sleep 300"] } }
 """
 
 
@@ -28,7 +37,7 @@ class Gate:
         """Return the folder of what is the host's own."""
         return self.bench.folder / "of-the-host"
 
-    def install(self) -> None:
+    def install(self, allowed: str = "") -> None:
         """Install the helper as the admin of the host does it: made from the play, named by command=."""
         self.host.mkdir(exist_ok=True)
         (self.host / "allowed_signers").write_text(f"{RELEASE} {self.bench.public('key')}\n")
@@ -40,7 +49,7 @@ class Gate:
         step.write_text(said.text)
         step.chmod(0o755)
         public = self.sshd.client_key.with_suffix(".pub").read_text()
-        self.sshd.authorized.write_text(f'restrict,command="{step}" {public}')
+        self.sshd.authorized.write_text(f'restrict{allowed},command="{step}" {public}')
 
     @property
     def inventory(self) -> str:
@@ -53,7 +62,8 @@ class Gate:
         """Write the playbook, with the host's key and a check of a command."""
         path = self.bench.play(version, signature)
         known = f"  connection: {{ known_hosts: [{self.sshd.known_hosts}] }}\n"
-        path.write_text(path.read_text().replace("  hosts: web\n", f"  hosts: web\n{known}", 1))
+        text = path.read_text().replace("  hosts: web\n", f"  hosts: web\n{known}", 1)
+        path.write_text(text.replace("  service: none\n", SERVICE, 1))
 
     def apply(self, *more: str) -> tuple[int, str]:
         """Roll the playbook's release out; return the code and all that was said."""
@@ -61,6 +71,12 @@ class Gate:
         words = ("apply", str(self.bench.folder / "play.yml"), "-i", self.inventory, *state, "-y", *more)
         said = self.bench.type(*words)
         return said.code, said.text
+
+    def stop(self) -> None:
+        """End the service and the server."""
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int((self.bench.folder / "root/.rollout/pid").read_text().split()[0]), signal.SIGKILL)
+        self.sshd.stop()
 
     def ssh(self, *words: str, options: tuple[str, ...] = (), fed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run OpenSSH's client with the key."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollout.app import vouching
-from rollout.model.release import NoService, Release, ReleaseId, Site
+from rollout.model.release import Process, Release, ReleaseId, Shared, SharedFile, Site
 from rollout.model.task import Task
 from rollout.model.trust import Trust
 from rollout.perform import steps
@@ -23,6 +23,8 @@ from tests.trust.test_refusals import edited, signed
 
 pytestmark = pytest.mark.timeout(300)
 NONCE = "n0nce" * 6
+SERVICE = Process(command=("sh", "-c", "exec sleep 300"))
+SHARED = Shared(dirs=("log",), files=(SharedFile(path="config/motto", content="it's $HOME\n`id`\n"),))
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def gate(bench: Bench, tmp_path: Path) -> Iterator[Gate]:
     with_key.play("v1")
     with_key.install()
     yield with_key
-    with_key.sshd.stop()
+    with_key.stop()
 
 
 def lie(monkeypatch: pytest.MonkeyPatch, *, text: str | None = None) -> None:
@@ -64,6 +66,7 @@ def test_what_is_signed_goes_and_comes_back(gate: Gate) -> None:
     gate.play("v2")
     code, said = gate.apply()
     assert (code, gate.bench.current) == (0, "v2"), said
+    assert (gate.bench.folder / "root/shared/config/motto").read_text() == "it's $HOME\n`id`\n"
     (gate.host / "revoked").write_text(gate.bench.public("key") + "\n")
     state = ("--state", str(gate.bench.folder / "state.db"))
     back = gate.bench.type("rollback", str(gate.bench.folder / "play.yml"), "-i", gate.inventory, *state, "-y")
@@ -110,14 +113,14 @@ def test_a_controller_that_lies_gets_nowhere(gate: Gate, monkeypatch: pytest.Mon
 
 
 def test_a_key_that_is_revoked_between_the_two_is_refused_at_the_switch(gate: Gate) -> None:
-    step = gate.ssh(frame.CONSTANT, fed=op(gate, Observe(service=NoService())))
+    step = gate.ssh(frame.CONSTANT, fed=op(gate, Observe(service=SERVICE, shared=SHARED)))
     assert b" end done -" in step.stdout
     release = _release(gate)
     data = (gate.bench.folder / "shop-v1.tar").read_bytes() + _manifest(gate).encode()
-    fed = op(gate, Install(release=release, signed=statement(gate, "v1"))) + data
+    fed = op(gate, Install(release=release, shared=SHARED, signed=statement(gate, "v1"))) + data
     assert b" end done -" in gate.ssh(frame.CONSTANT, fed=fed).stdout
     (gate.host / "revoked").write_text(gate.bench.public("key") + "\n")
-    switch = Activate(release=release.id, manifest=release.manifest, expect="", service=NoService())
+    switch = Activate(release=release.id, manifest=release.manifest, expect="", service=SERVICE)
     assert b" end refused E_SIG_REVOKED" in gate.ssh(frame.CONSTANT, fed=op(gate, switch)).stdout
     assert gate.bench.current == ""
 
@@ -169,7 +172,7 @@ def test_a_stolen_key_gets_no_shell_no_command_no_file_and_no_forward(gate: Gate
 
 def test_a_step_that_is_not_one_of_ours_is_not_run(gate: Gate) -> None:
     canary = gate.bench.folder / "canary"
-    good = op(gate, Observe(service=NoService())).partition(b"\n")[2]
+    good = op(gate, Observe(service=SERVICE, shared=SHARED)).partition(b"\n")[2]
     evil = {
         "one byte of the text": good.replace(b"finish done", b"finish d0ne", 1),
         "a text behind": good + f"touch {canary}\n".encode(),
@@ -183,6 +186,7 @@ def test_a_step_that_is_not_one_of_ours_is_not_run(gate: Gate) -> None:
         "another name": good.replace(b"wait='20'", b"wait='20'\nPATH='/tmp'"),
         "a name twice": good.replace(b"wait='20'", b"wait='20'\nwait='20'"),
         "another root": good.replace(b"/root'\n", b"/r00t'\n"),
+        "another content": good.replace(b"shared_n='0'", b"shared_n='1'"),
         "another user": good.replace(b"become=''", b"become='root'"),
         "a byte of none": good.replace(b"wait='20'", b"wait='2\x000'"),
     }
@@ -200,6 +204,25 @@ def test_a_step_that_is_not_one_of_ours_is_not_run(gate: Gate) -> None:
 
 def test_what_was_kept_is_not_taken_away(gate: Gate) -> None:
     assert gate.apply()[0] == 0
-    away = op(gate, Withdraw(release=ReleaseId("v1"), service=NoService()))
+    away = op(gate, Withdraw(release=ReleaseId("v1"), service=SERVICE))
     assert b" end refused E_SIG_UNSIGNED" in gate.ssh(frame.CONSTANT, fed=away).stdout
     assert gate.bench.current == "v1"
+
+
+@pytest.mark.long
+def test_checks_from_the_host_go_where_they_are_permitted(gate: Gate) -> None:
+    path = gate.bench.folder / "play.yml"
+    check = f"[{{ tcp: {{ port: {gate.sshd.port}, host: 127.0.0.1 }} }}]"
+    path.write_text(path.read_text().replace("[{ command: [test, -f, hello] }]", check))
+    gate.install(f',port-forwarding,permitopen="127.0.0.1:{gate.sshd.port}"')
+    code, said = gate.apply()
+    assert (code, gate.bench.current) == (0, "v1"), said
+
+
+@pytest.mark.long
+def test_another_content_of_a_shared_file_is_refused(gate: Gate) -> None:
+    other = Shared(dirs=("log",), files=(SharedFile(path="config/motto", content="it's not\n"),))
+    above = Shared(dirs=("log",), files=(SharedFile(path="../../x", content="it's $HOME\n`id`\n"),))
+    for shared in (other, above, Shared()):
+        deed = Install(release=_release(gate), shared=shared, signed=statement(gate, "v1"))
+        assert gate.ssh(frame.CONSTANT, fed=op(gate, deed)).returncode == 77
