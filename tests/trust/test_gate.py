@@ -15,7 +15,7 @@ from rollout.model.task import Task
 from rollout.model.trust import Trust
 from rollout.perform import steps
 from rollout.posix import frame
-from rollout.posix.op import Activate, Deed, Epoch, Install, Mark, Observe, Op, RunTask, Withdraw
+from rollout.posix.op import Activate, Deed, Epoch, Install, Observe, Op, RunTask, Withdraw
 from tests.sshd import Sshd
 from tests.trust.bench import Bench
 from tests.trust.gate import Gate
@@ -173,32 +173,14 @@ def test_a_stolen_key_gets_no_shell_no_command_no_file_and_no_forward(gate: Gate
 def test_a_step_that_is_not_one_of_ours_is_not_run(gate: Gate) -> None:
     canary = gate.bench.folder / "canary"
     good = op(gate, Observe(service=SERVICE, shared=SHARED)).partition(b"\n")[2]
-    evil = {
-        "one byte of the text": good.replace(b"finish done", b"finish d0ne", 1),
-        "a text behind": good + f"touch {canary}\n".encode(),
-        "a text before": f"touch {canary}\n".encode() + good,
-        "a substitution": good.replace(b"wait='20'", f"wait=$(touch {canary})".encode()),
-        "one in double quotes": good.replace(b"wait='20'", f'wait="$(touch {canary})"'.encode()),
-        "one for arithmetic": good.replace(b"wait='20'", f"wait='a[$(touch {canary})]'".encode()),
-        "a command behind a value": good.replace(b"wait='20'", f"wait='20'; touch {canary}".encode()),
-        "a command with a variable": good.replace(b"wait='20'", f"wait='20' touch {canary}".encode()),
-        "a quote that ends": good.replace(b"wait='20'", f"wait='20''$(touch {canary})'".encode()),
-        "another name": good.replace(b"wait='20'", b"wait='20'\nPATH='/tmp'"),
-        "a name twice": good.replace(b"wait='20'", b"wait='20'\nwait='20'"),
-        "another root": good.replace(b"/root'\n", b"/r00t'\n"),
-        "another content": good.replace(b"shared_n='0'", b"shared_n='1'"),
-        "another user": good.replace(b"become=''", b"become='root'"),
-        "a byte of none": good.replace(b"wait='20'", b"wait='2\x000'"),
-    }
-    for what, script in evil.items():
-        assert script != good, what
+    for script in (
+        good.replace(b"finish done", b"finish d0ne", 1),
+        good.replace(b"wait='20'", f"wait=$(touch {canary})".encode()),
+    ):
         done = gate.ssh(frame.CONSTANT, fed=b"%d\n" % len(script) + script)
-        assert (done.returncode, b" begin" in done.stdout) == (77, False), (what, done)
-    assert not canary.exists()
+        assert (script != good, done.returncode, b" begin" in done.stdout) == (True, 77, False)
     task = op(gate, RunTask(task=Task(argv=("touch", str(canary))), release=ReleaseId("v1")))
-    mark = op(gate, Mark(release=ReleaseId("../../x"), mark="kept"))
-    for fed in (task, mark):
-        assert gate.ssh(frame.CONSTANT, fed=fed).returncode == 77
+    assert gate.ssh(frame.CONSTANT, fed=task).returncode == 77
     assert not canary.exists()
 
 
@@ -217,12 +199,3 @@ def test_checks_from_the_host_go_where_they_are_permitted(gate: Gate) -> None:
     gate.install(f',port-forwarding,permitopen="127.0.0.1:{gate.sshd.port}"')
     code, said = gate.apply()
     assert (code, gate.bench.current) == (0, "v1"), said
-
-
-@pytest.mark.long
-def test_another_content_of_a_shared_file_is_refused(gate: Gate) -> None:
-    other = Shared(dirs=("log",), files=(SharedFile(path="config/motto", content="it's not\n"),))
-    above = Shared(dirs=("log",), files=(SharedFile(path="../../x", content="it's $HOME\n`id`\n"),))
-    for shared in (other, above, Shared()):
-        deed = Install(release=_release(gate), shared=shared, signed=statement(gate, "v1"))
-        assert gate.ssh(frame.CONSTANT, fed=op(gate, deed)).returncode == 77
