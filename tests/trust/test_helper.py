@@ -100,6 +100,7 @@ EVIL = {
     "one for arithmetic": lambda s: s.replace(WAIT, b"wait='a[$(touch canary)]'"),
     "a command behind a value": lambda s: s.replace(WAIT, b"wait='20'; touch canary"),
     "a command with a variable": lambda s: s.replace(WAIT, b"wait='20' touch canary"),
+    "two on a line": lambda s: s.replace(WAIT + b"\n", WAIT + b";"),
     "a quote that ends": lambda s: s.replace(WAIT, b"wait='20''$(touch canary)'"),
     "a value without an end": lambda s: s.replace(WAIT, b"wait='20"),
     "another name": lambda s: s.replace(WAIT, b"wait='20'\nPATH='/tmp'"),
