@@ -21,7 +21,7 @@ READ_S = 60.0
 
 async def manifest_of(glance: Glance, release: ReleaseId, digest: str) -> str:
     """Return the text that has this digest, "" where the host does not hand it out."""
-    held = b""
+    held = bytearray()
     while len(held) <= LONGEST:
         deed = ReadManifest(release=release, at=len(held))
         op = replace(glance.op(deed, f"manifest{len(held)}"), timeout_s=READ_S)
@@ -33,7 +33,7 @@ async def manifest_of(glance: Glance, release: ReleaseId, digest: str) -> str:
         held += piece
         if len(piece) < PIECE:
             break
-    return _text(held) if hashlib.sha256(held).hexdigest() == digest else ""
+    return _text(bytes(held)) if hashlib.sha256(held).hexdigest() == digest else ""
 
 
 def _piece(reply: Reply) -> bytes:
