@@ -72,6 +72,7 @@ NONE = {
     "restart": "there is no release on any of these hosts",
     "drain": "they are drained already",
     "register": "they are in rotation already",
+    "prune": "no release can go",
 }
 
 

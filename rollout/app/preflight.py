@@ -257,6 +257,7 @@ def _question(
         ways=_ways(preflight, asks, seen) if preflight.purpose in DEPLOYS else {},
         leave_out=preflight.leave_out,
         drained={HostName(d.host): str(d) for d in store.drained(play.environment, play.app)},
+        spare=_spare(preflight),
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),
         left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s))),
@@ -280,6 +281,14 @@ def _ways(
             seen=seen,
         )
     )
+
+
+def _spare(preflight: Preflight) -> tuple[str, ...]:
+    """Return the releases that a rollback would go to, and those that an unfinished rollout names."""
+    play, store = preflight.play, preflight.store
+    unfinished = store.unfinished(play.environment, play.app)
+    named = unfinished.release.split(",") if unfinished else []
+    return tuple(dict.fromkeys((*store.standing(play.environment, play.app)[-2:], *named)))
 
 
 def _is_out(seen: Observation) -> bool:

@@ -37,6 +37,7 @@ COMMANDS = {
     "register": ("rollout.cli.register:register", "Put drained hosts back, once they are healthy."),
     "releases": ("rollout.cli.releases:releases", "Releases on record and on hosts, and the way back."),
     "verify": ("rollout.cli.verify:verify", "Whether what is on the hosts is still what was installed."),
+    "prune": ("rollout.cli.prune:prune", "Remove releases that hosts need not keep."),
     "adopt": ("rollout.cli.adopt:adopt", "Take over a fleet that something else deployed."),
     "sign": ("rollout.cli.sign:sign", "Say under your name what may be rolled out."),
     "host-helper": ("rollout.cli.host_helper:host_helper", "A script that makes a key good for rollouts alone."),

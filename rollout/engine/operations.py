@@ -15,9 +15,23 @@ from rollout.engine.question import Question, left_out, moved, serves
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
-from rollout.model.plan import Adopt, Deregister, Discard, HostPlan, OnFailure, Register, Restart, Run, Step, Verify
+from rollout.model.plan import (
+    QUIET,
+    Adopt,
+    Deregister,
+    Discard,
+    HostPlan,
+    OnFailure,
+    Prune,
+    Register,
+    Restart,
+    Run,
+    Step,
+    Verify,
+)
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, Rotation
+from rollout.model.pruning import Keeping, surplus
 from rollout.model.release import ReleaseId
 
 
@@ -33,7 +47,7 @@ def on_failure(question: Question) -> OnFailure:
         return OnFailure(revert="fleet", before_switch="revert")
     if question.purpose in ("restart", "register"):
         return replace(play.on_failure, revert="none" if play.on_failure.revert == "none" else "host", also=())
-    if question.purpose == "adopt":  # a host that could not be read is as it was
+    if question.purpose in QUIET:  # a host that could not be read is as it was
         return OnFailure(revert="host")
     return play.on_failure
 
@@ -57,7 +71,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         checks=ask.checks,
         checks_back=demanded(ask, seen, seen.current),
         identity_back=seen.identity_proof,
-        serving=serves(question, host) and question.purpose != "adopt",  # nobody leaves: it takes no place
+        serving=serves(question, host) and question.purpose not in QUIET,  # nobody leaves: it takes no place
         left_out=left_out(question, host),
         boot=seen.boot,
         machine=seen.machine_id,
@@ -67,13 +81,13 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
 
 def _concerned(question: Question, host: HostName, ask: Ask) -> Mapping[PoolName, Member]:
     """Return the pools in which something is done for the host."""
-    if question.purpose == "adopt":
+    if question.purpose in QUIET:
         return {}
     return ask.members if question.purpose == "register" else moved(question, host)
 
 
 def _standing(question: Question, ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:
-    if question.purpose == "adopt":
+    if question.purpose in QUIET:
         return ""
     return drained if question.purpose == "register" else left_as_found(ask, members, drained)
 
@@ -146,7 +160,21 @@ def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> 
     return (Step(do=take, undo=(Discard(),), timeout_s=question.play.step_timeout_s),), 0, note
 
 
-_PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register, "adopt": _adopt}
+def _prune(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:
+    """One step while everybody serves; what it takes cannot be brought back, and nobody goes back to it."""
+    gone = surplus_of(question, question.seen[host])
+    if not gone:
+        return (), 0, "nothing can go"
+    return (Step(do=Prune(), timeout_s=question.play.step_timeout_s),), 0, f"can go: {', '.join(gone)}"
+
+
+_PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register, "adopt": _adopt, "prune": _prune}
+
+
+def surplus_of(question: Question, seen: Observation) -> tuple[str, ...]:
+    """Return what a prune of a host would take, as far as can be told from what it says."""
+    keeping = Keeping(keep=question.play.keep, keep_for_s=question.play.keep_for_s)
+    return surplus(seen.stock, keeping, question.spare)
 
 
 def demanded(back: Ask, seen: Observation, previous: str) -> tuple[CheckSpec, ...]:

@@ -16,6 +16,7 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import (
     DEPLOYS,
+    QUIET,
     Action,
     Batch,
     Deregister,
@@ -75,6 +76,9 @@ def plan(question: Question) -> Plan:
         pause_timeout_s=play.pause_timeout_s,
         collect=play.collect,
         purpose=question.purpose,
+        keep=play.keep,
+        keep_for_s=play.keep_for_s,
+        spare=question.spare,
         limited=len(play.hosts) < len(play.matched),
     )
     return Plan(
@@ -148,7 +152,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
 def _allowed(question: Question) -> int:
     """Return how many hosts may fail: what is done by hand goes well or stops."""
     play = question.play
-    by_hand = question.purpose in ("drain", "register", "adopt")
+    by_hand = question.purpose in {"drain", "register", *QUIET}
     return 0 if by_hand else play.max_failures.floor_of(len(play.hosts))
 
 
@@ -266,7 +270,7 @@ def width(pools: tuple[PoolPlan, ...], total: int) -> int:
 def _batches(question: Question, hosts: Mapping[HostName, HostPlan], pools: tuple[PoolPlan, ...]) -> tuple[Batch, ...]:
     play = question.play
     moving = [h for h in play.hosts if h in hosts and hosts[h].steps]
-    if question.purpose == "adopt":  # nobody leaves
+    if question.purpose in QUIET:  # nobody leaves
         return (Batch(waves=(tuple(moving),)),) if moving else ()
     serving = frozenset(h for h in moving if hosts[h].serving and hosts[h].members)
     starved = any(pool.serving <= pool.floor for pool in pools if pool.size)

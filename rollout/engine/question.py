@@ -43,6 +43,7 @@ class Question:
     artifact_at_hand: bool = True
     ways: Mapping[HostName, Way] = field(default_factory=dict)  # how the release comes to a host; else all is sent
     leave_out: tuple[str, ...] = ()  # of what is adopted: what its manifest does not cover
+    spare: tuple[str, ...] = ()  # releases that the store has a use for: never pruned
     fleet_release: str = ""  # the last one that a rollout brought to the whole fleet
 
 

@@ -315,6 +315,7 @@ _OF_OPERATIONS: Mapping[str, tuple[Rule, ...]] = {
         *(unreachable, twins, roots, identities, links, tools, units, conflicts, condemned, members, checks),
         *(operable.mended, operable.stale, operable.foreign),
     ),
+    "prune": (unreachable, twins, roots, identities, tools),
     "drain": (members, operable.balancers, operable.stays),
     "register": (
         *(operable.deaf, twins, roots, identities, links, members, checks),

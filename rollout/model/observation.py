@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rollout.model.check import Probed
 from rollout.model.host import HostName
 from rollout.model.pool import MemberState, PoolName
+from rollout.model.pruning import Stock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Observation:
     running: str = ""
     releases: Mapping[str, str] = field(default_factory=dict)
     ledger: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    marked: Mapping[str, int] = field(default_factory=dict)  # release -> when its newest mark was made
+    clock: int = 0  # what time it is there; 0: it does not say
     epoch_number: int = 0
     epoch_rollout: str = ""
     epoch_open: bool = False  # that rollout was not over when it was last there
@@ -49,6 +52,18 @@ class Observation:
     members: Mapping[PoolName, MemberState | None] = field(default_factory=dict)
     checks: tuple[Probed, ...] = ()
     identity_proof: bool = True
+
+    @property
+    def stock(self) -> Stock:
+        """What it says of its releases."""
+        return Stock(
+            current=self.current,
+            running=self.running,
+            releases=tuple(self.releases),
+            ledger=self.ledger,
+            marked=self.marked,
+            clock=self.clock,
+        )
 
     @property
     def healthy(self) -> bool:

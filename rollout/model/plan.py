@@ -13,9 +13,10 @@ from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Sit
 from rollout.model.task import Position, Task
 from rollout.model.trust import Trust
 
-Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register", "adopt"]
+Purpose = Literal["apply", "rollback", "converge", "restart", "drain", "register", "adopt", "prune"]
 DEPLOYS: frozenset[str] = frozenset({"apply", "rollback", "converge"})  # what brings a release
 BRINGS: frozenset[str] = DEPLOYS | {"adopt"}  # after what a fleet is known to be on a release
+QUIET: frozenset[str] = frozenset({"adopt", "prune"})  # while which nobody leaves rotation
 JUDGES: frozenset[str] = frozenset({"apply", "rollback"})  # what may find a release bad
 
 
@@ -108,6 +109,13 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """Remove the releases that need not be kept. A Keep does that too, once success is written down."""
+
+    kind: Literal["prune"] = "prune"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One task of the operator's. ``release``: what it works on ("": what ``current`` names then).
 
@@ -121,7 +129,7 @@ class Run:
     undoing: bool = False
 
 
-Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep | Adopt | Run
+Action = Stage | Discard | Deregister | Register | Switch | Restart | Verify | Withdraw | Keep | Adopt | Prune | Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +248,9 @@ class PlayPlan:
     pause_timeout_s: float = 3600.0  # then a pause that nobody ended is a halt
     collect: bool = True
     purpose: Purpose = "apply"
+    keep: int = 0  # verified releases that stay on each host; 0: nothing is pruned
+    keep_for_s: float = 0.0  # and how long each stays in any case
+    spare: tuple[str, ...] = ()  # releases that the store has a use for: never pruned
     limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet
     trust: Trust = field(default_factory=Trust)  # who answers for the release
 

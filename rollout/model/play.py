@@ -102,6 +102,8 @@ class Play:
     artifact: ArtifactAsk
     signature: SignatureAsk | None = None  # None: nobody has to answer for it
     transfer: Literal["auto", "push", "delta"] = "auto"
+    keep: int = 0  # verified releases that stay on each host; 0: nothing is pruned
+    keep_for_s: float = 0.0
     pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool
     drain: Drain = field(default_factory=Drain)
     health: Health = field(default_factory=Health)

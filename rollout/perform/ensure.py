@@ -16,7 +16,7 @@ from rollout.model.host import HostName
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.retries import reconnecting
-from rollout.posix.op import READ_ONLY, Adopt, Deed, Epoch, Mark, Op, Reply, RunTask, Settle
+from rollout.posix.op import READ_ONLY, Adopt, Deed, Epoch, Mark, Op, Prune, Reply, RunTask, Settle
 from rollout.posix.sanitise import line as inert
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
@@ -64,7 +64,7 @@ class Wording:
 
 def _is_last(deed: Deed) -> bool:
     """Whether a host that went well is told nothing more after it."""
-    return isinstance(deed, Adopt) or (isinstance(deed, Mark) and deed.mark == "kept")
+    return isinstance(deed, Adopt | Prune) or (isinstance(deed, Mark) and deed.mark == "kept")
 
 
 async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost:

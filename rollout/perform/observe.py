@@ -16,6 +16,7 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.play import Ask
 from rollout.model.pool import PoolName, PoolState
+from rollout.model.pruning import Stock
 from rollout.model.release import RELEASE_ID, NoService, ReleaseId, Site
 from rollout.perform.effects import Effect, Probe, Tell, Together
 from rollout.posix.op import Deed, Epoch, Identify, Observe, Op, Reply, RunCheck
@@ -96,7 +97,9 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         lies=inert(fields.get("lies", "")),
         running=release_named(fields.get("running", "")),
         releases=_pairs(fields.get("releases", "")),
-        ledger={i: frozenset(marks.split(",")) for i, marks in _split(fields.get("ledger", ""))},
+        ledger=_ledger(fields),
+        marked=_marked(fields),
+        clock=_number(fields.get("clock", ""), 0),
         epoch_number=_number(number, 0),
         epoch_rollout=inert(rollout),
         epoch_open=stand == "open",
@@ -110,6 +113,26 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         units=_unknown_units(fields, ask),
         shared_missing=_missing_shared(fields, ask),
     )
+
+
+def stock_from(fields: Mapping[str, str], current: str = "") -> Stock:
+    """Read what a host says of its releases: from an Observe, or from a Mark of the release that is current."""
+    return Stock(
+        current=current or release_named(fields.get("current", "")),
+        running=release_named(fields.get("running", "")),
+        releases=tuple(_pairs(fields.get("releases", ""))),
+        ledger=_ledger(fields),
+        marked=_marked(fields),
+        clock=_number(fields.get("clock", ""), 0),
+    )
+
+
+def _marked(fields: Mapping[str, str]) -> dict[str, int]:
+    return {i: _number(at, 0) for i, at in _split(fields.get("marked", ""))}
+
+
+def _ledger(fields: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    return {i: frozenset(marks.split(",")) for i, marks in _split(fields.get("ledger", ""))}
 
 
 def boot_of(fields: Mapping[str, str]) -> str:

@@ -13,11 +13,12 @@ from rollout.engine.recovery import Looked, hook_in_flight, in_flight, touched
 from rollout.engine.state import State
 from rollout.errors import BalancerError, OutcomeUnknown, Unreachable
 from rollout.model.host import HostName
-from rollout.model.plan import Action, Discard, Keep, PlayPlan, Register, Run
+from rollout.model.plan import Action, Discard, Keep, PlayPlan, Prune, Register, Run
 from rollout.model.release import Site
 from rollout.perform.desk import TASKS
 from rollout.perform.effects import Sleep, Tell
 from rollout.perform.observe import release_named
+from rollout.perform.pruning import PRUNE_S
 from rollout.perform.steps import MARK_S
 from rollout.perform.tasks import LOCK_S
 from rollout.posix.op import Epoch, Op, Reply, Settle
@@ -75,8 +76,10 @@ def bound_of(action: Action | None, play: PlayPlan) -> float:
     match action:
         case Run(task=task):
             return task.timeout_s + LOCK_S
-        case Register() | Keep() | Discard():
+        case Register() | Discard():
             return MARK_S
+        case Keep() | Prune():
+            return PRUNE_S
     return play.step_timeout_s
 
 

@@ -13,6 +13,7 @@ from rollout.model.plan import (
     Deregister,
     Discard,
     Keep,
+    Prune,
     Register,
     Restart,
     Run,
@@ -27,7 +28,8 @@ from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
 from rollout.perform.health import Proof, another, proof_of, prove, rebooted
-from rollout.perform.observe import release_named
+from rollout.perform.observe import release_named, stock_from
+from rollout.perform.pruning import observed, pruned
 from rollout.perform.rotation import Mover
 from rollout.perform.tasks import run_task
 from rollout.posix import op
@@ -247,7 +249,21 @@ async def _discard(job: Job) -> Outcome:
 
 
 async def _keep(job: Job) -> Outcome:
-    return _noted(await _mark(job, "kept"))
+    """Write success down, and then prune: that comes last, and fails nothing."""
+    reply = await _mark(job, "kept")
+    noted = _noted(reply)
+    if isinstance(reply, Lost) or reply.status != "done":
+        return noted
+    after = await pruned(job.wording, stock_from(reply.fields, job.desk.play.release.id))
+    return replace(noted, summary=after.summary)
+
+
+async def _prune(job: Job) -> Outcome:
+    wording = job.wording
+    stock = await observed(wording)
+    if isinstance(stock, str):
+        return Outcome(summary=inert(f"old releases could not be pruned: {stock}"))
+    return await pruned(wording, stock)
 
 
 async def _adopt(job: Job) -> Outcome:
@@ -281,5 +297,6 @@ _DO: Mapping[type[Any], Callable[[Job], Awaitable[Outcome]]] = {
     Discard: _discard,
     Keep: _keep,
     Adopt: _adopt,
+    Prune: _prune,
     Run: run_task,
 }

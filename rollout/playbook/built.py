@@ -68,8 +68,8 @@ PLAY: Keys = {
         },
         "templates": LATER,
         "prepare": _TASKS,
-        "keep": LATER,
-        "keep_for": LATER,
+        "keep": BUILT,
+        "keep_for": BUILT,
         "owner": LATER,
     },
     "service": {

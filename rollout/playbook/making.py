@@ -63,6 +63,8 @@ class Made:
             artifact=self.artifact,
             signature=self.signature,
             transfer=model.release.transfer,
+            keep=model.release.keep,
+            keep_for_s=model.release.keep_for,
             pools=self.pools,
             drain=Drain(deadline_s=model.drain.deadline, on_deadline=model.drain.on_deadline),
             health=health_of(model.health, runs_nothing),

@@ -111,6 +111,8 @@ class ReleaseModel(Strict):
     root: Any
     shared: Any = None
     prepare: Any = None
+    keep: Annotated[int, w.Accepts(w.whole(1, 1000))] = 5
+    keep_for: w.Seconds = 604_800.0
 
     @model_validator(mode="after")
     def _links(self) -> ReleaseModel:

@@ -27,6 +27,7 @@ from rollout.posix import (
     ledger,
     lock,
     observe,
+    prune,
     reply,
     settle,
     task,
@@ -45,6 +46,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    Prune,
     ReadManifest,
     ReadState,
     Reply,
@@ -162,6 +164,8 @@ def _body(op: Op) -> Script:
             return activate.withdraw(op.do)
         case Mark():
             return ledger.script(op.do)
+        case Prune():
+            return prune.script(op.do)
         case Survey():
             return adopt.survey(op.do)
         case Adopt():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout.model.release import Commands, Service, Systemd
-from rollout.posix import service
+from rollout.posix import service, shelf
 from rollout.posix.op import Observe
 from rollout.posix.quote import Script, lean, listing
 
@@ -31,40 +31,6 @@ _WORK = lean(r"""
         # File systems without a fixed number of inodes say 0 of 0, or nothing.
         case ${2:-0} in 0 | - | *[!0-9]*) set -- - - - 4611686018427387904;; esac
         f free_inodes "$4"
-    }
-    complete() {
-        list=
-        for d in releases/*; do
-            id=${d#releases/}
-            valid "$id" && [ -f "$d/.rollout-manifest" ] && [ ! -h "$d" ] && list="$list $d/.rollout-manifest"
-        done
-        [ -z "$list" ] || list=$(sha256sum $list | while read -r a b; do
-            b=${b#releases/}
-            printf '%s:%s ' "${b%/.rollout-manifest}" "$a"
-        done)
-        f releases "${list% }"
-    }
-    # In the order in which releases were last kept (first seen, where they never were).
-    books() {
-        ids= list=
-        if [ -f .rollout/ledger ]; then
-            while read -r a b x; do
-                valid "$a" || continue
-                case "$ids:$b" in
-                    *" $a "*:kept) ids="${ids%%" $a "*} ${ids#*" $a "}$a ";;
-                    *" $a "*) ;;
-                    *) ids="${ids:- }$a ";;
-                esac
-                list="$list$a:$b "
-            done <.rollout/ledger
-        fi
-        said=
-        for a in $ids; do
-            m=
-            for b in $list; do case $b in "$a:"*) m=$m,${b#*:};; esac; done
-            said="$said $a:${m#,}"
-        done
-        f ledger "${said# }"
     }
     reached() {
         is= state_=ok
@@ -130,7 +96,7 @@ def script(deed: Observe) -> Script:
     """Return the script body of an Observe."""
     said = service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
     bare = (file.path for file in deed.shared.files if file.content is None)
-    return said + listing("shared", bare) + _WORK + _asked(deed.service)
+    return said + listing("shared", bare) + shelf.TEXT + _WORK + _asked(deed.service)
 
 
 def _asked(service: Service) -> str:

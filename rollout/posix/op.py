@@ -42,6 +42,7 @@ class Observe:
     ``current_kind`` (link|none|directory|file|dangling|outside), ``link`` (its text), ``lies`` (where one leads that
     leads outside, if anything is there), ``releases`` (``id:manifest`` pairs, space separated: those that are
     complete), ``ledger`` (``id:mark,mark`` pairs, space separated, in the order in which they were last kept),
+    ``marked`` (``id:seconds`` pairs: when the newest mark of each was made), ``clock`` (the host's own, in seconds),
     ``epoch`` (``number rollout open|closed``), ``free_bytes``, ``free_inodes``,
     ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
     (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit), ``shared.<n>`` (ok|missing,
@@ -116,11 +117,27 @@ class Mark:
 
     ``verified``: proven healthy; ``kept``: its rollout succeeded here (takes ``bad`` away); ``bad``: reverted
     for a cause of its own; ``unverified``: takes ``verified``, ``kept`` and ``adopted`` away.
+    Reply fields of ``kept``: ``releases``, ``ledger``, ``marked`` and ``clock``, as Observe's.
     """
 
     kind: Literal["mark"] = "mark"
     release: ReleaseId
     mark: Literal["verified", "kept", "bad", "unverified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """Remove releases: out of ``releases/`` by one rename each, then their files, in the time of the step.
+
+    What ``current`` names, what the service runs, what was kept before and what a process works in or runs from is
+    left, whatever was asked. Goes on with what an earlier Prune could not remove.
+    Reply fields: ``pruned`` (ids that are gone), ``spared`` (``id:why`` pairs: needed|runs|stuck), ``left`` (how many
+    releases are out, and not removed yet), ``stuck`` (why, where that is so). Refusal: E_DISK.
+    """
+
+    kind: Literal["prune"] = "prune"
+    releases: tuple[ReleaseId, ...]
+    service: Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +349,7 @@ Deed = (
     | Activate
     | Withdraw
     | Mark
+    | Prune
     | Survey
     | Adopt
     | Inspect

@@ -49,6 +49,7 @@ FORWARD = {
     "register": ("entering", "done"),
     "keep": ("done", "done"),
     "adopt": ("adopting", "done"),
+    "prune": ("pruning", "done"),
 }
 
 

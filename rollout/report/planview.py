@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollout.errors import Reason
 from rollout.model.host import HostName
-from rollout.model.plan import DEPLOYS, HostPlan, Plan, PlayPlan, Stage, Step, Switch, Verify
+from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Stage, Step, Switch, Verify
 from rollout.model.release import Delta
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
@@ -20,6 +20,7 @@ TITLES = {
     "drain": "drain",
     "register": "register",
     "adopt": "adopt",
+    "prune": "prune",
 }
 HOOKS = 24  # tasks beside the batches that are named
 BATCHES = 12  # shown in full; of more, the first and the last
@@ -32,7 +33,7 @@ def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[
     """
     lines = _order(plan)
     for play in plan.plays:
-        moving = [] if play.purpose == "adopt" else [*_batches(play), *_hooks(play), *_pools(play), ""]  # nobody leaves
+        moving = [] if play.purpose in QUIET else [*_batches(play), *_hooks(play), *_pools(play), ""]  # nobody leaves
         lines += [*_head(plan, play), "", *moving, *_programs(play)]
         lines += [""] if play is not plan.plays[-1] else []
     lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)

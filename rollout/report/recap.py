@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from rollout.model.host import HostName
-from rollout.model.plan import DEPLOYS, Deregister, Register
+from rollout.model.plan import DEPLOYS, QUIET, Deregister, Register
 from rollout.model.pool import HaproxyPool
 from rollout.model.verdict import Cause, Outcome
 from rollout.report.board import Board, Row, stays_out
@@ -25,6 +25,7 @@ STEPS = {
     "switch": "the switch",
     "restart": "the restart",
     "adopt": "the adoption",
+    "prune": "pruning",
     "verify": "the health check",
     "run": "a task",
     "register": "going back into rotation",
@@ -105,6 +106,7 @@ AFTERWARDS = {
     "drain": "out of rotation and without sessions, until registered again",
     "register": "healthy, and back in rotation",
     "adopt": "untouched, and on record with what they run",
+    "prune": "pruned, and serving as before",
 }
 
 
@@ -196,7 +198,7 @@ def _done(board: Board, purpose: str) -> list[Group]:
     """Group the hosts that are done: those that get traffic, and those that somebody else had put out."""
     lost = _lost(board)
     done = [host for host in board.in_state("done") if host not in set(lost)]
-    if purpose in ("drain", "adopt"):  # nobody comes back in
+    if purpose in ("drain", *QUIET):  # nobody comes back in
         return [(board.in_state("done"), AFTERWARDS[purpose], "good")]
     out = [host for host in done if stays_out(board, host)]
     inside = [host for host in done if host not in set(out)]

@@ -86,6 +86,7 @@ def doing(action: Action) -> str:
         "deregister": "leaving rotation",
         "register": "going back into rotation",
         "keep": "noting the release as kept",
+        "prune": "removing releases that need not be kept",
     }[action.kind]
 
 
@@ -110,6 +111,7 @@ def did(action: Action) -> str:
         "deregister": "out of rotation",
         "register": "in rotation",
         "keep": "noted as kept",
+        "prune": "pruned",
     }[action.kind]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from rollout.posix.op import Reply
 from rollout.testing.behaviour import Build, TaskEnd
-from rollout.testing.replies import NOBODY, Pair
+from rollout.testing.replies import NOBODY, Fields, Pair
 
 EARLIER_BOOT = 0.0  # when the link was moved, seen from a later boot
 PLAIN = Build()
@@ -26,6 +26,7 @@ class Contents:
     releases: dict[str, str] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)  # what something else brought: id -> digest of its manifest
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    marked: dict[str, int] = field(default_factory=dict)  # release -> when its newest mark was made
     epoch: Pair = NOBODY
     records: dict[str, Reply] = field(default_factory=dict)
     earlier: dict[str, Reply] = field(default_factory=dict)  # the records of the rollout before
@@ -82,6 +83,27 @@ class Contents:
 
     def _build(self, release: str) -> Build:
         return self.builds.get(release, PLAIN)
+
+    def shelf(self) -> Fields:
+        """Say which releases are there, and what the ledger says of each."""
+        return {
+            "releases": " ".join(f"{i}:{m}" for i, m in sorted(self.releases.items())),
+            "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
+            "marked": " ".join(f"{i}:{self.marked[i]}" for i in self.ledger if i in self.marked),
+            "clock": str(int(self.clock())),
+        }
+
+    @property
+    def kept_before(self) -> str:
+        """The release that was kept last, or adopted, before the one that is current."""
+        trusted = [i for i, marks in self.ledger.items() if i in self.releases and {"kept", "adopted"} & {*marks}]
+        good = [i for i in trusted if "bad" not in self.ledger[i] and i != self.current]
+        return good[-1] if good else ""
+
+    def forget(self, gone: Collection[str]) -> None:
+        """Take releases out of the ledger, but for that they were bad."""
+        left = {i: tuple(m for m in marks if i not in gone or m == "bad") for i, marks in self.ledger.items()}
+        self.ledger = {i: marks for i, marks in left.items() if marks}
 
     def provide(self, release: str, manifest: str, *, kept: bool = True) -> None:
         """Have a release installed, current and running, as an earlier rollout left it."""

@@ -54,7 +54,10 @@ SERVICE = Process(command=("./bin/serve", "a b'c"), stop_timeout_s=2)
 # What no two hosts have in common.
 VOLATILE = frozenset(
     ("pid", "started", "linked", "boot_id", "init_started", "machine_id", "user", "tools", "free_bytes", "free_inodes")
-) | {"holder", "root_why", "sudo_why", "was.summary", "link", "lies", "files", "bytes"}
+) | {
+    *("holder", "root_why", "sudo_why", "was.summary", "link", "lies", "files", "bytes"),
+    *("marked", "clock", "was.marked", "was.clock"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    Prune,
     ReadManifest,
     Reply,
     RunCheck,
@@ -131,7 +132,9 @@ class SimulatedHost(Contents):
                 return self._adopt(op.do)
             case Mark():
                 self._mark(op.do.release, op.do.mark)
-                return Reply(status="done")
+                return Reply(status="done", fields=self.shelf() if op.do.mark == "kept" else {})
+            case Prune():
+                return self._prune(op.do)
         raise TypeError(f"no such deed: {op.do}")
 
     def _task(self, op: str, do: RunTask) -> Reply:
@@ -279,7 +282,22 @@ class SimulatedHost(Contents):
 
     def _mark(self, release: str, mark: str) -> None:
         marked(self.ledger, release, mark)
+        self.marked[release] = int(self.clock())
         self._point()
+
+    def _prune(self, do: Prune) -> Reply:
+        """Take releases away, but for what is needed, whoever says otherwise."""
+        running = self._shows(isinstance(do.service, NoService))
+        needed = {self.current, running, self.kept_before}
+        gone = [i for i in do.releases if i not in needed]
+        for release in gone:
+            if self.releases.pop(release, None) is not None:
+                self._point()
+        if gone:
+            self.forget(gone)
+            self._point()
+        spared = " ".join(f"{i}:needed" for i in do.releases if i in needed)
+        return Reply(status="done", fields={"pruned": " ".join(gone), "spared": spared, "left": "0"})
 
     def _settle(self, do: Settle) -> Reply:
         here = {"current": self.current, "current_kind": self.current_kind}
@@ -369,8 +387,7 @@ class SimulatedHost(Contents):
             "current": self.current,
             "current_kind": self.current_kind,
             "running": self._shows(isinstance(op.do.service, NoService)),
-            "releases": " ".join(f"{i}:{m}" for i, m in sorted(self.releases.items())),
-            "ledger": " ".join(f"{i}:{','.join(marks)}" for i, marks in self.ledger.items()),
+            **self.shelf(),
             "epoch": str(self.epoch),
             "free_bytes": str(self.free_bytes),
             "free_inodes": str(self.free_inodes),

@@ -18,6 +18,7 @@ from rollout.posix.op import Install, Op, Reply
 from rollout.testing import trees
 from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, played
 from rollout.testing.locked import LOCKED
+from rollout.testing.prunings import PRUNINGS
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
 from tests.posix.shells import ShellHost
@@ -116,7 +117,7 @@ def other_tool(root: Path) -> Path:
     return tree
 
 
-ALL = {**SCENARIOS, **TAKEOVERS, **LOCKED}
+ALL = {**SCENARIOS, **PRUNINGS, **TAKEOVERS, **LOCKED}
 
 
 @pytest.mark.parametrize("scenario", ALL)

@@ -37,6 +37,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    Prune,
     ReadManifest,
     ReadState,
     RunCheck,
@@ -70,6 +71,7 @@ def deeds(v: str) -> Iterator[Deed]:
         yield Observe(service=service, shared=shared)
         yield Activate(release=rid, manifest=sha, expect=rid, service=service, again=v == "a")
         yield Withdraw(release=rid, service=service)
+        yield Prune(releases=(rid,) * len(v), service=service)
         yield Identify(release=rid, service=service)
         yield Collect(service=service, max_bytes=len(v))
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
