@@ -284,11 +284,15 @@ def _ways(
 
 
 def _spare(preflight: Preflight) -> tuple[str, ...]:
-    """Return the releases that a rollback would go to, and those that an unfinished rollout names."""
+    """Return where a rollback would go once this is done, and what an unfinished rollout names."""
     play, store = preflight.play, preflight.store
+    standing, release = list(store.standing(play.environment, play.app)), preflight.release.id
+    if preflight.purpose == "rollback" and release in standing:
+        standing = standing[: standing.index(release)]
+    earlier = [name for name in standing if name != release or preflight.purpose not in DEPLOYS]
     unfinished = store.unfinished(play.environment, play.app)
     named = unfinished.release.split(",") if unfinished else []
-    return tuple(dict.fromkeys((*store.standing(play.environment, play.app)[-2:], *named)))
+    return tuple(dict.fromkeys((*earlier[-1 if preflight.purpose in DEPLOYS else -2 :], *named)))
 
 
 def _is_out(seen: Observation) -> bool:

@@ -161,11 +161,11 @@ def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> 
 
 
 def _prune(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> Program:
-    """One step while everybody serves; what it takes cannot be brought back, and nobody goes back to it."""
+    """One step while everybody serves. Nothing can be brought back: what was begun is gone on with instead."""
     gone = surplus_of(question, question.seen[host])
     if not gone:
         return (), 0, "nothing can go"
-    return (Step(do=Prune(), timeout_s=question.play.step_timeout_s),), 0, f"can go: {', '.join(gone)}"
+    return (Step(do=Prune(), undo=(Prune(),), timeout_s=question.play.step_timeout_s),), 0, f"can go: {', '.join(gone)}"
 
 
 _PROGRAMS = {"restart": _restart, "drain": _drain, "register": _register, "adopt": _adopt, "prune": _prune}

@@ -250,11 +250,12 @@ async def _discard(job: Job) -> Outcome:
 
 async def _keep(job: Job) -> Outcome:
     """Write success down, and then prune: that comes last, and fails nothing."""
-    reply = await _mark(job, "kept")
+    wording = job.wording  # one for both: what is said next is another Op
+    reply = await _mark(job, "kept", wording)
     noted = _noted(reply)
     if isinstance(reply, Lost) or reply.status != "done":
         return noted
-    after = await pruned(job.wording, stock_from(reply.fields, job.desk.play.release.id))
+    after = await pruned(wording, stock_from(reply.fields, job.desk.play.release.id))
     return replace(noted, summary=after.summary)
 
 
@@ -273,9 +274,9 @@ async def _adopt(job: Job) -> Outcome:
     return _outcome(await ensure(job.wording, deed, job.desk.play.step_timeout_s))
 
 
-async def _mark(job: Job, mark: Any) -> Reply | Lost:
+async def _mark(job: Job, mark: Any, wording: Wording | None = None) -> Reply | Lost:
     deed = op.Mark(release=job.desk.play.release.id, mark=mark)
-    return await ensure(job.wording, deed, MARK_S)
+    return await ensure(wording or job.wording, deed, MARK_S)
 
 
 def _noted(reply: Reply | Lost) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollout.errors import Reason
 from rollout.model.host import HostName
-from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Stage, Step, Switch, Verify
+from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Prune, Stage, Step, Switch, Verify
 from rollout.model.release import Delta
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
@@ -230,7 +230,7 @@ def _serving(plan: HostPlan, number: int) -> bool:
 
 def _undo(step: Step) -> str:
     """Say what undoes a step."""
-    return ", then ".join(map(doing, step.undo)) or "-"
+    return ", then ".join(doing(action) for action in step.undo if not isinstance(action, Prune)) or "-"
 
 
 def _program(hosts: Sequence[HostName], steps: Sequence[str], plan: HostPlan) -> list[str]:

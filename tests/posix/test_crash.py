@@ -18,7 +18,7 @@ import pytest
 
 from rollout.model.release import Process, ReleaseId
 from rollout.posix import frame
-from rollout.posix.op import Activate, Deed, Identify, Install, Mark, Observe, Op, Reply, Withdraw
+from rollout.posix.op import Activate, Deed, Identify, Install, Mark, Observe, Op, Prune, Reply, Withdraw
 from rollout.testing.contracts import VOLATILE
 from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import differing, packed
@@ -92,7 +92,7 @@ def _activate(name: str, expect: str) -> Activate:
 
 def _installed(deed: str) -> list[Op]:
     """What was said before: everything is said to both, under the same ids."""
-    releases = (V1, V2) if deed in ("activate", "back") else (V1,)
+    releases = (V1, V2) if deed in ("activate", "back", "prune") else (V1,)
     said = ShellHost(shell("dash", Path("/")), Path("/srv/shop"))
     return [said.op(Install(release=one.release)) for one in releases]
 
@@ -111,6 +111,7 @@ DEEDS: dict[str, Deed] = {
     "back": _activate("v1", "v2"),
     "withdraw": Withdraw(release=ReleaseId("v1"), service=SERVICE),
     "mark": Mark(release=ReleaseId("v1"), mark="kept"),
+    "prune": Prune(releases=(ReleaseId("v2"),), service=SERVICE),
 }
 LEAST = {
     "install": 15,
@@ -119,6 +120,7 @@ LEAST = {
     "back": 15,
     "withdraw": 8,
     "mark": 6,
+    "prune": 12,
 }  # so many calls there are at least
 
 
@@ -217,7 +219,8 @@ def _as_if_once(host: ShellHost, deed: str) -> None:
     wanted = {"activate": "v2", "withdraw": ""}.get(deed, "v1")
     seen = host.do(Observe(service=SERVICE)).fields
     assert (seen["current"], seen["running"]) == (wanted, wanted)
-    assert deed in ("withdraw", "mark") or (host.root / "releases/v2/VERSION").read_text() == "2"
+    assert deed in ("withdraw", "mark", "prune") or (host.root / "releases/v2/VERSION").read_text() == "2"
+    assert deed != "prune" or not [*(host.root / ".rollout/pruned").iterdir(), *(host.root / "releases").glob("v2")]
     assert _processes(host.root) == (1 if wanted else 0)
     assert seen["fresh"] == ("1" if wanted else "0")
     assert not list((host.root / ".rollout").glob("*.tmp"))

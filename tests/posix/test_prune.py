@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.model.pruning import Keeping, surplus
 from rollout.model.release import Process, ReleaseId
 from rollout.perform.observe import stock_from
 from rollout.posix.op import Activate, Install, Mark, Observe, Prune, Reply
@@ -89,6 +90,22 @@ def test_a_process_keeps_its_release(host: ShellHost, tmp_path: Path) -> None:
         assert (reply.fields["pruned"], reply.fields["spared"]) == ("v3", "v1:runs v2:runs")
         assert _there(host) == ["v1", "v2", "v4", "v5"]
     assert _prune(host, "v1", "v2").fields["pruned"] == "v1 v2"
+
+
+def test_twenty_failed_deploys_in_a_row_keep_the_last_good_one(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
+    _deployed(host, "v1")
+    for number in range(20):
+        built = packed(f"bad{number}", {"bin/serve": SERVE})
+        host.provide(built)
+        assert host.do(Install(release=built.release)).status == "done"
+        host.do(Mark(release=built.release.id, mark="bad" if number % 2 else "unverified"))
+    kept = host.do(Mark(release=ReleaseId("v1"), mark="kept"))
+    gone = surplus(stock_from(kept.fields, "v1"), Keeping(keep=1))
+    assert len(gone) == 20
+    assert _prune(host, *gone).fields["left"] == "0"
+    assert _there(host) == ["v1"]
 
 
 COMES_LATE = """#!/bin/sh

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import State
 from rollout.model.event import StepStarted
-from rollout.model.plan import Deregister, Register, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import Deregister, Keep, Prune, Register, Run, Stage, Switch, Verify, Withdraw
+from rollout.perform.pruning import PRUNE_S
 from rollout.perform.steps import COLLECT_S, MARK_S
 from tests.simulation.world import PACE
 
@@ -38,6 +39,8 @@ def step_bound(state: State, step: StepStarted) -> float:
             return pools * heeded + told + COLLECT_S + SLACK_S
         case Verify():
             return 2 * (play.health.deadline_s + SLACK_S) + told + 2 * (COLLECT_S + SLACK_S)
+        case Keep() | Prune():
+            return marked + PRUNE_S + PACE.settle_s + SLACK_S
         case _:
             return marked
 

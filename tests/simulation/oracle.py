@@ -22,7 +22,7 @@ from rollout.model.host import HostName
 from rollout.model.plan import Deregister, HostPlan, Keep, PoolPlan, Register, Run, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
 from rollout.model.verdict import Cause
-from rollout.posix.op import Activate, Install, Mark, Withdraw
+from rollout.posix.op import Activate, Install, Mark, Prune, Withdraw
 from rollout.testing.fleet import BY_HAND, LATENCY_S
 from rollout.testing.host import VANISHED
 from tests.simulation.bounds import step_bound
@@ -211,7 +211,7 @@ class Oracle:
             case "write":
                 self.others.heeded(PoolName(where), *detail)
                 self._written(PoolName(where), *detail)
-            case "Install" | "Mark":
+            case "Install" | "Mark" | "Prune":
                 self._told(HostName(where), *detail)
             case "Activate" | "Withdraw":
                 self._told(HostName(where), *detail)
@@ -231,8 +231,19 @@ class Oracle:
             self.drifted.add(host)
         if isinstance(op.do, Install):
             assert not step.undo
+        if isinstance(op.do, Prune):
+            self._pruned(host, op.do, reply)
         if isinstance(op.do, Mark) and op.do.mark == "bad" and reply.status == "done":
             assert self._may_be_bad(), "a release was condemned that has no fault"
+
+    def _pruned(self, host: HostName, do: Prune, reply: Any) -> None:
+        """I12: nothing goes that somebody needs, and nothing is even asked for that the plan names."""
+        simulated, plan = self.world.fleet.hosts[host], self.plan_of(host)
+        named = {plan.previous, self.state_of(host).play.release.id, *self.state_of(host).play.spare}
+        assert not named & {*do.releases}, f"I12: {host} is to remove {named & {*do.releases}}"
+        gone = {*reply.fields.get("pruned", "").split()}
+        used = {simulated.current, simulated.running} & gone
+        assert not used, f"I12: {used} is gone from {host}"
 
     def _durable(self, step: StepStarted) -> None:
         """I5: what is done would be known of, were the machine lost now."""

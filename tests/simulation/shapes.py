@@ -43,6 +43,7 @@ class Shape:
     before_switch: str = "halt"
     allow_outage: bool = False
     forks: int = 20
+    old: int = 0  # so many older releases lie on each host, proven and not in turns: they are to go
     fresh: bool = False  # a first deploy: nothing is installed
     build: Build = field(default_factory=Build)
     sick: frozenset[int] = frozenset()  # hosts whose old release does not answer
@@ -115,6 +116,7 @@ def random_shape(seed: int) -> Shape:
     if shape.pools == 2 and shape.second is not None and hosts > 2 and dice.random() < 0.5:
         shape.first = frozenset(range(1, hosts, 2)) | _some(dice, hosts, 0.4)  # zones that overlap
     shape.slowstart_s = dice.choice((0.0, 0.0, 0.0, 6.0))
+    shape.old = 2 if seed % 4 == 1 and not shape.fresh else 0
     return shape
 
 

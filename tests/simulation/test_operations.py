@@ -11,7 +11,7 @@ from rollout.model.plan import Switch
 from rollout.testing.behaviour import Build
 from rollout.testing.faults import Incident, Script
 from rollout.testing.journal import SimulatedJournal
-from tests.simulation.shapes import OLD, POOLS, Shape
+from tests.simulation.shapes import NEW, OLD, POOLS, Shape
 from tests.simulation.soup import Trial, drawn, go
 from tests.simulation.world import World
 
@@ -106,6 +106,46 @@ def test_a_tree_that_changed_meanwhile_is_not_adopted_and_the_others_are() -> No
     marks = [set(s.ledger.get(OLD, ())) for s in world.fleet.hosts.values()]
     assert "adopted" not in marks[1]
     assert world.fleet.hosts[world.names[1]].current == OLD
+
+
+OLDER = Shape(old=3, hosts=2)
+
+
+def _left(world: World) -> list[set[str]]:
+    return [set(s.releases) for s in world.fleet.hosts.values()]
+
+
+def test_what_need_not_be_kept_goes_when_a_rollout_has_succeeded() -> None:
+    world = World(OLDER)
+    state = world.apply()
+    assert state.end is not None
+    assert state.end.exit_code == 0
+    assert _left(world) == [{OLD, NEW}] * 2
+
+
+def test_nothing_goes_when_it_has_not() -> None:
+    world = World(replace(OLDER, build=Build(healthy=False)))
+    world.apply()
+    assert all({"old0", "old1", "old2", OLD} <= left for left in _left(world))
+
+
+@pytest.mark.parametrize("shape", [OLDER, replace(OLDER, purpose="prune")], ids=["apply", "prune"])
+def test_a_prune_that_dies_anywhere_can_be_had_again(shape: Shape) -> None:
+    """I12 is looked at by the oracle; here that it comes to an end, and that nobody stops serving."""
+    whole = go(Trial(shape=shape, script=Script()))
+    assert whole.code == 0
+    for crash in range(whole.events - 8, whole.events):
+        ran = go(Trial(shape=shape, script=Script(), crashes=(crash,), pause_s=5.0))
+        assert ran.end in ("reverted", "succeeded", "halted"), f"after {crash} records: {ran.end}"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_prune_touches_nothing_that_serves_and_fails_for_nothing(seed: int) -> None:
+    world = World(replace(OLDER, purpose="prune", hosts=4), replace(drawn(seed).script, incidents=()))
+    before = {h: (s.current, s.running, s.started_at) for h, s in world.fleet.hosts.items()}
+    state = world.apply()
+    assert {h: (s.current, s.running, s.started_at) for h, s in world.fleet.hosts.items()} == before
+    assert state.end is None or state.end.exit_code == 0
 
 
 def _switches(journal: SimulatedJournal) -> list[StepStarted]:

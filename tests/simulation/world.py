@@ -163,6 +163,11 @@ class World:
             simulated.builds[OLD] = Build(healthy=False)
         if not self.shape.fresh:
             simulated.provide(OLD, manifest(OLD))
+        for n in range(self.shape.old):
+            simulated.releases[f"old{n}"] = manifest(f"old{n}")
+            marks = ("installed", "verified", "kept") if n % 2 else ("installed",)
+            simulated.ledger = {f"old{n}": marks, **simulated.ledger}
+            simulated.marked[f"old{n}"] = 1
         if self.shape.purpose == "adopt":  # something else brought it
             simulated.trees, simulated.releases, simulated.ledger = simulated.releases, {}, {}
             simulated.moments.clear()
@@ -213,6 +218,7 @@ class World:
             allow_outage=self.shape.allow_outage,
             release_id=NEW,
             artifact=ArtifactAsk(path="x"),
+            keep=1 if shape.old else 0,
             pools=tuple(HaproxyPool(name=p, backend=p) if shape.balanced else WorkersPool(name=p) for p in tier.pools),
             drain=Drain(deadline_s=20.0, on_deadline=shape.on_deadline),  # type: ignore[arg-type]
             forks=shape.forks,
@@ -256,7 +262,7 @@ class World:
         return replace(each[0], plays=tuple(play for one in each for play in one.plays))
 
     def _planned(self, tier: Tier, rollout: str, release: str) -> Plan:
-        release = release or (OLD if self.shape.purpose in ("restart", "adopt") else NEW)
+        release = release or (OLD if self.shape.purpose in ("restart", "adopt", "prune") else NEW)
         seen = self.observe(rollout, tier)
         recorded = (
             {OLD: manifest(OLD), NEW: manifest(NEW)} if self.shape.purpose != "adopt" or self.journal.records else {}
