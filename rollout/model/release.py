@@ -64,10 +64,14 @@ class SharedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What outlives releases: relative paths, linked into each release."""
+    """What outlives releases: relative paths, linked into each release.
+
+    ``add``: directories to which each release adds its own files.
+    """
 
     dirs: tuple[str, ...] = ()
     files: tuple[SharedFile, ...] = ()
+    add: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

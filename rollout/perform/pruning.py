@@ -34,7 +34,7 @@ async def pruned(wording: Wording, stock: Stock) -> Outcome:
     gone = tuple(ReleaseId(i) for i in surplus(stock, keeping, spare)[:MOST])
     if not gone:
         return Outcome(summary="")
-    reply = await ensure(wording, op.Prune(releases=gone, service=plan.service), PRUNE_S)
+    reply = await ensure(wording, op.Prune(releases=gone, service=plan.service, add=plan.shared.add), PRUNE_S)
     if isinstance(reply, Lost):
         return Outcome(summary=inert(f"old releases could not be pruned: {reply.why}"))
     if reply.status != "done":

@@ -64,7 +64,7 @@ PLAY: Keys = {
         "shared": {
             "dirs": BUILT,
             "files": {"*": {"path": BUILT, "content": BUILT, "mode": BUILT}},
-            "add": LATER,
+            "add": BUILT,
         },
         "templates": LATER,
         "prepare": _TASKS,

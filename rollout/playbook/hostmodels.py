@@ -38,10 +38,11 @@ class SharedModel(Strict):
 
     dirs: w.Listed[w.Relative] = ()
     files: list[Annotated[SharedFileModel, under("path")]] = Field(default_factory=list)
+    add: w.Listed[w.Relative] = ()
 
     @model_validator(mode="after")
     def _apart(self) -> SharedModel:
-        paths = sorted([*self.dirs, *(f.path for f in self.files)])
+        paths = sorted([*self.dirs, *self.add, *(f.path for f in self.files)])
         for one, other in pairwise(paths):
             if other == one or other.startswith(one + "/"):
                 refuse("E_SHARED", f"`{one}` and `{other}` lie in each other.", "Only one link can stand there.")

@@ -148,7 +148,7 @@ def beside(folder: str, path: str) -> str:
 def shared_of(model: SharedModel) -> Shared:
     """Return what outlives releases."""
     files = tuple(SharedFile(path=f.path, content=f.content, mode=f.mode) for f in model.files)
-    return Shared(dirs=model.dirs, files=files)
+    return Shared(dirs=model.dirs, files=files, add=model.add)
 
 
 def service_of(model: ServiceModel, chosen: Chosen) -> Service:

@@ -7,7 +7,7 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 from __future__ import annotations
 
 from rollout.model.release import Delta, Release, Shared
-from rollout.posix import delta, intact, ledger
+from rollout.posix import assets, delta, intact, ledger
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -17,6 +17,7 @@ SLOWEST = 16_384  # bytes a second, at which a payload still gets on: the time t
 _SHARE = lean(r"""
     shares() {
         each dir share_dir
+        each add share_add
         each text share_one
         each file share_file
     }
@@ -42,10 +43,15 @@ _SHARE = lean(r"""
         fi
         link_share "$1"
     }
-    link_share() {
+    # upward PATH: sets up to where the link of a shared path leads
+    upward() {
         d=$1 up=../..
         while case $d in */*) ;; *) false;; esac; do d=${d#*/} up=../$up; done
-        set -- "$1" "$up/shared/$1"
+        up=$up/shared/$1
+    }
+    link_share() {
+        upward "$1"
+        set -- "$1" "$up"
         [ "$(readlink "$top/$1")" != "$2" ] || return 0
         [ -z "$adopted" ] || return 0
         if [ -e "$top/$1" ] || [ -h "$top/$1" ]; then
@@ -156,7 +162,7 @@ _PREPARE = lean(r"""
     # What was adopted shares what it shared before, in whatever way.
     adopted() { adopted= l=; read -r l <"$rel/.rollout-manifest"; [ "$l" != "# adopted" ] || adopted=1; }
     work() {
-        adopted= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
+        adopted= added= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
         need=$((unpacked + size + 1048576))
         rm -rf .rollout/incoming
         if [ -e "$rel" ] || [ -h "$rel" ]; then
@@ -176,7 +182,7 @@ _PREPARE = lean(r"""
             compare
             mv "$stage/manifest" "$top/.rollout-manifest"
             shares
-            sync -f "$top" 2>/dev/null || sync
+            sync -f "$top" ${added:+shared} 2>/dev/null || sync
             [ -d releases ] || mkdir -m 755 releases
             try mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place$why"
             touch "$rel/.rollout-manifest"
@@ -194,7 +200,9 @@ _PREPARE = lean(r"""
 def _shares(shared: Shared) -> Script:
     texts = [file for file in shared.files if file.content is not None]
     said = listing("dir", shared.dirs) + listing("file", (f.path for f in shared.files if f.content is None))
-    said += listing("text", (f.path for f in texts)) + listing("mode", (f.mode for f in texts))
+    said += (
+        listing("add", shared.add) + listing("text", (f.path for f in texts)) + listing("mode", (f.mode for f in texts))
+    )
     return said + listing("content", (f.content or "" for f in texts))
 
 
@@ -235,4 +243,4 @@ def script(deed: Install) -> Script:
         + assign("signed", deed.signed)
         + _shares(deed.shared)
     )
-    return arguments + ledger.TEXT + intact.TEXT + delta.TEXT + _RECEIVE + _COMPARE + _SHARE + _PREPARE
+    return arguments + ledger.TEXT + intact.TEXT + delta.TEXT + _RECEIVE + _COMPARE + _SHARE + assets.ADD + _PREPARE

@@ -130,7 +130,8 @@ class Prune:
     """Remove releases: out of ``releases/`` by one rename each, then their files, in the time of the step.
 
     What ``current`` names, what the service runs, what was kept before and what a process works in or runs from is
-    left, whatever was asked. Goes on with what an earlier Prune could not remove.
+    left, whatever was asked. Goes on with what an earlier Prune could not remove. ``add``: directories of ``shared/``
+    from which the files go that no release has any more.
     Reply fields: ``pruned`` (ids that are gone), ``spared`` (``id:why`` pairs: needed|runs|stuck), ``left`` (how many
     releases are out, and not removed yet), ``stuck`` (why, where that is so). Refusal: E_DISK.
     """
@@ -138,6 +139,7 @@ class Prune:
     kind: Literal["prune"] = "prune"
     releases: tuple[ReleaseId, ...]
     service: Service
+    add: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ next Prune goes on with it.
 
 from __future__ import annotations
 
-from rollout.posix import ledger, service
+from rollout.posix import assets, ledger, service
 from rollout.posix.op import Prune
-from rollout.posix.quote import Script, assign, lean
+from rollout.posix.quote import Script, lean, listing
 
 # What the kernel shows of all processes: where they work, what they run, and the words that they were started with.
 # Of other users' only the words can be read, unless the user of `become` may look.
@@ -64,6 +64,7 @@ _WORK = lean(r"""
     }
     spare() { spared="$spared $1:$2"; }
     out() {
+        valid "$1" || return 0
         case " $cur $running $back " in *" $1 "*) spare "$1" needed; return;; esac
         case $busy in *" $1 "*) spare "$1" runs; return;; esac
         if [ -d "releases/$1" ] && [ ! -h "releases/$1" ]; then
@@ -122,9 +123,10 @@ _WORK = lean(r"""
         users
         [ -d .rollout/pruned ] || try mkdir -m 700 .rollout/pruned ||
             refuse E_DISK "cannot make $root/.rollout/pruned$why"
-        for l in $gone; do ! valid "$l" || out "$l"; done
+        each gone out
         [ "$moved" = " " ] || returned
         forget
+        each added drop
         sweep
         set -- .rollout/pruned/*
         [ -e "$1" ] || set --
@@ -140,5 +142,6 @@ _WORK = lean(r"""
 
 def script(deed: Prune) -> Script:
     """Return the script body of a Prune."""
-    said = assign("gone", " ".join(deed.releases)) + service.arguments(deed.service)
-    return said + service.identity(deed.service) + service.control(deed.service) + ledger.TEXT + _USERS + _WORK
+    said = listing("gone", deed.releases) + listing("added", deed.add)
+    said += service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
+    return said + ledger.TEXT + assets.DROP + _USERS + _WORK

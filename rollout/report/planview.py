@@ -66,6 +66,8 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         return _taken(plan, play)
     if play.purpose not in DEPLOYS:
         limits = f"  failure   {_budget(play)}; {_scope(play)}"
+        if play.purpose == "prune":
+            limits = "  nothing leaves rotation; what is removed comes back only by being sent again"
         what = f"{TITLES[play.purpose]} {play.app} in {plan.environment}, {count(len(todo), 'host')}"
         return [f"{inert(play.name)}: {what} in {count(len(play.batches), 'batch', 'batches')}", limits]
     if not todo:

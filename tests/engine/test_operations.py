@@ -76,6 +76,31 @@ def test_what_a_person_drained_is_named_in_the_plan() -> None:
     assert made.hosts[H[2]].note == "left as found in shop: drained by alice on 2026-11-23: new kernel"
 
 
+def shelved(host: str, **more: Any) -> Any:
+    """A host with releases that it need not keep."""
+    ledger = {"v0": frozenset({"installed"}), OLD: on(OLD, host).ledger[OLD]}
+    return on(OLD, host, **{"releases": {"v0": "0" * 64, OLD: "1" * 64}, "ledger": ledger, **more})
+
+
+def test_a_prune_moves_nobody_and_says_what_can_go() -> None:
+    fleet = {h: shelved(h) if n else on(OLD, h) for n, h in enumerate(H)}
+    asked = question(fleet, purpose="prune")
+    made = plan(replace(asked, play=replace(asked.play, keep=5))).plays[0]
+    assert [kinds(made, n) for n in range(4)] == [[], *[[("prune", ["prune"])]] * 3]
+    assert [made.hosts[h].note for h in H[:2]] == ["nothing can go", "can go: v0"]
+    assert [len(batch.hosts) for batch in made.batches] == [3], "nobody waits for anybody"
+    assert not any(made.hosts[h].members or made.hosts[h].serving for h in H)
+    spared = plan(replace(asked, play=replace(asked.play, keep=5), spare=("v0",))).plays[0]
+    assert not any(spared.hosts[h].steps for h in H), "what the store has a use for stays"
+    assert not any(h.steps for h in plan(asked).plays[0].hosts.values()), "without a number nothing goes"
+
+
+def test_a_deploy_carries_what_is_kept() -> None:
+    asked = question({h: on(OLD, h) for h in H})
+    made = plan(replace(asked, play=replace(asked.play, keep=3, keep_for_s=60.0), spare=("v0",))).plays[0]
+    assert (made.keep, made.keep_for_s, made.spare) == (3, 60.0, ("v0",))
+
+
 def untouched(**more: Any) -> Any:
     """A fleet that something else brought to its release."""
     return {h: on(OLD, h, **{"ledger": {}, "releases": {}, **more}) for h in H}

@@ -75,3 +75,33 @@ def test_where_no_release_is_needed_a_url_that_is_not_known_is_none(tmp_path: Pa
     (tmp_path / "play.yml").write_text(PLAY.format(release="\n".join(lines + headers)))
     (play,) = load(tmp_path / "play.yml", fleet(tmp_path), released=False)
     assert (play.artifact.url, play.artifact.path, play.artifact.name) == ("", "", "")
+
+
+def test_what_is_kept_and_what_is_added(tmp_path: Path) -> None:
+    text = PLAY.format(release="artifact: https://example.org/a.tar\n    sha256: " + SHA)
+    said = "  release:\n    keep: 3\n    keep_for: 2h\n    shared: { dirs: [log], add: [public/assets] }\n"
+    found = []
+    for body in (text, text.replace("  release:\n", said)):
+        (tmp_path / "play.yml").write_text(body)
+        (play,) = load(tmp_path / "play.yml", fleet(tmp_path))
+        (ask, *_) = play.resolve(dict.fromkeys(play.hosts, "1")).values()
+        found.append((play.keep, play.keep_for_s, ask.shared.add))
+    assert found == [(5, 604_800.0, ()), (3, 7200.0, ("public/assets",))]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("keep: 0", "E_"),
+        ("keep: '5'", "E_"),
+        ("keep_for: 7", "E_DURATION"),
+        ("shared: { dirs: [public], add: [public/assets] }", "E_SHARED"),
+        ("shared: { add: [../x] }", "E_PATH"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_where_it_stands(said: str, code: str, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAY.format(release=f"artifact: a.tar\n    {said}"))
+    problems = validate(tmp_path / "play.yml", fleet(tmp_path), Options()).problems
+    (found,) = [p for p in problems if p.line == 6]
+    assert found.code.startswith(code), found
+    assert found.column > 1

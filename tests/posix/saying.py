@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
-from rollout.model.release import Commands, Process, Release, ReleaseId, Shared, SharedFile, Site, Systemd, SystemdUnit
+from rollout.model.release import (
+    Commands,
+    NoService,
+    Process,
+    Release,
+    ReleaseId,
+    Shared,
+    SharedFile,
+    Site,
+    Systemd,
+    SystemdUnit,
+)
 from rollout.model.task import Task
 from rollout.posix import frame, reply
 from rollout.posix.op import (
@@ -26,6 +37,7 @@ from rollout.posix.op import (
     Mark,
     Observe,
     Op,
+    Prune,
     ReadState,
     RunCheck,
     RunTask,
@@ -97,7 +109,7 @@ def ops(names: Names, rounds: int) -> Said:
     """Return all Ops, so many times, each time with other names."""
     said = Said()
     for _ in range(rounds):
-        for add in (_installs, _activates, _marks, _tasks, _checks, _services, _balancers, _adopts, _states):
+        for add in (_installs, _prunes, _activates, _marks, _tasks, _checks, _services, _balancers, _adopts, _states):
             add(said, names)
     return said
 
@@ -109,17 +121,25 @@ def _op(names: Names, deed: Deed) -> Op:
 
 
 def _installs(said: Said, names: Names) -> None:
-    dirs = names.some("shared")
+    dirs, add = names.some("shared"), names.some("shared", 50)
     files = [SharedFile(path=p, content=names.one("content")) for p in names.some("shared")]
     bare = [SharedFile(path=p) for p in names.some("shared", 50)]
     release = Release(id=ReleaseId(names.one("release")), artifact=HEX, manifest=HEX, strip=names.one("shared"))
-    op = _op(names, Install(release=release, shared=Shared(dirs=tuple(dirs), files=(*files, *bare))))
-    lines = 'share_dir() { show "$1"; }\nshare_file() { show "$1"; }\nshare_text() { show "$1" "$3"; }\nshares\n'
-    wanted = [*dirs, *(one for f in files for one in (f.path, f.content or "")), *(f.path for f in bare)]
+    op = _op(names, Install(release=release, shared=Shared(dirs=tuple(dirs), files=(*files, *bare), add=tuple(add))))
+    lines = 'share_dir() { show "$1"; }\nshare_file() { show "$1"; }\nshare_add() { show "$1"; }\n'
+    lines += 'share_text() { show "$1" "$3"; }\nshares\n'
+    wanted = [*dirs, *add, *(one for f in files for one in (f.path, f.content or "")), *(f.path for f in bare)]
     site = f"{op.site.environment}/{op.site.app}"
     lines += shown("root", "identity", "become", "id", "strip", "rollout", "over")
     heads = (op.site.root.rstrip("/"), site, op.become, release.id, release.strip, op.epoch.rollout, op.epoch.over[0])
     said.op(op, lines, *wanted, *heads)
+
+
+def _prunes(said: Said, names: Names) -> None:
+    gone, add = names.some("release", 20), names.some("shared", 20)
+    deed = Prune(releases=tuple(map(ReleaseId, gone)), service=NoService(), add=tuple(add))
+    lines = "each gone show\neach added show\n"
+    said.op(_op(names, deed), lines, *gone, *add)
 
 
 def _activates(said: Said, names: Names) -> None:

@@ -66,12 +66,12 @@ def deeds(v: str) -> Iterator[Deed]:
     """Yield each kind of Op, with each kind of service, made of a value."""
     many, rid, sha = (v,) * len(v), ReleaseId(v), ("0" if v == "a" else "1") * 64
     files = (*(SharedFile(path=p, content=p) for p in many), *(SharedFile(path=p) for p in many))
-    shared = Shared(dirs=many, files=files)
+    shared = Shared(dirs=many, files=files, add=many)
     for service in services(v):
         yield Observe(service=service, shared=shared)
         yield Activate(release=rid, manifest=sha, expect=rid, service=service, again=v == "a")
         yield Withdraw(release=rid, service=service)
-        yield Prune(releases=(rid,) * len(v), service=service)
+        yield Prune(releases=(rid,) * len(v), service=service, add=many)
         yield Identify(release=rid, service=service)
         yield Collect(service=service, max_bytes=len(v))
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
