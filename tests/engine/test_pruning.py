@@ -44,6 +44,7 @@ FIVE = {f"v{n}": GOOD for n in range(1, 6)}
         ("v1", stock("v3", {"v1": STAGED, "v2": GOOD, "v3": GOOD})),
         ("v1", stock("v3", {"v1": GOOD, "v2": GOOD, "v3": GOOD})),
         ("v2", stock("v3", {"v1": GOOD, "v2": BAD, "v3": GOOD})),
+        ("v2", stock("v3", {"v1": GOOD, "v2": GOOD | {"bad"}, "v3": GOOD})),  # it was found bad after it was kept
         ("", stock("", {})),
     ],
 )

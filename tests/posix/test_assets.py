@@ -93,7 +93,7 @@ def test_many_take_no_process_each_where_they_are_there(tmp_path: Path) -> None:
     assert len(_assets(host)) == 301
 
 
-@pytest.mark.parametrize("at", range(1, 14, 3))
+@pytest.mark.parametrize("at", [4, 7, 10])
 def test_killed_at_any_of_its_additions_it_is_staged_again(tmp_path: Path, at: int) -> None:
     (tmp_path / "shop").mkdir()
     host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")

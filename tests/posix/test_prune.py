@@ -86,8 +86,10 @@ def test_a_process_keeps_its_release(host: ShellHost, tmp_path: Path) -> None:
         _working(releases / "v1/bin"),
         _working(tmp_path, "/bin/sh", str(releases / "v2/bin/serve")),
     ):
+        moved_at = (releases / "v1").stat().st_ctime_ns
         reply = _prune(host, "v1", "v2", "v3")
         assert (reply.fields["pruned"], reply.fields["spared"]) == ("v3", "v1:runs v2:runs")
+        assert (releases / "v1").stat().st_ctime_ns == moved_at, "it was not even moved away for a moment"
         assert _there(host) == ["v1", "v2", "v4", "v5"]
     assert _prune(host, "v1", "v2").fields["pruned"] == "v1 v2"
 

@@ -44,6 +44,7 @@ class Shape:
     allow_outage: bool = False
     forks: int = 20
     old: int = 0  # so many older releases lie on each host, proven and not in turns: they are to go
+    spare: tuple[str, ...] = ()  # releases that the store has a use for
     fresh: bool = False  # a first deploy: nothing is installed
     build: Build = field(default_factory=Build)
     sick: frozenset[int] = frozenset()  # hosts whose old release does not answer

@@ -123,6 +123,12 @@ def test_what_need_not_be_kept_goes_when_a_rollout_has_succeeded() -> None:
     assert _left(world) == [{OLD, NEW}] * 2
 
 
+def test_what_the_store_has_a_use_for_stays() -> None:
+    world = World(replace(OLDER, spare=("old1",)))
+    world.apply()
+    assert _left(world) == [{"old1", OLD, NEW}] * 2
+
+
 def test_nothing_goes_when_it_has_not() -> None:
     world = World(replace(OLDER, build=Build(healthy=False)))
     world.apply()

@@ -278,6 +278,7 @@ class World:
                 asks=self.asks(tier.hosts),
                 asks_back=self.asks([h for h, p in back.items() if p]),
                 recorded=recorded,
+                spare=self.shape.spare,
                 in_service=serving,
                 epoch=self.epoch,
                 purpose=self.shape.purpose,  # type: ignore[arg-type]
