@@ -26,6 +26,7 @@ from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
+from rollout.model.sealed import secrets_of
 from rollout.perform.outside import Outside
 from rollout.ports import Sink
 from rollout.runner import Aborted, Knock, Runner
@@ -138,10 +139,24 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
     if request.confirm is not None and not request.yes and not request.confirm("Go on?"):
         run.showing.say("nothing was changed")
         return 3
+    _resolved(made, run.showing.say)
     artifacts = [part.play.artifact.on_record if part.package else ArtifactAsk(path="") for part in parts]
     lines = [part.play.line for part in parts]
     who = provenance(request.playbook, request.argv, request.message, artifacts, lines)
     return perform(run, RolloutStarted(plan=made, provenance=who))
+
+
+def _resolved(made: Plan, say: Callable[[str], None]) -> None:
+    """Have the value of every secret before anything is changed; raise Refused with each that cannot be had."""
+    wanted = frozenset(ref for play in made.plays for ref in secrets_of(play))
+    if not wanted:
+        return
+    from rollout.secrets.keyring import keyring
+
+    if reasons := keyring().faults(wanted):
+        raise Refused(*reasons)
+    for reference in keyring().plain_to_see():
+        say(f"warning: secret('{reference}') is short, or a common word: it cannot be taken out of what hosts print")
 
 
 def _hold_to(filed: Filed, made: Plan) -> None:

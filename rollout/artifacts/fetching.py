@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -15,6 +15,7 @@ from rollout.artifacts.limits import ArtifactFault, Limits
 from rollout.artifacts.remote import PATIENCE, Answer, Interrupted, NotFetched, Patience, Source
 from rollout.errors import Reason, Refused
 from rollout.model.play import ArtifactAsk
+from rollout.secrets.keyring import SecretFault, keyring
 from rollout.transports.deadline import Deadline, bounded
 
 Say = Callable[[str], None]
@@ -59,9 +60,17 @@ def forget(path: Path) -> None:
 def _source(ask: ArtifactAsk) -> Source:
     scheme = ask.url.partition("://")[0]
     for point in entry_points(group="rollout.artifacts", name=scheme):
-        made: Source = point.load()(ask.url, ask.headers)
+        made: Source = point.load()(ask.url, _headers(ask))
         return made
     raise NotFetched(f"nothing here fetches from {scheme}://.", "Name a file, or an https:// URL.")
+
+
+def _headers(ask: ArtifactAsk) -> Mapping[str, str]:
+    """Return the headers of the play with the secrets in them: now they are sent."""
+    try:
+        return keyring().of_headers(ask.headers)
+    except SecretFault as fault:
+        raise NotFetched(str(fault)) from None
 
 
 def _reason(ask: ArtifactAsk, problem: NotFetched, place: Path) -> Reason:

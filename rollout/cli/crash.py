@@ -77,4 +77,6 @@ def _story(error: BaseException) -> Iterator[str]:
 
 def _message(error: BaseException) -> str:
     """Return the message of an error of ours."""
-    return f": {error}" if isinstance(error, RolloutError) else ""
+    from rollout.secrets.redaction import redaction
+
+    return f": {redaction().text(str(error))}" if isinstance(error, RolloutError) else ""

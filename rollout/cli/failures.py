@@ -96,10 +96,11 @@ def problem_text(problem: Problem) -> str:
 
 
 def _inert(said: object) -> str:
-    """Return it without anything that a terminal would obey."""
+    """Return it without anything that a terminal would obey, and without secrets that are in use."""
     from rollout.report.text import inert
+    from rollout.secrets.redaction import redaction
 
-    return inert(said)
+    return redaction().text(inert(redaction().text(str(said))))
 
 
 def _crashed(error: Exception, arguments: Sequence[str]) -> int:

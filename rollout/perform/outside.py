@@ -34,6 +34,7 @@ from rollout.ports import Balancer, Check, Raw, Session, Transport
 from rollout.posix import frame
 from rollout.posix.op import READ_ONLY, Close, Op, Reply
 from rollout.posix.sanitise import line as inert
+from rollout.secrets.keyring import Keyring, SecretFault, keyring
 
 CLOSE_S = 10.0
 WORDS = 160  # of what a shell said last
@@ -122,17 +123,27 @@ class Outside:
     entering: Mapping[HostName, Callable[[float], Reply]] = field(default_factory=dict)  # the lock of balancers' hosts
     parting: Sequence[Callable[[], None]] = ()  # what closes the pairs of the balancers' hosts
     unfenced: Collection[PoolName] = ()  # pools that are written from here
+    keys: Keyring = field(default_factory=keyring)
     unclosed: dict[tuple[HostName, str], tuple[Sessions, Op]] = field(default_factory=dict)  # by host and root
 
     def perform(self, effect: Effect) -> Any:
-        """Perform an effect and return its answer, or raise."""
+        """Perform an effect and return its answer, or raise: with the secrets in what is sent, and in no answer."""
         if self.sessions.closed:
             raise Closed("sessions are closed")
+        try:
+            return self.keys.hidden(self._performed(effect))
+        except SecretFault as fault:
+            return _unsent(effect, str(fault))
+        except RolloutError as error:
+            self.keys.hidden(error)
+            raise
+
+    def _performed(self, effect: Effect) -> Any:
         match effect:
             case Tell(host=host, op=op, delegate=delegate):
-                return self.tell(self.delegates if delegate else self.sessions, host, op)
+                return self.tell(self.delegates if delegate else self.sessions, host, self.keys.of_op(op))
             case Probe(host=host, check=check):
-                return self.ask(host, check)
+                return self.ask(host, self.keys.of_check(check))
             case ReadPool(pool=pool):
                 return self.balancers[pool].read()
             case SetPool(pool=pool, wanted=wanted):
@@ -140,7 +151,7 @@ class Outside:
             case ShutSessions(pool=pool, member=member, limit=limit):
                 return self._writable(pool).shut_sessions(member, limit)
             case Command(task=task, facts=facts):
-                return run_here(task, facts)
+                return run_here(self.keys.of_task(task), facts)
             case Sleep(seconds=seconds):
                 return time.sleep(seconds)
             case Receive(mailbox=mailbox, timeout_s=timeout_s):
@@ -239,6 +250,13 @@ class Outside:
             return self.perform(effect)
         except Exception as error:
             return error
+
+
+def _unsent(effect: Effect, why: str) -> Reply | Probed:
+    """Say that something was not sent: its secret cannot be had."""
+    if isinstance(effect, Probe):
+        return Probed(ok=False, reachable=False, summary=why)
+    return Reply(status="refused", code="E_SECRET", summary=why.removeprefix("E_SECRET: "))
 
 
 def _untold(raw: Raw) -> str:

@@ -22,6 +22,7 @@ from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, 
 from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, reached_by, specs, twins, vias_of
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
+from rollout.playbook.sealing import placed
 from rollout.playbook.several import Member, between, left_out, told
 from rollout.playbook.signature import signature_of
 from rollout.playbook.source import Source, named_files, open_playbook, variable_files
@@ -166,7 +167,7 @@ class _Loading:
     def play(self) -> Play | None:
         """Return the play, or None when something is wrong with it; problems gather in the source."""
         environ = readable_environ(os.environ if self.options.environ is None else self.options.environ)
-        with Renderer(environ=environ) as renderer:
+        with Renderer(environ=environ, folder=self.source.folder) as renderer:
             self._say_variables(renderer)
             known = len(self.source.problems)
             matched, hosts = self._hosts(renderer)
@@ -215,7 +216,8 @@ class _Loading:
     def _rendered(self, renderer: Renderer, node: Node, variables: Variables) -> object:
         """Return a node with its templates rendered; those that fail are left out as problems."""
         wanted = dict(templates(node))
-        answers = renderer.render(list(wanted.values()), variables)
+        rendered = renderer.render(list(wanted.values()), variables)
+        answers = [placed((), t, a) for t, a in zip(wanted.values(), rendered, strict=True)]
         self._add([p for a in answers for p in a.problems])
         values = {path: None if a.failed else a.of(0) for path, a in zip(wanted, answers, strict=True)}
         return plain(node, values)
@@ -283,7 +285,8 @@ class _Loading:
             node, _, there = self._node("release", "id")
             release = {"id": str(node.value)} if there and isinstance(node, Scalar) else {}
             variables = words.of_play(matched, release)
-            for path, answer in zip(wanted, renderer.render(list(wanted.values()), variables), strict=True):
+            for path, rendered in zip(wanted, renderer.render(list(wanted.values()), variables), strict=True):
+                answer = placed(path, wanted[path], rendered)
                 if answer.failed and not self.options.released and path[:2] in _NAMED:
                     values[path] = _STAND_INS.get(path[-1], TRIAL_ID)
                     continue

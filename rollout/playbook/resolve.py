@@ -30,6 +30,7 @@ from rollout.playbook.keyfiles import KeyFiles
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template, written_at
 from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
+from rollout.playbook.sealing import placed
 from rollout.playbook.tasks import tasks_of
 from rollout.playbook.templates import Rendered, Renderer
 from rollout.playbook.vars import Said, Variables, shared
@@ -156,8 +157,8 @@ class Resolver:
             variables = self.words.of_hosts(ids, self.parts.root)
             with self.renderer as renderer:
                 answers = renderer.render(list(wanted.values()), variables)
-            rendered = dict(zip(wanted, answers, strict=True))
-            found |= dict.fromkeys(p for r in answers for p in r.problems)
+            rendered = {p: placed(p, t, r) for (p, t), r in zip(wanted.items(), answers, strict=True)}
+            found |= dict.fromkeys(p for r in rendered.values() for p in r.problems)
         asks = {}
         for number, host in enumerate(ids):
             ask, problems = self._ask(host, number, rendered)
@@ -214,7 +215,7 @@ class Resolver:
         if wanted and ids:
             with self.renderer as renderer:
                 answers = renderer.render(list(wanted.values()), self.words.of_hosts(ids, ""))
-            rendered = dict(zip(wanted, answers, strict=True))
+            rendered = {p: placed(p, t, r) for (p, t), r in zip(wanted.items(), answers, strict=True)}
         problems = [p for r in rendered.values() for p in r.problems]
         found: dict[HostName, Connection] = {}
         for number, host in enumerate(ids):

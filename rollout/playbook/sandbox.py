@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from jinja2 import Undefined
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
+from rollout.playbook.guards import plainly
 from rollout.playbook.scope import Cycle, Jinja, Refused, Scope, Template
 
 MEMORY = 256 << 20
@@ -71,7 +72,7 @@ class Request:
     """One request: texts, variables that all share, and for each host what differs."""
 
     def __init__(self, request: dict[str, Any], progress: int) -> None:
-        self.jinja = Jinja(request["environ"])
+        self.jinja = Jinja(request["environ"], request["nonce"])
         self.texts: list[str] = request["texts"]
         self.common: dict[str, Any] = request["common"]
         self.hosts: list[dict[str, Any]] = request["hosts"]
@@ -83,7 +84,8 @@ class Request:
     def answer(self) -> dict[str, Any]:
         """Return for each text its values: one for all hosts, or one for each; and the errors."""
         scopes = [Scope(self.jinja, self.common, host) for host in self.hosts] or [self.shared]
-        return {"values": [self._text(index, text, scopes) for index, text in enumerate(self.texts)]}
+        values = [self._text(index, text, scopes) for index, text in enumerate(self.texts)]
+        return {"values": values, "secrets": self.jinja.secrets.references}
 
     def _text(self, index: int, text: str, scopes: list[Scope]) -> dict[str, Any]:
         """Render one text for every host, or once when no host makes a difference."""
@@ -117,7 +119,8 @@ class Request:
 
 def render(template: Template, scope: Scope) -> object:
     """Return a template's value for one host."""
-    return scope.render(template)
+    value = scope.render(template)
+    return plainly(value) if scope.jinja.secrets.references else value
 
 
 def check_value(value: object, depth: int = 0) -> int:

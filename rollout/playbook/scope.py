@@ -18,6 +18,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
+from rollout.playbook.guards import FILTERS, TESTS, Secrets
 from rollout.playbook.nodes import has_template
 
 _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined|(?:filter|test)(?: named)? '([^']+)'")
@@ -65,7 +66,8 @@ class LazyContext(Context):
 class Jinja:
     """One environment, and the templates that it has compiled."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], nonce: str = "") -> None:
+        self.secrets = Secrets(nonce, Refused)
         self.environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False, cache_size=0
         )
@@ -73,10 +75,12 @@ class Jinja:
         self.environment.globals |= {
             "lipsum": _random,
             "env": lambda name: _env(environ, name),
-            "secret": _secret,
+            "secret": self.secrets.secret,
         }
         self.environment.filters["random"] = _random
         self.environment.filters["bool"] = _bool
+        self.environment.filters = self.secrets.guarded(self.environment.filters, FILTERS)
+        self.environment.tests = self.secrets.guarded(self.environment.tests, TESTS)
         self.compiled: dict[str, Template] = {}
 
     def template(self, text: str) -> Template:
@@ -134,11 +138,6 @@ def _bool(value: object) -> bool:
 def _random(*_: object) -> NoReturn:
     """Refuse what differs from run to run."""
     raise SecurityError("nothing random: the same playbook must give the same plan")
-
-
-def _secret(*_: object) -> NoReturn:
-    """Refuse secrets until they are built."""
-    raise Refused("E_NOT_BUILT", "`secret(…)` is not built yet.")
 
 
 def _env(environ: Mapping[str, str], name: object) -> str:

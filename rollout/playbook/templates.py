@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import select
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, cast
 
 from rollout.errors import InputError, Problem, RolloutError
-from rollout.playbook.files import hidden_in, hidden_problem
 from rollout.playbook.nodes import Place, Scalar
 from rollout.playbook.said import escaped, problem, quoted
+from rollout.playbook.sealing import Tokens
 from rollout.playbook.vars import Variables
 
 CPU_S = 5
@@ -66,10 +67,12 @@ class Rendered:
 class Renderer:
     """Renders by one child process, started when first needed. Use it in a ``with``.
 
-    ``environ`` is what ``env('NAME')`` may read: the outcome of ``readable_environ``.
+    ``environ`` is what ``env('NAME')`` may read: the outcome of ``readable_environ``. ``folder``: where paths begin
+    that name secrets. The child never knows the value of a secret.
     """
 
     environ: Mapping[str, str]
+    folder: str = ""
     child: subprocess.Popen[bytes] | None = None
     progress: IO[bytes] | None = None
 
@@ -97,15 +100,18 @@ class Renderer:
         if not texts:
             return []
         cpu_s = CPU_S + len(texts) * max(1, len(variables.hosts)) // JOBS_PER_CPU_S
+        nonce = f"Zz{secrets.token_hex(16)}"  # in both cases: what changes one of them is seen
         request = {
             "texts": texts,
+            "nonce": nonce,
             "common": variables.common,
             "hosts": variables.hosts,
             "environ": dict(self.environ),
             "cpu_s": cpu_s,
         }
         answer = self._ask(json.dumps(request, default=str).encode(), cpu_s + WALL_S, templates)
-        return [_rendered(t, said, variables) for t, said in zip(templates, answer["values"], strict=True)]
+        tokens = Tokens(nonce=nonce, references=answer["secrets"], folder=self.folder)
+        return [_rendered(t, said, variables, tokens) for t, said in zip(templates, answer["values"], strict=True)]
 
     def _ask(self, request: bytes, wall_s: float, templates: Sequence[Scalar]) -> Any:
         """Send a request and return the answer, or raise what the child's death means."""
@@ -168,7 +174,7 @@ def _exactly(stream: IO[bytes], size: int, deadline: float) -> bytes:
     return bytes(found)
 
 
-def _rendered(template: Scalar, said: Mapping[str, Any], variables: Variables) -> Rendered:
+def _rendered(template: Scalar, said: Mapping[str, Any], variables: Variables, tokens: Tokens) -> Rendered:
     """Return one template's values, its faults told once each."""
     problems: dict[Problem, None] = {}
     for error in said["errors"]:
@@ -176,20 +182,11 @@ def _rendered(template: Scalar, said: Mapping[str, Any], variables: Variables) -
     failed = {e["host"] for e in said["errors"]}
     values = tuple(said.get("values", ()))
     for host, value in enumerate(values):
-        for hidden in map(hidden_in, _texts(value)):
-            if hidden:
-                problems[hidden_problem(template.place, hidden)] = None
-                failed.add(host)
-    return Rendered(values=values, problems=tuple(problems), failed=frozenset(failed))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield the texts inside a rendered value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+        if fault := tokens.fault(template.place, value):
+            problems[fault] = None
+            failed.add(host)
+    settled = tuple(map(tokens.settled, values))
+    return Rendered(values=settled, problems=tuple(problems), failed=frozenset(failed))
 
 
 def _problem(template: Scalar, error: Mapping[str, Any], variables: Variables) -> Problem:

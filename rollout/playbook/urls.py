@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rollout.model.secret import bare
 from rollout.model.url import https_parts, s3_parts
 from rollout.playbook.said import quoted
 from rollout.playbook.words import refuse, text
@@ -77,7 +78,8 @@ def header_value(value: object) -> str:
     """Accept a header's value; it may be a secret, and is never shown."""
     if not isinstance(value, str):
         refuse("E_TYPE", "A header's value is a text.", instead="Put it in quotes.")
-    if not value.isascii() or not value.replace("\t", " ").isprintable():
+    written = bare(value)
+    if not written.isascii() or not written.replace("\t", " ").isprintable():
         why = "A secret that was read from a file often ends in a newline."
         refuse("E_HEADER", "A header's value is one line of plain letters.", why, "Add `| trim` to the expression.")
     return value

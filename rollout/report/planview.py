@@ -8,6 +8,7 @@ from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Prune, Stage, Step, Switch, Verify
 from rollout.model.release import Delta
+from rollout.model.sealed import secrets_of
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
 from rollout.report.words import doing
@@ -34,7 +35,7 @@ def plan_lines(plan: Plan, *, refusals: Sequence[Reason] = (), weaker: Sequence[
     lines = _order(plan)
     for play in plan.plays:
         moving = [] if play.purpose in QUIET else [*_batches(play), *_hooks(play), *_pools(play), ""]  # nobody leaves
-        lines += [*_head(plan, play), "", *moving, *_programs(play)]
+        lines += [*_head(plan, play), *_secrets(play), "", *moving, *_programs(play)]
         lines += [""] if play is not plan.plays[-1] else []
     lines += _notes("Weaker than it could be", weaker) + _refusals(refusals)
     return [*lines, "", f"Plan {inert(plan.id)}, digest {plan.digest or '-'}"]
@@ -176,6 +177,15 @@ def _hooks(play: PlayPlan) -> Iterator[str]:
     yield from list(seen)[:HOOKS]
     if len(seen) > HOOKS:
         yield f"   ...  {count(len(seen) - HOOKS, 'more task')} like these"
+
+
+def _secrets(play: PlayPlan) -> Iterator[str]:
+    """Yield where the secrets come from, the commands that run here for them too; never what they are."""
+    every = secrets_of(play)
+    others = [ref for ref in every if not ref.startswith("cmd:")]
+    if others:
+        yield f"  secrets   from {inert(', '.join(others))}"
+    yield from (f"  secret    from `{inert(ref[4:], 200)}`, on the controller" for ref in every if ref not in others)
 
 
 def _waves(waves: Sequence[Sequence[HostName]]) -> str:

@@ -103,7 +103,7 @@ FAULTS = [
     ("{{ a }}", "E_VAR_CYCLE", "a > b > a"),
     ("{{ me }}", "E_VAR_CYCLE", "me > me"),
     ("{{ c0 }}", "E_VAR_CYCLE", "More than 50"),
-    ("{{ secret('env:X') }}", "E_NOT_BUILT", "secret"),
+    ("{{ secret('X') }}", "E_SECRET", "secret('env:NAME')"),
     ("{{ batch.number }}", "E_NOT_BUILT", "`batch` is not built yet"),
     ("{{ rollout.id }}", "E_NOT_BUILT", "`rollout` is not built yet"),
     ("{{ env('PATH') }}", "E_TEMPLATE", "`PATH` is not set, or is not one that may be read"),

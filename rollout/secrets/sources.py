@@ -1,0 +1,138 @@
+"""Where the values of secrets come from: a variable, a file, a command. What goes wrong is said without any value."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shlex
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import IO
+
+COMMAND_S = 30.0
+MAX_BYTES = 65_536
+
+
+class Unresolved(Exception):
+    """There is no value: what is so, without a word of what it could be."""
+
+
+def value_of(reference: str, environ: Mapping[str, str], refers: frozenset[str] = frozenset()) -> str:
+    """Return the value that a reference names, one newline at its end taken off; raise Unresolved.
+
+    ``refers``: the variables that hold secrets, which a command is not given.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        return _variable(rest, environ)
+    readers: Mapping[str, Callable[[], bytes]] = {
+        "file": lambda: _file(rest),
+        "cmd": lambda: _command(rest, {k: v for k, v in environ.items() if k not in refers}),
+    }
+    if kind not in readers:
+        raise Unresolved("nothing here knows such a secret")
+    return _text(readers[kind]())
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if name not in environ:
+        raise Unresolved("the variable is not set")
+    return _held(environ[name])
+
+
+def _text(data: bytes) -> str:
+    if len(data) > MAX_BYTES:
+        raise Unresolved(f"it is longer than {MAX_BYTES // 1024} KiB")
+    try:
+        said = data.decode()
+    except UnicodeDecodeError:
+        raise Unresolved("it is not UTF-8") from None
+    return _held(said.removesuffix("\n").removesuffix("\r"))
+
+
+def _held(value: str) -> str:
+    """Return a value that can be sent."""
+    if not value:
+        raise Unresolved("it is empty")
+    if "\0" in value:
+        raise Unresolved("it holds a NUL, which nothing can be given")
+    return value
+
+
+def _file(path: str) -> bytes:
+    """Return what is in a regular file, and no more than a secret may have."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Unresolved("it is not a regular file")
+            return file.read(MAX_BYTES + 2) or b""
+    except OSError as error:
+        raise Unresolved(f"it cannot be read: {error.strerror}") from None
+
+
+def _command(said: str, environ: Mapping[str, str]) -> bytes:
+    """Return what a command prints: no shell, bounded time and output, and what it says of errors is not shown."""
+    try:
+        argv = shlex.split(said)
+        process = subprocess.Popen(  # noqa: S603 - declared in the playbook, shown in the plan, no shell
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            start_new_session=True,
+        )
+    except ValueError:
+        raise Unresolved("its words cannot be told apart: a quote is open") from None
+    except OSError as error:
+        raise Unresolved(f"it cannot be run: {error.strerror}") from None
+    with process:
+        try:
+            return _answered(process)
+        finally:
+            _killed(process)
+
+
+def _answered(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what a command prints that ends well, in time, and has not too much to say."""
+    deadline = time.monotonic() + COMMAND_S
+    late = Unresolved(f"it did not end within {COMMAND_S:g} s, and was killed")
+    printed = _printed(process, deadline)
+    if printed is None:
+        raise late
+    if len(printed) > MAX_BYTES + 2:
+        raise Unresolved(f"it printed more than {MAX_BYTES // 1024} KiB, and was killed")
+    try:
+        status = process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise late from None
+    if status:
+        raise Unresolved(f"it ended with status {status}; run it yourself to see why")
+    return printed
+
+
+def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+    """Read until the end, or until it is too much; None when the time is over."""
+    found = bytearray()
+    stream: IO[bytes] = process.stdout  # type: ignore[assignment] # it is a pipe
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while len(found) <= MAX_BYTES + 2:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            piece = os.read(stream.fileno(), 16_384)
+            if not piece:
+                break
+            found += piece
+    return bytes(found)
+
+
+def _killed(process: subprocess.Popen[bytes]) -> None:
+    """End its process group: what it left running too."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
