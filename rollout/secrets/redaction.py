@@ -47,7 +47,7 @@ def forms(value: str) -> set[str]:
 def _forms(value: str) -> Iterator[str]:
     data = value.encode()
     yield value
-    yield from (data.hex(), data.hex().upper())
+    yield from (data.hex(), data.hex().upper(), data.hex(" "), data.hex(":"))
     yield from (quote(value, safe=""), quote(value), quote_plus(value))
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
     yield shlex.quote(value)

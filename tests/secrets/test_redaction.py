@@ -31,6 +31,7 @@ FORMS = [
     repr([VALUE]),
     VALUE.encode().hex(),
     VALUE.encode().hex().upper(),
+    VALUE.encode().hex(" "),
     f"pw={shlex.quote(VALUE)}",
 ]
 
