@@ -28,6 +28,7 @@ class Request:
     user: str | None = None
     private_key: str | None = None
     become: bool | None = None
+    become_password: str = ""  # a reference
     state: str = ""
     message: str = ""
     yes: bool = False
@@ -58,6 +59,7 @@ def plays_of(request: Request, *, released: bool = True) -> tuple[Play, ...]:
         user=request.user,
         private_key=request.private_key,
         become=request.become,
+        become_password=request.become_password,
         released=released,
     )
     if not plays:

@@ -41,6 +41,7 @@ COMMANDS = {
     "adopt": ("rollout.cli.adopt:adopt", "Take over a fleet that something else deployed."),
     "sign": ("rollout.cli.sign:sign", "Say under your name what may be rolled out."),
     "host-helper": ("rollout.cli.host_helper:host_helper", "A script that makes a key good for rollouts alone."),
+    "sudoers": ("rollout.cli.sudoers:sudoers", "The sudo rights that the hosts of a playbook must give."),
     "hostkeys": ("rollout.cli.hostkeys:hostkeys", "The hosts' keys: shown, recorded, replaced; never unasked."),
     "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),
 }

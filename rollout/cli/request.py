@@ -15,6 +15,7 @@ from rollout.app.request import Request
 from rollout.cli.options import FileName, standing
 from rollout.cli.reading import say
 from rollout.errors import InputError, Problem
+from rollout.model.secret import TYPED, sealed
 from rollout.playbook.extra_vars import parse_extra_vars
 from rollout.report.planview import plan_lines
 from rollout.report.sinks import sink_for
@@ -40,6 +41,7 @@ def narrowing_options(function: F) -> F:
         click.option("-u", "--user", default=None, help="SSH user where nothing else names one."),
         click.option("--private-key", default=None, metavar="FILE", help="SSH key where nothing else names one."),
         click.option("-b", "--become", is_flag=True, default=None, help="Control services with sudo."),
+        click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for sudo's password, on a terminal."),
         click.option("--env", "environment", default="default", show_default=True, help="The environment's name."),
     )
     for option in reversed(options):
@@ -72,12 +74,24 @@ def request_of(options: dict[str, Any], **more: Any) -> Request:
         user=options["user"],
         private_key=options["private_key"],
         become=options["become"],
+        become_password=asked_password() if options.get("ask_become_pass") else "",
         state=options.get("state") or "",
         allow_unsigned=options.get("allow_unsigned") or "",
         allow_downgrade=options.get("allow_downgrade") or "",
         argv=tuple(sys.argv[1:]),
         **more,
     )
+
+
+def asked_password() -> str:
+    """Ask for sudo's password on a terminal, and return the reference by which it is known from then on."""
+    if not sys.stdin.isatty():
+        instead = "Write `connection: { become: { password: \"{{ secret('env:SUDO_PASSWORD') }}\" } }`."
+        raise click.UsageError(f"-K asks on a terminal, and there is none. {instead}")
+    from rollout.secrets.keyring import keyring
+
+    said = click.prompt("sudo's password", hide_input=True, err=True)
+    return sealed(keyring().told(TYPED, said))
 
 
 def _named(playbook: Path, inventory: Sequence[str], limit: str | None) -> None:

@@ -136,10 +136,17 @@ def sudo(question: Question, *_: object) -> Iterator[Reason]:
     by_command = defaultdict(list)
     for host, seen in _reachable(question).items():
         if seen.sudo == "refused":
-            by_command[seen.sudo_why or "sudo -n"].append(host)
-    how = "Allow just that with NOPASSWD in sudoers, or drop connection.become."
-    for command, hosts in by_command.items():
-        yield from _named("E_SUDO", f"sudo asks for a password or refuses ({command}) on", how, hosts)
+            become = question.asks[host].connection.become
+            by_command[bool(become and become.password), seen.sudo_why or "sudo -n"].append(host)
+    for (told, command), hosts in by_command.items():
+        what = "sudo does not take the password, or refuses" if told else "sudo asks for a password or refuses"
+        yield from _named("E_SUDO", f"{what} ({command}) on", _TOLD if told else _UNTOLD, hosts)
+
+
+_UNTOLD = (
+    "Allow just that with NOPASSWD in sudoers, give it a password (connection.become.password, -K), or drop become."
+)
+_TOLD = "Is it this user's own? With a password sudo must allow all commands (ALL); see docs/sudoers.md."
 
 
 def units(question: Question, *_: object) -> Iterator[Reason]:

@@ -10,10 +10,11 @@ HostName = NewType("HostName", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Become:
-    """Another user for the steps that need one (service control). Never a password."""
+    """Another user for the steps that need one. ``password``: a reference to the one that sudo asks for, or ""."""
 
     method: Literal["sudo"] = "sudo"
     user: str = "root"
+    password: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ def secrets_of(play: PlayPlan) -> tuple[str, ...]:
 
 
 def _of_host(plan: HostPlan) -> Iterator[str]:
+    if plan.connection.become is not None:
+        yield from references(plan.connection.become.password)
     for file in plan.shared.files:
         yield from references(file.content or "")
     yield from _of_checks((*plan.checks, *plan.checks_back))

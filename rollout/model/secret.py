@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 OPEN, CLOSE = "\x0e", "\x0f"
 HIDDEN = "***"
+TYPED = "typed:sudo"  # a password that was typed on a terminal: only that process has it
 KINDS = ("env", "file", "cmd")
 
 _SEALED = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")

@@ -54,6 +54,7 @@ class Wording:
             site=self.desk.site_of_tasks() if self.delegate else self.desk.site(self.host),
             do=deed,
             become=become.user if become else "",
+            password=become.password if become else "",
             timeout_s=timeout_s,
         )
 

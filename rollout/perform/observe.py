@@ -46,6 +46,7 @@ class Glance:
             site=Site(root=self.ask.root, app=self.app, environment=self.environment),
             do=deed,
             become=become.user if become else "",
+            password=become.password if become else "",
             timeout_s=OBSERVE_S,
         )
 

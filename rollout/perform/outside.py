@@ -134,7 +134,7 @@ class Outside:
             return self.keys.hidden(self._performed(effect))
         except SecretFault as fault:
             return _unsent(effect, str(fault))
-        except RolloutError as error:
+        except Exception as error:
             self.keys.hidden(error)
             raise
 

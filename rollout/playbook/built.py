@@ -47,7 +47,7 @@ PLAY: Keys = {
         "transport": BUILT,
         "user": BUILT,
         "jump": LATER,
-        "become": {"method": BUILT, "user": BUILT},
+        "become": {"method": BUILT, "user": BUILT, "password": BUILT},
         "host_keys": BUILT,
         "known_hosts": BUILT,
         "connect_timeout": BUILT,

@@ -7,9 +7,24 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
+from rollout.model.secret import bare, references
 from rollout.playbook import words as w
 from rollout.playbook.models import BecomeModel, Strict, under
 from rollout.playbook.words import as_list, refuse
+
+
+def _password(value: object) -> str:
+    """Accept a secret, and nothing that anybody could read in the play."""
+    if not isinstance(value, str) or not references(value) or bare(value):
+        why = "What stands in a play is read by many."
+        refuse("E_SECRET", "A password is a secret as a whole.", why, "Write `\"{{ secret('env:SUDO_PASSWORD') }}\"`.")
+    return value
+
+
+class HostBecomeModel(BecomeModel):
+    """``connection.become``: another user, and the password that sudo asks for."""
+
+    password: Annotated[str, w.Accepts(_password)] = ""
 
 
 class ConnectionModel(Strict):
@@ -19,7 +34,7 @@ class ConnectionModel(Strict):
         "fabric"
     )
     user: w.User = ""
-    become: BecomeModel | None = None
+    become: HostBecomeModel | None = None
     host_keys: Annotated[Literal["strict", "accept-new"], w.Accepts(w.choice("strict", "accept-new"))] = "strict"
     known_hosts: w.Listed[w.Text] = ()
     connect_timeout: w.PositiveSeconds = 10.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -138,6 +138,14 @@ def connection_defaults(model: ConnectionModel, folder: str, chosen: Mapping[str
         known_hosts=tuple(beside(folder, p) for p in model.known_hosts),
         connect_timeout_s=model.connect_timeout,
     )
+
+
+def with_password(connection: Connection, model: ConnectionModel | None, chosen: Mapping[str, Any]) -> Connection:
+    """Return a connection whose sudo is told a password: the play's, else the one that was typed."""
+    if connection.become is None:
+        return connection
+    said = model.become.password if model and model.become else ""
+    return replace(connection, become=replace(connection.become, password=said or chosen.get("become_password") or ""))
 
 
 def beside(folder: str, path: str) -> str:

@@ -64,6 +64,7 @@ class Options:
     user: str | None = None
     private_key: str | None = None
     become: bool | None = None
+    become_password: str = ""
     seed: int | None = None
     environ: Mapping[str, str] | None = None
     released: bool = True  # whether a release is named; else its id and artifact may be missing
@@ -80,6 +81,7 @@ def load(
     user: str | None = None,
     private_key: str | None = None,
     become: bool | None = None,
+    become_password: str = "",
     seed: int | None = None,
     environ: Mapping[str, str] | None = None,
     released: bool = True,
@@ -96,6 +98,7 @@ def load(
         user=user,
         private_key=private_key,
         become=become,
+        become_password=become_password,
         seed=seed,
         environ=environ,
         released=released,
@@ -333,7 +336,12 @@ class _Loading:
             parts=Parts.of(play, len(model.load_balancers)),
             pools=pools,
             folder=self.source.folder,
-            chosen={"user": options.user, "private_key": options.private_key, "become": options.become},
+            chosen={
+                "user": options.user,
+                "private_key": options.private_key,
+                "become": options.become,
+                "become_password": options.become_password,
+            },
         )
         self._try(resolver, model, pools, matched)
         connections, problems = resolver.reached(vias_of(pools))

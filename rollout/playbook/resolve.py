@@ -25,6 +25,7 @@ from rollout.playbook.hostparts import (
     server_part,
     service_of,
     shared_of,
+    with_password,
 )
 from rollout.playbook.keyfiles import KeyFiles
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template, written_at
@@ -221,9 +222,14 @@ class Resolver:
         for number, host in enumerate(ids):
             model = part.value(rendered, number) if part.node is not None else ConnectionModel()
             plain_model = model.model_copy(update={"become": None}) if model else None
-            found[host], wrong = self._connection(host, number, plain_model, rendered, {**self.chosen, "become": None})
+            found[host], wrong = self._connection(host, number, plain_model, rendered, self.chosen_there)
             problems += wrong
         return found, list(dict.fromkeys(problems + part.problems))
+
+    @property
+    def chosen_there(self) -> Mapping[str, Any]:
+        """Return what the command line says of hosts that are not the play's."""
+        return {**self.chosen, "become": None, "become_password": ""}
 
     def _connection_templates(self, ids: Mapping[HostName, str]) -> dict[Path, Scalar]:
         """Return a template for each of Ansible's connection variables that is one on some host."""
@@ -313,6 +319,7 @@ class Resolver:
         known = self.words.inventory.hosts[host]
         said: InventoryHost = replace(known, variables=variables)
         connection, problems = connection_for(said, defaults)
+        connection = with_password(connection, model, chosen)
         if any(("", n) in rendered and rendered["", n].broken(number) for n in ANSIBLE):
             return connection, []
         if self.files is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = re.compile(
     r"release\.shared\.files\.\*\.content"
     r"|release\.artifact\.headers\..+"
+    r"|connection\.become\.password"
     r"|health\.checks\.\*\.http\.headers\..+"
     r"|((hooks\.\w+|release\.prepare|drain\.start)\.\*(\.undo)?|drain\.(until|undo))\.(stdin|env\..+)"
 )

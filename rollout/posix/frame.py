@@ -135,6 +135,7 @@ def _announced(deed: Deed) -> int:
 
 def _head(op: Op, nonce: str) -> Script:
     said = assign("N", nonce) + assign("wait", max(1, int(op.timeout_s))) + assign("become", op.become)
+    said += assign("secret", op.password)
     said += layout.arguments(op.site) + reply.TEXT + layout.LOOK + layout.ENTER
     if isinstance(op.do, READ_ONLY):
         return said + _body(op)

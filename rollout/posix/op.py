@@ -374,7 +374,8 @@ READ_ONLY = (Observe, Survey, Inspect, ReadManifest, Identify, RunCheck, Collect
 class Op:
     """One thing said to one host: what to do, where, under which epoch, within which time.
 
-    ``become`` is the user that service control runs as ("" for the SSH user itself).
+    ``become`` is the user that service control runs as ("" for the SSH user itself). ``password``: what sudo is told
+    where it asks, for tasks of other users too; it goes to sudo's standard input ("" where it must not ask).
     ``timeout_s`` bounds the step on the host, waiting for its lock included.
     """
 
@@ -383,6 +384,7 @@ class Op:
     site: Site
     do: Deed
     become: str = ""
+    password: str = ""
     timeout_s: float = 300.0
 
 

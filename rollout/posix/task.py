@@ -57,6 +57,8 @@ _WORK = lean(r"""
         if [ -n "$user" ]; then
             argv=$q
             words env
+            [ -z "$secret" ] ||
+                eval "exec setsid sudo -S -p '' -k -u \"\$user\"$q -- /bin/sh -c \"\$takes\" sh$argv"
             eval "exec setsid sudo -n -u \"\$user\"$q --$argv"
         fi
         argv=$q
@@ -109,7 +111,7 @@ _WORK = lean(r"""
         [ ! -s "$log.group" ] || read -r g <"$log.group"
         case $g in '' | *[!0-9]*) return;; esac
         kill -KILL "-$g" 2>/dev/null
-        [ -z "$user" ] || sudo -n -u "$user" kill -KILL -- "-$g" 2>/dev/null </dev/null
+        [ -z "$user" ] || (become=$user; elevated kill -KILL -- "-$g") 2>/dev/null </dev/null
         i=0
         while still && [ "$i" -lt 40 ]; do
             rest 0.05
@@ -131,7 +133,7 @@ _WORK = lean(r"""
         [ -d .rollout/log ] || mkdir -m 700 .rollout/log
         log=$P/.rollout/log/task
         rm -f "$log".*
-        (umask 077; printf %s "$fed" >"$log.in")
+        (umask 077; { [ -z "$user" ] || [ -z "$secret" ] || told; printf %s "$fed"; } >"$log.in")
         : >"$log.out.a"
         if [ -n "$prints" ]; then
             { begin 2>"$log.err" | recent "$log.out"; } >/dev/null 2>&1 &
@@ -181,7 +183,7 @@ def script(deed: RunTask) -> Script:
         "fed": task.stdin,
     }
     values = "".join(assign(k, v).values for k, v in said.items())
-    return Script(values=values) + _command(deed) + service.NATIVE + _WORK
+    return Script(values=values) + _command(deed) + service.NATIVE + service.ELEVATED + _WORK
 
 
 def _command(deed: RunTask) -> Script:

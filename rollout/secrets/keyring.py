@@ -40,6 +40,13 @@ class Keyring:
                 self.values[reference] = self._found(reference)
             return self.values[reference]
 
+    def told(self, reference: str, value: str) -> str:
+        """Keep a value that somebody has typed; return its reference."""
+        with self.guard:
+            self.values[reference] = value
+        self.hides.learn(value)
+        return reference
+
     def _found(self, reference: str) -> str:
         names = frozenset(ref.removeprefix("env:") for ref in self.values if ref.startswith("env:"))
         try:
@@ -98,6 +105,8 @@ class Keyring:
 
     def of_op(self, op: Op) -> Op:
         """Return an Op as it is sent."""
+        if op.password:
+            op = replace(op, password=self._password(op.password))
         match op.do:
             case RunTask(task=task):
                 sent = self.of_task(task)
@@ -105,6 +114,13 @@ class Keyring:
             case Install(shared=shared) if any(references_in([f.content for f in shared.files])):
                 return replace(op, do=replace(op.do, shared=self._of_shared(shared)))
         return op
+
+    def _password(self, text: str) -> str:
+        """Return a password as sudo reads it: a line."""
+        found = self.revealed(text)
+        if "\n" in found or "\r" in found:
+            raise SecretFault(f"E_SECRET: {', '.join(references_in(text))} is not one line, as a password is")
+        return found
 
     def _of_shared(self, shared: Shared) -> Shared:
         files = (f if f.content is None else replace(f, content=self.revealed(f.content)) for f in shared.files)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO
 
+from rollout.model.secret import TYPED
+
 COMMAND_S = 30.0
 MAX_BYTES = 65_536
 
@@ -33,6 +35,8 @@ def value_of(reference: str, environ: Mapping[str, str], refers: frozenset[str] 
         "file": lambda: _file(rest),
         "cmd": lambda: _command(rest, {k: v for k, v in environ.items() if k not in refers}),
     }
+    if reference == TYPED:
+        raise Unresolved("it was typed with -K, and nobody else has it; type -K again")
     if kind not in readers:
         raise Unresolved("nothing here knows such a secret")
     return _text(readers[kind]())
