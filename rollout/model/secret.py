@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 OPEN, CLOSE = "\x0e", "\x0f"
 HIDDEN = "***"
 TYPED = "typed:sudo"  # a password that was typed on a terminal: only that process has it
-KINDS = ("env", "file", "cmd")
 
 _SEALED = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 _SHAPES = {
     "env": (re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}"), "secret('env:NAME')"),
     "file": (re.compile(r"[^\x00-\x1f\x7f]{1,1000}"), "secret('file:PATH')"),
+    "vault": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,500}#[A-Za-z0-9_.-]{1,200}"), "secret('vault:PATH#KEY')"),
     "cmd": (re.compile(r"[^\x00-\x1f\x7f]*[!-~][^\x00-\x1f\x7f]{0,2000}"), "secret('cmd:WORD WORD')"),
 }
 FORMS = ", ".join(f"`{form}`" for _, form in _SHAPES.values())

@@ -16,8 +16,9 @@ from rollout.model.secret import references_in, revealed
 from rollout.model.task import Task
 from rollout.posix.op import Install, Op, RunTask
 from rollout.posix.quote import quote
+from rollout.secrets.fault import Unresolved
 from rollout.secrets.redaction import Redaction, redactable, redaction
-from rollout.secrets.sources import Unresolved, value_of
+from rollout.secrets.sources import value_of
 
 
 class SecretFault(Exception):

@@ -27,7 +27,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "hooks": tasks.HooksModel,
     "": play.PlayModel,
     "connection": host.ConnectionModel,
-    "connection.become": play.BecomeModel,
+    "connection.become": host.HostBecomeModel,
     "release": play.ReleaseModel,
     "release.artifact": play.ArtifactModel,
     "release.signature": play.SignatureModel,
