@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,3 +99,15 @@ def test_faults_are_all_said_at_once_and_short_values_are_named() -> None:
     assert [r.code for r in reasons] == ["E_SECRET"] * 3
     assert [r.what.split("'")[1] for r in reasons] == ["env:EMPTY", "env:GONE", "cmd:false"]
     assert ring.plain_to_see() == ["env:PIN", "env:WORD"]
+
+
+@pytest.mark.timeout(120)
+def test_ansible_vault_is_a_command_like_any_other(tmp_path: Path) -> None:
+    tool = Path(sys.executable).with_name("ansible-vault")
+    (tmp_path / "key").write_text("the key\n")
+    (tmp_path / "pw").write_text(f"{SAID}\n")
+    told = ("--vault-password-file", str(tmp_path / "key"), str(tmp_path / "pw"))
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    subprocess.run([tool, "encrypt", *told], env=environ, check=True, capture_output=True)
+    assert SAID not in (tmp_path / "pw").read_text()
+    assert Keyring(environ=environ, hides=Redaction()).value(f"cmd:{tool} view {' '.join(told)}") == SAID
