@@ -23,6 +23,7 @@ class Request:
     inventory: Sequence[str] = ()
     limit: str = ""
     extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    granted: Sequence[str] | None = None  # paths outside of the project that were typed; None: those in extra_vars
     environment: str = "default"
     forks: int | None = None
     user: str | None = None
@@ -45,15 +46,16 @@ class Request:
 def plays_of(request: Request, *, released: bool = True) -> tuple[Play, ...]:
     """Load the playbook and its inventory: one play at least; raise InputError with everything that is wrong."""
     from rollout.inventory import load_inventory
+    from rollout.inventory.project import folder_of
     from rollout.playbook.load import load
 
-    folder = request.playbook.resolve().parent
-    inventory = load_inventory([Path(i) for i in request.inventory], folder)
+    inventory = load_inventory([Path(i) for i in request.inventory], folder_of(request.playbook))
     plays = load(
         request.playbook,
         inventory,
         limit=request.limit,
         extra_vars=dict(request.extra_vars),
+        granted=request.granted,
         environment=request.environment,
         forks=request.forks,
         user=request.user,

@@ -16,7 +16,7 @@ from rollout.cli.options import FileName, standing
 from rollout.cli.reading import say
 from rollout.errors import InputError, Problem
 from rollout.model.secret import TYPED, sealed
-from rollout.playbook.extra_vars import parse_extra_vars
+from rollout.playbook.extra_vars import parse_extra_vars, typed_paths
 from rollout.report.planview import plan_lines
 from rollout.report.sinks import sink_for
 
@@ -69,6 +69,7 @@ def request_of(options: dict[str, Any], **more: Any) -> Request:
         inventory=inventory,
         limit=options["limit"] or "",
         extra_vars=parse_extra_vars(options["extra_vars"]),
+        granted=typed_paths(options["extra_vars"]),
         environment=options["environment"],
         forks=options["forks"],
         user=options["user"],

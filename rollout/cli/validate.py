@@ -22,14 +22,16 @@ def validate(output: str, **options: Any) -> int:
     Nothing is run and nothing is contacted: safe on a stranger's pull request.
     """
     from rollout.inventory import load_inventory
+    from rollout.inventory.project import folder_of
     from rollout.playbook.load import Options
     from rollout.playbook.load import validate as check
 
     request = request_of(options)
-    inventory = load_inventory([Path(i) for i in request.inventory], request.playbook.resolve().parent)
+    inventory = load_inventory([Path(i) for i in request.inventory], folder_of(request.playbook))
     asked = Options(
         limit=request.limit,
         extra_vars=request.extra_vars,
+        granted=request.granted,
         environment=request.environment,
         forks=request.forks,
         user=request.user,

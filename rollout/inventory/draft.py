@@ -13,7 +13,7 @@ MAX_HOSTS = 50_000
 
 @dataclass(slots=True)
 class Layer:
-    """Variables of one host or group; where its ``ansible_*`` ones were written."""
+    """Variables of one host or group; where its ``ansible_*`` ones and absolute paths were written."""
 
     values: dict[str, object] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Layer:
     def put(self, name: str, value: object, place: Place) -> None:
         """Set one variable; the last one wins."""
         self.values[name] = value
-        if name.startswith("ansible_"):
+        if name.startswith("ansible_") or (isinstance(value, str) and value.startswith("/")):
             self.places[name] = place
 
     def lay(self, other: Layer) -> None:
@@ -69,6 +69,7 @@ class Draft:
     lines: dict[str, list[str]] = field(default_factory=dict)  # of the files, for the carets
     warnings: list[str] = field(default_factory=list)
     full: bool = False
+    roots: dict[str, str] = field(default_factory=dict)  # folder -> the project that it is part of
 
     def __post_init__(self) -> None:
         self.add_group("all", Place(""))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rollout.inventory.draft import Draft
 from rollout.inventory.fleet import Place
+from rollout.inventory.project import WHAT, WHY, strays
 
 MAX_BYTES = 4 * 1024 * 1024
 # Some of them are line breaks that nobody sees: what stands behind one would be a host of its own.
@@ -37,6 +38,9 @@ def read_text(path: Path, draft: Draft) -> str | None:
 
 def _bytes(path: Path, draft: Draft) -> bytes | None:
     place = Place(str(path))
+    if strays(path, draft.roots):
+        draft.problem(place, "E_INCLUDE", WHAT, "Put the file itself there.", WHY)
+        return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:

@@ -29,9 +29,9 @@ class InventoryHost:
     """One host: its variables merged by Ansible's precedence, not rendered, and its groups.
 
     ``groups`` is Ansible's ``group_names``: sorted, ancestors included, ``all`` left out.
-    ``places`` tells where each ``ansible_*`` variable that won was written. ``inventory_file`` and
-    ``inventory_dir`` are among the variables, as with Ansible; ``inventory_hostname`` and the
-    other magic names are not.
+    ``places`` tells where each ``ansible_*`` variable and each absolute path that won was written.
+    ``inventory_file`` and ``inventory_dir`` are among the variables, as with Ansible;
+    ``inventory_hostname`` and the other magic names are not.
     """
 
     name: HostName

@@ -142,15 +142,22 @@ class IniReader:
 
     def _say_undeclared(self) -> None:
         for name, place in self.pending_vars.items():
-            self._say_unknown(name, place, f"[{name}:vars] is of a group that is never declared.")
+            self._say_unknown(name, place, f"[{_brief(name)}:vars] is of a group that is never declared.")
         for name, parents in self.pending_children.items():
             for parent, place in parents:
-                self._say_unknown(name, place, f"[{parent}:children] names {shown(name)}, which is never declared.")
+                self._say_unknown(
+                    name, place, f"[{_brief(parent)}:children] names {shown(name)}, which is never declared."
+                )
 
     def _say_unknown(self, name: str, place: Place, what: str) -> None:
         near = difflib.get_close_matches(name, [g for g in self.draft.groups if g != name], n=1)
-        hint = f"Did you mean `{near[0]}`?" if near else f"Declare it: [{name}]."
+        hint = f"Did you mean `{near[0]}`?" if near else f"Declare it: [{_brief(name)}]."
         self.draft.problem(place, "E_GROUP", what, hint)
+
+
+def _brief(name: str) -> str:
+    """Return a name as it may stand between brackets in a message."""
+    return shown(name)[1:-1]
 
 
 def _column(line: str, word: str, name: str) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable
 
 from rollout.errors import InputError, Problem
+from rollout.inventory.project import WHAT, WHY, below, project_of, strays
 from rollout.model.play import ArtifactAsk
 from rollout.playbook.files import read
 from rollout.playbook.hostparts import beside
@@ -22,15 +24,20 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
 
 
-def artifact_of(release: ReleaseModel, folder: str, play: Node) -> tuple[ArtifactAsk, list[Problem]]:
-    """Return what is to be released, and what is wrong with the file or the URL that is named."""
+def artifact_of(
+    release: ReleaseModel, folder: str, play: Node, granted: Callable[[], Iterable[str]] = tuple
+) -> tuple[ArtifactAsk, list[Problem]]:
+    """Return what is to be released, and what is wrong with the file or the URL that is named.
+
+    ``granted``: absolute paths outside of the project that a person named, and below which an artifact may lie.
+    """
     said = release.artifact
     place = descend(play, ("release", "artifact", "url" if said.url else "path"))[1]
     path = beside(folder, said.path) if said.path else ""
     if said.url:
         digest, digest_place, wrong = _digest_of_url(release, play, place)
     else:
-        wrong = _wrong(said, path, place)
+        wrong = _outside(said.path, path, folder, place, granted) or _wrong(said, path, place)
         digest, digest_place, more = ("", place, []) if wrong else _digest(release, path, play, place)
         wrong += more
     ask = ArtifactAsk(
@@ -48,6 +55,25 @@ def artifact_of(release: ReleaseModel, folder: str, play: Node) -> tuple[Artifac
         allow_links=release.allow_links,
     )
     return ask, wrong
+
+
+def _outside(written: str, path: str, folder: str, place: Place, granted: Callable[[], Iterable[str]]) -> list[Problem]:
+    """Refuse an artifact that is no file of the project, where nobody but the project names it.
+
+    One that is a link itself is no artifact at all: that is said of it, wherever it leads.
+    """
+    try:
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if below(project_of(os.path.realpath(folder)), os.path.dirname(real)):
+            return []
+        if any(os.path.commonpath([g, real]) == g for g in map(os.path.realpath, granted())):
+            return []
+    except ValueError:  # a path with a NUL in it, of which more is said below
+        return []
+    what = f"The artifact {quoted(written)} lies outside the project."
+    why = "Whoever may change the project could send any file of this machine to the hosts."
+    instead = "Give a path below the project's folder, or name the place when you type: `-e artifacts=/PATH`."
+    return [problem(place, "E_INCLUDE", what, why, instead)]
 
 
 def _wrong(said: ArtifactModel, path: str, place: Place) -> list[Problem]:
@@ -108,6 +134,9 @@ def _digest(release: ReleaseModel, path: str, play: Node, artifact: Place) -> tu
 
 def _from_sums(sums: str, name: str, place: Place) -> tuple[str, Place, list[Problem]]:
     """Return the digest that a file of sums has for the artifact."""
+    if strays(sums):
+        instead = "Put the file itself there."
+        return "", place, [problem(place, "E_INCLUDE", f"{quoted(os.path.basename(sums))}: {WHAT}", WHY, instead)]
     try:
         text = read(sums)
     except InputError as error:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rollout.errors import InputError, Problem
+from rollout.inventory.project import WHAT, WHY, paths_in, strays
 from rollout.playbook.files import Text, hidden_in
 from rollout.playbook.loader import Document, compose, read
 from rollout.playbook.nodes import Table, plain
@@ -32,11 +33,21 @@ def parse_extra_vars(arguments: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def typed_paths(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the absolute paths among the values that were typed: not those in files, which others may write."""
+    return tuple(paths_in([_one(a) for a in arguments if not a.startswith("@")]))
+
+
 def _one(argument: str) -> dict[str, Any]:
     """Return the variables of one ``-e``."""
     if argument == "@":
         raise InputError(_wrong(argument, "names no file"))
     if argument.startswith("@"):
+        if strays(argument[1:]):
+            found = f"{quoted(argument)}: {WHAT}"
+            raise InputError(
+                Problem(file=PLACE, code="E_INCLUDE", what=found, why=WHY, instead="Name the file itself.")
+            )
         return _mapping(read(argument[1:]), argument)
     if hidden_in(argument):
         raise InputError(_wrong(argument, "holds a character that nobody sees"))

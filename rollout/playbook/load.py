@@ -11,6 +11,7 @@ from typing import Any
 from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory
 from rollout.inventory.names import user_fault
+from rollout.inventory.project import below, is_path, paths_in, project_of
 from rollout.model.host import HostName
 from rollout.model.play import Ask, Play
 from rollout.playbook.artifact import artifact_of
@@ -67,6 +68,7 @@ class Options:
     become_password: str = ""
     seed: int | None = None
     environ: Mapping[str, str] | None = None
+    granted: Sequence[str] | None = None  # absolute paths that were typed (None: those among extra_vars)
     released: bool = True  # whether a release is named; else its id and artifact may be missing
 
 
@@ -84,6 +86,7 @@ def load(
     become_password: str = "",
     seed: int | None = None,
     environ: Mapping[str, str] | None = None,
+    granted: Sequence[str] | None = None,
     released: bool = True,
 ) -> tuple[Play, ...]:
     """Return the plays of a playbook, none when ``when`` leaves all of them out.
@@ -101,6 +104,7 @@ def load(
         become_password=become_password,
         seed=seed,
         environ=environ,
+        granted=granted,
         released=released,
     )
     report = validate(path, inventory, options)
@@ -318,7 +322,7 @@ class _Loading:
         play, options = self.source.play, self.options
         pools, problems = pools_of(model.load_balancers, matched, self.inventory.match, play)
         self._add(problems)
-        artifact, problems = artifact_of(model.release, self.source.folder, play)
+        artifact, problems = artifact_of(model.release, self.source.folder, play, self._granted)
         if not options.released:
             model = model.model_copy(update={"release": model.release.model_copy(update={"id": None})})
             artifact = replace(artifact, path="", url="") if problems else artifact
@@ -367,6 +371,20 @@ class _Loading:
             sources={**self.inventory.sources, **self.source.digests},
             warnings=(*self.inventory.warnings, *self.source.warnings),
         )
+
+    def _granted(self) -> list[str]:
+        """Return the places outside of the project that a person named: typed, or in an inventory of their own."""
+        typed = self.options.granted
+        values = list(paths_in(self.options.extra_vars) if typed is None else typed)
+        ours = project_of(os.path.realpath(self.source.folder))
+        theirs = {file for file in self.inventory.sources if not below(ours, file)}
+        for host in self.inventory.hosts.values() if theirs else ():
+            values += [
+                v
+                for n, v in host.variables.items()
+                if n in host.places and host.places[n].file in theirs and is_path(v)
+            ]
+        return list(dict.fromkeys(values))
 
     def _try(self, resolver: Resolver, model: PlayModel, pools: Sequence[Pool], matched: Sequence[HostName]) -> None:
         """Render everything for every host once, so that what is wrong is known now."""

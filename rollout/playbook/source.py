@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from rollout.errors import InputError, Problem
+from rollout.inventory.project import below, folder_of, project_of
 from rollout.playbook.checking import check_written
 from rollout.playbook.hostparts import PATHS, part, server_part
 from rollout.playbook.layers import (
@@ -29,7 +31,6 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _RELEASE = re.compile(r"\brelease\s*[.\[]")
 _BESIDE = "Paths begin at the playbook's folder."
 _OTHER_PLAYBOOKS = ("import_playbook", "ansible.builtin.import_playbook", "include", "include_playbook")
-_MARKS = (".git", "rollout.toml")  # what the folder of a project has in it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class Playbook:
 
 def open_playbook(path: str, environment: str) -> Playbook:
     """Read a playbook and check what can be checked before anything is rendered."""
+    folder_of(Path(path))
     document = read(path, "Begin it with `- name: …`.")
     defaults, plays, problems = _elements(document.root)
     if not plays:
@@ -236,15 +238,4 @@ def _inside(folder: str, written: str) -> bool:
     """Whether a path, its links followed, stays inside the project (or the playbook's folder, where there is none)."""
     if os.path.isabs(written) or "\0" in written:
         return False
-    root = _project(os.path.realpath(folder))
-    return os.path.commonpath([root, os.path.realpath(os.path.join(folder, written))]) == root
-
-
-def _project(folder: str) -> str:
-    """Return the nearest folder above that is a project's, or the folder itself."""
-    at = folder
-    while not any(os.path.lexists(os.path.join(at, m)) for m in _MARKS):
-        if (up := os.path.dirname(at)) == at:
-            return folder
-        at = up
-    return at
+    return below(project_of(os.path.realpath(folder)), os.path.join(folder, written))

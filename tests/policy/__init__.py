@@ -1,0 +1,1 @@
+"""Tests of what a pull request can do, and what it cannot."""
