@@ -35,6 +35,7 @@ from rollout.stream import Stream
 from rollout.workers import ThreadInbox, ThreadWorkers
 
 if TYPE_CHECKING:
+    from rollout.engine.review import Review
     from rollout.store.store import Store
 
 HEARTBEAT_S = 10.0
@@ -48,6 +49,7 @@ class Showing:
 
     sinks: Sequence[Sink] = ()
     plan: Callable[[Plan], None] = lambda _: None
+    review: Callable[[Review], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
     recap: Callable[[Store, str], None] = lambda _store, _rollout: None
 

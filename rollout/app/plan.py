@@ -8,6 +8,7 @@ from rollout.app.apply import Showing, new_id, something
 from rollout.app.parts import Look, looked_at, packages_of
 from rollout.app.planfile import write_plan
 from rollout.app.request import Request, plays_of, store_of, warned
+from rollout.app.review import review_of
 from rollout.app.vouching import admitted, vouched_for
 
 
@@ -21,10 +22,11 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Pat
         look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, say=showing.say)
         try:
             with looked_at(admitted(plays, packages, vouched, request, store), look) as (made, _):
-                pass
+                review = review_of(made, plays, request.playbook, store)
         finally:
             store.close()
     showing.plan(made)
+    showing.review(review)
     if out is not None:
         write_plan(out, made)
         showing.say(f"written to {out}; to carry it out: rollout apply {request.playbook} --plan {out}")

@@ -31,8 +31,14 @@ def plan(detailed_exitcode: bool, allow_bad: bool, out: Path | None, output: str
 
     shown = showing(output)
     if output == "json":
+        from rollout.engine.review import plain_review
         from rollout.model.event import RolloutStarted
         from rollout.store.codec import plain
 
-        shown = replace(shown, plan=lambda made: say_json(plain(RolloutStarted(plan=made))["plan"]))
+        said: dict[str, Any] = {}
+        shown = replace(
+            shown,
+            plan=lambda made: said.update(plain(RolloutStarted(plan=made))["plan"]),
+            review=lambda found: say_json({**said, "review": plain_review(found)}),
+        )
     return look(request_of(options, allow_bad=allow_bad, output=output), shown, detailed=detailed_exitcode, out=out)

@@ -18,6 +18,7 @@ from rollout.errors import InputError, Problem
 from rollout.model.secret import TYPED, sealed
 from rollout.playbook.extra_vars import parse_extra_vars, typed_paths
 from rollout.report.planview import plan_lines
+from rollout.report.reviewview import review_lines
 from rollout.report.sinks import sink_for
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,6 +126,7 @@ def showing(output: str, *, plan: bool = True) -> Showing:
     return Showing(
         sinks=(sink_for(output),),
         plan=(lambda made: say(plan_lines(made))) if words and plan else lambda _: None,
+        review=(lambda found: say(review_lines(found))) if words and plan else lambda _: None,
         say=said_aside if words else lambda _: None,
     )
 

@@ -79,6 +79,10 @@ def plan(question: Question) -> Plan:
         keep=play.keep,
         keep_for_s=play.keep_for_s,
         spare=question.spare,
+        serial=play.serial,
+        min_in_service=play.min_in_service,
+        allow_outage=play.allow_outage,
+        unreachable=play.unreachable,
         limited=len(play.hosts) < len(play.matched),
     )
     return Plan(

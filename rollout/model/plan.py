@@ -10,6 +10,7 @@ from rollout.model.check import CheckSpec, Health
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
 from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Site, Way
+from rollout.model.share import Share
 from rollout.model.task import Position, Task
 from rollout.model.trust import Trust
 
@@ -251,6 +252,10 @@ class PlayPlan:
     keep: int = 0  # verified releases that stay on each host; 0: nothing is pruned
     keep_for_s: float = 0.0  # and how long each stays in any case
     spare: tuple[str, ...] = ()  # releases that the store has a use for: never pruned
+    serial: tuple[Share, ...] = ()  # as it was written, for who compares; (): nobody noted it then
+    min_in_service: Share | None = None
+    allow_outage: bool = False
+    unreachable: Literal["refuse", "skip"] = "refuse"
     limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet
     trust: Trust = field(default_factory=Trust)  # who answers for the release
 

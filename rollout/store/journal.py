@@ -132,6 +132,14 @@ class StoredJournal:
         self._head = (chain[-1].seq, chain[-1].hash) if chain else None
         return chain
 
+    def first(self) -> Event | None:
+        """Return what the journal begins with, its hash checked; None when it is empty."""
+        query = select(records).where(records.c.rollout == self.rollout).order_by(records.c.seq).limit(1)
+        with self.database.reading() as connection:
+            found = connection.execute(query).all()
+        fitting(self.rollout, found)
+        return _decoded(self.rollout, found[0]).event if found else None
+
 
 def _head(connection: Connection, rollout: str) -> tuple[int, str]:
     """Return the number and the hash of the newest record; (0, "") before the first."""

@@ -146,6 +146,12 @@ class Store:
         with self.database.reading() as connection:
             return {r.host: r.number for r in connection.execute(select(reached.c.host, reached.c.number).where(*mine))}
 
+    def hosts(self, environment: str) -> frozenset[str]:
+        """Return the hosts that a rollout of any app is known to have reached in an environment."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(reached.c.host).where(reached.c.environment == environment).distinct())
+            return frozenset(row.host for row in found)
+
     # --- orders to a rollout that is at work
 
     def order(self, rollout: str, kind: OrderKind, by: str, reason: str = "") -> int:
