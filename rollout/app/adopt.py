@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id, shown_and_done, something
 from rollout.app.fencing import highest
+from rollout.app.guard import guard_of
 from rollout.app.operate import UNRECORDED, recorded
 from rollout.app.outside import each
 from rollout.app.parts import Look, Part, glancing, held
@@ -51,7 +52,8 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
     )
     with held(first, plays) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
-        return shown_and_done(request, showing, parts, look, _idle)
+        guarded = replace(look, guard=guard_of(request, store, showing.say))
+        return shown_and_done(request, showing, parts, guarded, _idle)
 
 
 APART = 1000  # what was said to balancers alone since took numbers of its own

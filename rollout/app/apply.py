@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app import lost
 from rollout.app.awake import TICK_S, Awake
+from rollout.app.guard import Guard, guard_of
 from rollout.app.limits import ran_out
 from rollout.app.orders import healing_s, listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
@@ -63,6 +64,7 @@ class Run:
     outsides: tuple[Outside, ...]  # by play
     showing: Showing
     state: Rollout = field(default_factory=initial)
+    guard: Guard | None = None
 
 
 def new_id() -> str:
@@ -83,7 +85,7 @@ def apply(request: Request, showing: Showing) -> int:
         first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
         with held(first, plays) as look:
             parts = [_filed(one, filed) for one in admitted(plays, packages, vouched, request, store)]
-            return _applied(request, showing, parts, look, filed)
+            return _applied(request, showing, parts, replace(look, guard=guard_of(request, store, showing.say)), filed)
 
 
 def _filed(part: Part, filed: Filed | None) -> Part:
@@ -95,10 +97,17 @@ def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Lo
         showing.plan(made)
         if not something(made):
             return nothing(made, showing.say)
+        _guarded(look, made, parts)
         if filed:
             _hold_to(filed, made)
-        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing, guard=look.guard)
         return carried_out(run, request, made, parts)
+
+
+def _guarded(look: Look, made: Plan, parts: Sequence[Part]) -> None:
+    """Refuse a plan that the policy does not let pass."""
+    if look.guard is not None:
+        look.guard.holds(made, parts, look.store)
 
 
 def something(made: Plan) -> bool:
@@ -132,7 +141,8 @@ def shown_and_done(
         if why := idle(made):
             showing.say(f"nothing to do: {why}")
             return 0
-        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing)
+        _guarded(look, made, parts)
+        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing, guard=look.guard)
         return carried_out(run, request, made, parts)
 
 
@@ -144,7 +154,11 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
     _resolved(made, run.showing.say)
     artifacts = [part.play.artifact.on_record if part.package else ArtifactAsk(path="") for part in parts]
     lines = [part.play.line for part in parts]
-    who = provenance(request.playbook, request.argv, request.message, artifacts, lines)
+    guard = run.guard
+    overridden = guard.overridden if guard else ()
+    who = provenance(request.playbook, request.argv, request.message, artifacts, lines, overridden)
+    if guard is not None:
+        guard.pin(run.store)
     return perform(run, RolloutStarted(plan=made, provenance=who))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id, releases_in, shown_and_done, something
+from rollout.app.guard import guard_of
 from rollout.app.parts import Look, Part, held
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.errors import InputError, Problem, Reason, Refused
@@ -51,7 +52,8 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
     )
     with held(first, plays) as look, ExitStack() as open_files:
         parts = [_part(play, store, work, open_files, showing.say) for play in plays]
-        return shown_and_done(request, showing, parts, look, lambda made: _idle(made, store, work))
+        guarded = replace(look, guard=guard_of(request, store, showing.say))
+        return shown_and_done(request, showing, parts, guarded, lambda made: _idle(made, store, work))
 
 
 def _part(play: Play, store: Store, work: Work, open_files: ExitStack, say: Callable[[str], None]) -> Part:

@@ -27,6 +27,7 @@ from rollout.store.mounts import weakness
 from rollout.store.place import path_of
 
 if TYPE_CHECKING:
+    from rollout.app.guard import Guard
     from rollout.artifacts.package import Package
     from rollout.model.play import Play
     from rollout.model.release import Release, ReleaseId
@@ -60,6 +61,7 @@ class Look:
     leave_out: tuple[str, ...] = ()  # of an adopted release: what its manifest does not cover
     above: int | None = None  # the state was lost: the largest number that its hosts have seen
     wait_s: float = 0.0  # for a rollout that is at work
+    guard: Guard | None = None  # what holds the plan to a policy
     say: Callable[[str], None] = lambda _: None
 
 
@@ -128,11 +130,15 @@ def packages_of(plays: Sequence[Play], say: Callable[[str], None]) -> Iterator[t
 @contextmanager
 def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[Outside, ...]]]:
     """Look at the fleets of all plays; give the plan, and what each play acts through while that is open."""
+    guard = look.guard
+    if guard is not None:
+        guard.meets(parts)
     pace = pace_of(part.play.upload_rate for part in parts)
     sendings = [Sending(package=part.package, pace=pace) for part in parts]
     try:
         with opened([_acting(part, look, sending) for part, sending in zip(parts, sendings, strict=True)]) as outsides:
-            yield planned(_preflights(parts, outsides, sendings, look), look.epoch), outsides
+            policy = guard.policy.digest if guard else ""
+            yield planned(_preflights(parts, outsides, sendings, look), look.epoch, policy), outsides
     finally:
         for sending in sendings:
             sending.close()

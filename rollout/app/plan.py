@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout.app.apply import Showing, new_id, something
+from rollout.app.guard import guard_of
 from rollout.app.parts import Look, looked_at, packages_of
 from rollout.app.planfile import write_plan
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.review import review_of
 from rollout.app.vouching import admitted, vouched_for
+from rollout.engine.rules import breaches
 
 
 def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Path | None = None) -> int:
@@ -19,14 +21,17 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Pat
     with packages_of(plays, showing.say) as packages:
         vouched = vouched_for(plays, packages, showing.say)
         store = store_of(request, writing=False)
-        look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, say=showing.say)
         try:
+            guard = guard_of(request, store, showing.say)
+            look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, guard=guard, say=showing.say)
             with looked_at(admitted(plays, packages, vouched, request, store), look) as (made, _):
                 review = review_of(made, plays, request.playbook, store)
         finally:
             store.close()
     showing.plan(made)
     showing.review(review)
+    if guard is not None:
+        guard.judge(breaches(guard.rules, made, review))
     if out is not None:
         write_plan(out, made)
         showing.say(f"written to {out}; to carry it out: rollout apply {request.playbook} --plan {out}")

@@ -80,7 +80,7 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
     )
 
 
-def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
+def planned(preflights: Sequence[Preflight], epoch: int = 0, policy: str = "") -> Plan:
     """Look at everything, and return the plan of all plays; raise Refused with every reason of each."""
     needs = [r for p in preflights if p.purpose == "apply" for r in unmet(p.play, p.earlier, p.store)]
     if needs:
@@ -89,6 +89,7 @@ def planned(preflights: Sequence[Preflight], epoch: int = 0) -> Plan:
     sources = {file: read for one in each for file, read in one.sources.items()}
     over = tuple(sorted({rollout for one in each for rollout in one.over}))
     made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources, over=over)
+    made = replace(made, policy=policy)
     return replace(made, digest=digest(made))
 
 

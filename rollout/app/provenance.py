@@ -44,6 +44,7 @@ def provenance(
     message: str,
     artifacts: Sequence[ArtifactAsk] = (),
     lines: Sequence[int] = (),
+    overridden: Sequence[str] = (),
 ) -> Provenance:
     """Return what is known of how this rollout came to be; ``lines``: where each play begins."""
     commit, dirty = _commit(playbook.parent)
@@ -52,6 +53,7 @@ def provenance(
         uid=os.getuid(),
         controller=socket.gethostname(),
         message=message,
+        overridden=tuple(overridden),
         playbook=str(playbook),
         lines=tuple(lines),
         folder=os.getcwd(),

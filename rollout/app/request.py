@@ -36,6 +36,8 @@ class Request:
     allow_bad: bool = False
     allow_unsigned: str = ""  # why
     allow_downgrade: str = ""  # why
+    policy: str = ""  # a file or git:REF:PATH; "": the controller's own
+    override_policy: str = ""  # why
     lock_wait_s: float = 0.0
     output: str = "auto"
     argv: Sequence[str] = ()

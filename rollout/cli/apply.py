@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from rollout.cli.options import Duration, FileName, command, output_option, state_option
-from rollout.cli.request import confirm, on_terminal, playbook_options, request_of, showing, trust_options
+from rollout.cli.request import (
+    confirm,
+    on_terminal,
+    playbook_options,
+    policy_options,
+    request_of,
+    showing,
+    trust_options,
+)
 
 
 @command("apply")
@@ -35,6 +43,7 @@ from rollout.cli.request import confirm, on_terminal, playbook_options, request_
     metavar="FILE",
     help="Only if nothing drifted since `rollout plan --out FILE`.",
 )
+@policy_options
 @state_option
 @output_option
 def apply(

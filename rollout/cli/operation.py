@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rollout.cli.options import FileName
-from rollout.cli.request import confirm, narrowing_options, on_terminal, request_of, showing
+from rollout.cli.request import confirm, narrowing_options, on_terminal, policy_options, request_of, showing
 
 if TYPE_CHECKING:
     from rollout.app.apply import Showing
@@ -19,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def operation_options(function: F) -> F:
-    """Add ``-m``, ``-y`` and ``-C``."""
+    """Add ``-m``, ``-y``, ``-C`` and what the command is held to."""
+    function = policy_options(function)
     options = (
         click.option("-m", "--message", default="", help="Why; goes into the journal."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),

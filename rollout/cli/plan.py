@@ -9,7 +9,7 @@ import click
 
 from rollout.cli.options import FileName, command, output_option, state_option
 from rollout.cli.reading import say_json
-from rollout.cli.request import playbook_options, request_of, showing, trust_options
+from rollout.cli.request import playbook_options, policy_options, request_of, showing, trust_options
 
 
 @command("plan")
@@ -18,6 +18,7 @@ from rollout.cli.request import playbook_options, request_of, showing, trust_opt
 @click.option("--allow-bad", is_flag=True, help="Also a release that was reverted before.")
 @trust_options
 @click.option("--out", type=FileName(), default=None, metavar="FILE", help="Keep the plan in FILE.")
+@policy_options
 @state_option
 @output_option
 def plan(detailed_exitcode: bool, allow_bad: bool, out: Path | None, output: str, **options: Any) -> int:

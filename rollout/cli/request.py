@@ -61,6 +61,29 @@ def trust_options(function: F) -> F:
     return function
 
 
+def policy_options(function: F) -> F:
+    """Add what names the policy that a command is held to, and what lets it pass by hand."""
+    said = "The policy: a file, or git:REF:PATH (else the controller's own)."
+    options = (
+        click.option("--policy", default="", metavar="FILE", help=said),
+        click.option("--override-policy", is_flag=True, help="Go on against the policy; goes into the journal."),
+        click.option("--reason", default="", metavar="WHY", help="Why the policy is overridden."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _overridden(options: dict[str, Any]) -> str:
+    """Return why the policy is overridden, "" where it is not; refuse one half of the two options."""
+    flag, why = bool(options.get("override_policy")), str(options.get("reason") or "").strip()
+    if flag != bool(why):
+        instead = "Write both: --override-policy --reason WHY"
+        what = "no reason is given." if flag else "a reason is given, and nothing that it is for."
+        raise InputError(Problem(file="--override-policy", code="E_REASON", what=what, instead=instead))
+    return why
+
+
 def request_of(options: dict[str, Any], **more: Any) -> Request:
     """Return the request that the options make."""
     inventory = options["inventory"] or _default_inventory()
@@ -80,6 +103,8 @@ def request_of(options: dict[str, Any], **more: Any) -> Request:
         state=options.get("state") or "",
         allow_unsigned=options.get("allow_unsigned") or "",
         allow_downgrade=options.get("allow_downgrade") or "",
+        policy=options.get("policy") or "",
+        override_policy=_overridden(options),
         argv=tuple(sys.argv[1:]),
         **more,
     )

@@ -26,6 +26,7 @@ class Provenance:
     uid: int = -1
     controller: str = ""
     message: str = ""
+    overridden: tuple[str, ...] = ()  # rules that were let pass by hand, each with the reason that was given
     playbook: str = ""
     lines: tuple[int, ...] = ()  # of the playbook, by play: where each begins
     folder: str = ""  # in which it was typed: names of files are from there

@@ -273,6 +273,7 @@ class Plan:
     environment: str
     plays: tuple[PlayPlan, ...]
     digest: str = ""
+    policy: str = ""  # digest of the policy that it was held to
     epoch: int = 0  # the lease's number
     over: tuple[str, ...] = ()  # rollouts known to have ended, whatever a host that they lost has open
     sources: Mapping[str, str] = field(default_factory=dict)  # file -> digest, of everything that was read

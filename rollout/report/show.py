@@ -35,6 +35,7 @@ def _origin(boards: Boards) -> list[str]:
     pairs = [
         ("Begun", f"{moment(board.began)} by {who or 'somebody'} on {inert(by.controller, 80) or 'a controller'}"),
         ("Message", inert(by.message, 500)),
+        *(("OVERRIDDEN", inert(one, 500)) for one in by.overridden),
         ("Command", inert(" ".join(by.argv), 500)),
         ("Playbook", inert(by.playbook, 300)),
         ("Commit", inert(by.commit, 80) + (" (the tree was dirty)" if by.dirty else "")),

@@ -72,6 +72,13 @@ reached = Table(
     Column("number", Integer, nullable=False),
 )
 
+policies = Table(
+    "policies",
+    metadata,
+    _text("environment", key=True),
+    *map(_text, ("digest", "text", "by", "at")),
+)
+
 orders = Table(
     "orders",
     metadata,

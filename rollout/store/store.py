@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
 from rollout.model.plan import BRINGS, DEPLOYS
-from rollout.store import leasing, ordering
+from rollout.store import leasing, ordering, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
@@ -194,6 +194,17 @@ class Store:
         touched = (r for r in self.rollouts(environment, app, 1_000_000) if r.purpose in DEPLOYS and r.exit_code != 6)
         newest = next((r for r in touched if r.end), None)
         return newest is not None and newest.end in ("halted", "stranded")
+
+    # --- policies
+
+    def policy(self, environment: str) -> tuple[str, str]:
+        """Return the digest and the text of the policy that an environment is held to, both "" where there is none."""
+        with self.database.reading() as connection:
+            return pins.pinned(connection, environment)
+
+    def pin(self, environment: str, digest: str, text: str, by: str) -> None:
+        """Hold an environment to a policy from now on."""
+        self.database.write(lambda c: pins.pin(c, environment, digest, text, unicode(by), self.now()))
 
     # --- releases
 

@@ -38,7 +38,7 @@ ROWS = {
     "B27": Row(
         what="files that anybody may write to",
         codes="E_PERM",
-        not_built="`release.signature` (allowed_signers), policy.toml and rollout.toml are not built.",
+        not_built="`release.signature` (allowed_signers) and rollout.toml are not built.",
     ),
     "B28": Row(what="a misspelt key", codes="E_UNKNOWN_KEY"),
     "B29": Row(what="a key at the wrong level", codes="E_UNKNOWN_KEY"),
