@@ -53,9 +53,8 @@ class Guard:
         if found and not self.reason:
             raise Refused(*found, Reason(code=CODE, what=f"the policy is {self.policy.source}.", instead=OVERRIDE))
         for one in found:
-            hosts = f" [{', '.join(one.hosts)}]" if one.hosts else ""
-            self.say(f"POLICY OVERRIDDEN ({self.reason}): {one.what}{hosts}")
-            self.overridden.append(f"{self.reason}: {one.what}{hosts}")
+            self.say(f"POLICY OVERRIDDEN ({self.reason}): {one.what}")
+            self.overridden.append(f"{self.reason}: {one.what}")
 
     def pin(self, store: Store) -> None:
         """Have the state remember the policy of this environment, once something is about to be done under it."""

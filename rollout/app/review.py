@@ -36,7 +36,7 @@ def review_of(made: Plan, plays: Sequence[Play], playbook: Path, store: Store) -
     """Return what is to be looked at before anybody agrees to a plan."""
     root = project_of(str(folder_of(playbook)))
     known = store.hosts(made.environment)
-    hosts = dict.fromkeys(host for play in made.plays for host in play.hosts)
+    hosts = dict.fromkeys(host for play in made.plays for host in (*play.hosts, *play.off_target))
     found = (
         Fewer(app=p.app, since=rollout, found=weaker(was, p))
         for p in made.plays

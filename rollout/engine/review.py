@@ -17,6 +17,7 @@ from rollout.model.plan import Plan, PlayPlan, Run
 from rollout.model.pool import HaproxyPool
 from rollout.model.task import Task
 
+LOCAL = "everything that it is told, for it is this machine"
 _SECRET = re.compile(r"\\u000e(.*?)\\u000f")  # a reference between its marks, in a plan's text
 _ASKED = re.compile(r"\b(env|secret)\s*\(\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^()\n]{1,80}))\s*[),]")
 _MARKED = re.compile("\x0e([^\x0e\x0f]*)\x0f")
@@ -88,7 +89,7 @@ def _of_play(play: PlayPlan) -> Iterator[LocalCommand]:
                 yield LocalCommand(app=play.app, when=when, words=words_of(task), folder=task.cwd)
     for host in play.hosts.values():
         if host.connection.transport == "local":
-            yield LocalCommand(app=play.app, when=f"host {host.host} is this machine", words=("sh",))
+            yield LocalCommand(app=play.app, when=LOCAL, words=("host", host.host))
 
 
 def _runs(play: PlayPlan) -> Iterator[Run]:

@@ -13,6 +13,7 @@ from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan
 
 CODE = "E_POLICY"
+SHOWN = 20  # hosts that are named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,9 @@ def strangers(rules: Rules, connections: Iterable[tuple[HostName, Connection]]) 
             at = "" if connection.address == host else f" ({connection.address})"
             found[f"{host}{at}"] = None
     if found:
-        what = "these are no hosts of the environment by its policy."
-        yield Reason(code=CODE, what=what, instead=f"It has: {', '.join(rules.hosts)}", hosts=tuple(found))
+        named = ", ".join([*found][:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        what = f"these are no hosts of the environment by its policy: {named}."
+        yield Reason(code=CODE, what=what, instead=f"It has: {', '.join(rules.hosts)}.", hosts=tuple(found))
 
 
 def _matches(name: str, rules: Rules) -> bool:

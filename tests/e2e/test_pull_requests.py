@@ -97,6 +97,6 @@ def test_a_host_that_is_not_of_the_environment_is_not_even_asked(
     served.release("v2")
     done = served.type(*served.words_of("plan", "v2", "--policy", str(policy)))
     assert done.returncode == 6
-    assert "E_POLICY: these are no hosts of the environment by its policy" in done.stderr
+    assert "E_POLICY: these are no hosts of the environment by its policy: " in done.stderr
     assert "web3 (127.0.0.1), web4 (127.0.0.1)" in done.stderr
     assert "looking at" not in done.stderr

@@ -53,7 +53,8 @@ def test_every_command_on_this_machine_is_listed_once_wherever_it_stands() -> No
 
 def test_a_host_that_is_this_machine_is_listed() -> None:
     here = replace(play().hosts[H1], connection=Connection(address="h1", transport="local"))
-    assert [c.when for c in local_commands(plan_with(hosts={H1: here}))] == ["host h1 is this machine"]
+    found = [str(c) for c in local_commands(plan_with(hosts={H1: here}))]
+    assert found == ["shop, everything that it is told, for it is this machine: host h1"]
 
 
 def test_what_a_task_sets_and_whom_it_becomes_are_words_of_its_command() -> None:
