@@ -43,6 +43,7 @@ COMMANDS = {
     "host-helper": ("rollout.cli.host_helper:host_helper", "A script that makes a key good for rollouts alone."),
     "sudoers": ("rollout.cli.sudoers:sudoers", "The sudo rights that the hosts of a playbook must give."),
     "hostkeys": ("rollout.cli.hostkeys:hostkeys", "The hosts' keys: shown, recorded, replaced; never unasked."),
+    "doctor": ("rollout.cli.doctor:doctor", "Weak settings, each with its fix; no host is asked."),
     "policy": ("rollout.cli.policy:policy", "The policy of an environment: shown, and remembered."),
     "lab": ("rollout.cli.lab:lab", "A local fleet of real hosts, to try things on."),
 }
