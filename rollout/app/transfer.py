@@ -28,6 +28,7 @@ ASKED = 3  # hosts that are asked for the manifest of one release
 
 NO_BASE = "there is no release that it could be compared with"
 UNREAD = "no host hands out the manifest of {base}"
+SIGNED = "it is signed, and a host may hold what it is sent to that"
 TOO_MUCH = "too much of it differs from {base}"
 
 
@@ -53,6 +54,8 @@ def ways(choice: Choice) -> dict[HostName, Way]:
     play, package = choice.play, choice.sending.package
     if package is None or play.transfer == "push" or (play.transfer == "auto" and package.size < SMALL):
         return {}
+    if play.signature is not None:
+        return dict.fromkeys(play.hosts, Push(why=SIGNED))
     found: dict[HostName, Way] = {}
     for base, hosts in _bases(choice).items():
         found |= dict.fromkeys(hosts, _way(choice, base, hosts) if base else Push(why=NO_BASE))

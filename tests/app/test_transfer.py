@@ -17,11 +17,12 @@ from typing import Any, Literal
 import pytest
 
 from rollout.app.sending import Sending
-from rollout.app.transfer import NO_BASE, SMALL, TOO_MUCH, UNREAD, Choice, ways
+from rollout.app.transfer import NO_BASE, SIGNED, SMALL, TOO_MUCH, UNREAD, Choice, ways
 from rollout.artifacts.package import Package, prepare
 from rollout.model.host import HostName
 from rollout.model.play import ArtifactAsk
 from rollout.model.release import Delta, Push, Release, ReleaseId, Way
+from rollout.model.trust import SignatureAsk
 from rollout.perform.effects import Effect, Tell
 from rollout.posix.delta import PIECE
 from rollout.posix.op import ReadManifest, Reply
@@ -76,13 +77,13 @@ class Case:
     recorded: str
     seen: dict[HostName, Any] = field(default_factory=dict)
 
-    def ways(self, transfer: Literal["auto", "push", "delta"] = "auto") -> dict[HostName, Way]:
+    def ways(self, transfer: Literal["auto", "push", "delta"] = "auto", **more: Any) -> dict[HostName, Way]:
         digest = self.old.manifest_sha256
         seen = {h: on("v1", h, releases={"v1": digest}) for h in (H1, H2)} | self.seen
         row = SimpleNamespace(id="v1", manifest=self.recorded)
         sending = Sending(package=self.new)
         choice = Choice(
-            play=play((H1, H2), transfer=transfer, artifact=self.asked),
+            play=play((H1, H2), transfer=transfer, artifact=self.asked, **more),
             release=Release(id=ReleaseId("v2"), artifact=self.new.sha256, manifest=self.new.manifest_sha256),
             rollout="r1",
             outside=self.hosts,  # type: ignore[arg-type]
@@ -117,6 +118,14 @@ def test_one_host_is_asked_for_all_that_have_the_same(case: Case) -> None:
 
 def test_what_the_play_says_is_done(case: Case) -> None:
     assert case.ways("push") == {}
+    assert case.hosts.asked == []
+
+
+@pytest.mark.parametrize("transfer", ["auto", "delta"])
+def test_what_is_signed_is_sent_whole(case: Case, transfer: Literal["auto", "delta"]) -> None:
+    """A host with a helper holds what it is sent to the statement, which is about the artifact."""
+    asked = SignatureAsk(file="v2.sig", allowed_signers="signers", identity="release@example.org")
+    assert set(case.ways(transfer, signature=asked).values()) == {Push(why=SIGNED)}
     assert case.hosts.asked == []
 
 
