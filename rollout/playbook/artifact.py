@@ -64,7 +64,8 @@ def _outside(written: str, path: str, folder: str, place: Place, granted: Callab
     """
     try:
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        if below(project_of(os.path.realpath(folder)), os.path.dirname(real)):
+        root = project_of(os.path.realpath(folder))
+        if real == root or below(root, os.path.dirname(real)):
             return []
         if any(os.path.commonpath([g, real]) == g for g in map(os.path.realpath, granted())):
             return []

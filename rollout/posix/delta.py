@@ -39,6 +39,8 @@ TEXT = lean(r"""
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)
 
+NONE = "based() { :; }\ngather() { :; }\nunlike() { :; }\n"  # where all of it is sent
+
 _READ = lean(r"""
     work() {
         elsewhere

@@ -174,7 +174,8 @@ _HELPER = lean(r"""
     }
     h_signed=$h_root/.rollout/signed
     h_ledger=$h_root/.rollout/ledger
-    h_was() { [ -f "$h_ledger" ] && grep -qxF "$1 $2" "$h_ledger"; }
+    # h_was ID MARK: whether the ledger has that line; when, it says behind
+    h_was() { [ -f "$h_ledger" ] && cut -d ' ' -f 1,2 "$h_ledger" | grep -qxF "$1 $2"; }
     h_later() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort | tail -n 1)" = "$1" ]; }
     h_field() { sed -n "/^-----BEGIN/q; s/^$2 //p" "$1" | head -n 1; }
     h_taken() { ssh-keygen "$@" <"$h_at/message" >/dev/null 2>&1; }
@@ -232,7 +233,7 @@ _HELPER = lean(r"""
         ! h_old "$h_signed/$id" || h_refuse E_SIG_REPLAY "a release that was signed later was here already"
     }
     h_withdraw() {
-        [ ! -f "$h_ledger" ] || ! grep -q ' kept$' "$h_ledger" ||
+        [ ! -f "$h_ledger" ] || ! cut -d ' ' -f 2 "$h_ledger" | grep -qx kept ||
             h_refuse E_SIG_UNSIGNED "a release was kept here: it is not taken away"
     }
     h_check() { :; }

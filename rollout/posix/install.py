@@ -243,4 +243,5 @@ def script(deed: Install) -> Script:
         + assign("signed", deed.signed)
         + _shares(deed.shared)
     )
-    return arguments + ledger.TEXT + intact.TEXT + delta.TEXT + _RECEIVE + _COMPARE + _SHARE + assets.ADD + _PREPARE
+    parts = (delta.TEXT if isinstance(deed.way, Delta) else delta.NONE) + (assets.ADD if deed.shared.add else "")
+    return arguments + ledger.TEXT + intact.TEXT + parts + _RECEIVE + _COMPARE + _SHARE + _PREPARE

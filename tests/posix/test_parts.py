@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from rollout.model.release import (
     Commands,
+    Delta,
     NoService,
     Process,
     Release,
@@ -76,6 +78,8 @@ def deeds(v: str) -> Iterator[Deed]:
         yield Collect(service=service, max_bytes=len(v))
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
     yield Install(release=release, shared=shared, present=v == "a")
+    way = Delta(base=rid, manifest=sha, artifact=sha, size=len(v))
+    yield Install(release=release, shared=replace(shared, add=()), way=way)
     yield Inspect(release=rid, shared=shared)
     yield ReadManifest(release=rid, at=len(v))
     yield Mark(release=rid, mark="kept" if v == "a" else "bad")
