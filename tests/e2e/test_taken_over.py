@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from threading import Timer
 
 import pytest
 
@@ -172,7 +173,8 @@ def test_the_next_job_of_a_pipeline_puts_back_first_what_a_cancelled_one_left(se
 
 def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
     served.release("v2")
-    process = served.begin("v2", "-y", extra=SLOW.replace("sleep 3", "sleep 9"))
+    go = served.folder / "go"
+    process = served.begin("v2", "-y", extra=SLOW.replace("sleep 3", f"until test -e {go}; do sleep 0.1; done"))
     served.wait(lambda: served.current(served.hosts[0]) == "v2", "the first switch")
     rollout = json.loads(served.type("history", "--state", str(served.state), "--json").stdout)[0]["id"]
     for verb in ("resume", "heal", "revert"):
@@ -182,6 +184,7 @@ def test_nobody_is_taken_over_who_lives(served: Lab) -> None:
     assert served.type(*served.words_of("apply", "v2", "--recover")).returncode == 7
     short = served.apply("v3", "--lock-wait", "100ms")
     assert (short.returncode, "waiting up to 0.1 s: E_HELD" in short.stderr) == (7, True), short.stderr
+    Timer(15, go.touch).start()
     waiting = served.apply("v3", "--recover", "--lock-wait", "90s")
     assert waiting.returncode == 0, waiting.stdout + waiting.stderr
     assert waiting.stderr.count("waiting up to") == 1

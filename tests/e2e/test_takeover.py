@@ -59,7 +59,7 @@ def test_capistrano_is_taken_over_and_is_what_a_bad_release_comes_back_to(
     assert "the next apply can bring 4 hosts back to v2" in printed
     (shelf,) = lab.read("releases", *said(lab))
     states = {e["release"]: (e["state"], len(e["current"]), len(e["present"])) for e in shelf["entries"]}
-    assert states == {OLD: ("adopted", 4, 0), "v2": ("good", 0, 4), "v3": ("bad", 0, 4)}
+    assert states == {OLD: ("adopted", 4, 0), "v2": ("good", 0, 4), "v3": ("bad", 0, 0)}, "gone with the next success"
     assert set(shelf["back"].values()) == {OLD}
     (recorded,) = lab.read("releases", "shop")
     assert [e["release"] for e in recorded["entries"]] == ["v3", "v2", OLD]
