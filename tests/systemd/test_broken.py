@@ -72,7 +72,7 @@ def test_a_bad_release_goes_back_and_says_why(served: SystemdLab, name: str) -> 
 @pytest.mark.fault("F70")
 def test_an_answer_of_the_old_process_never_counts(lab: SystemdLab) -> None:
     """The stopped unit leaves a process behind that answers 200, while the new release does not come up."""
-    lab.fleet.each(lambda m: m.set_up(unit_of("KillMode=process\nRestart=always\nRestartSec=200ms")))
+    lab.fleet.each(lambda m: m.set_up(unit_of("KillMode=process\nRestart=always\nRestartSec=2s")))
     done = lab.apply("v1", files={"bin/serve": LINGERING})
     assert done.returncode == 0, said(done)
     lab.playbook()
