@@ -20,7 +20,7 @@ def utc_now() -> str:
 
 def rfc3339(time: datetime) -> str:
     """Return a time in UTC as the store writes it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def passed_s() -> float:

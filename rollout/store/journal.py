@@ -12,21 +12,22 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from rollout.errors import Fenced, RolloutError, StoreError
 from rollout.model.event import Event, Record
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
-from rollout.store.projection import project
+from rollout.store.projection import enter, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
 _mine = (leases.c.rollout == bindparam("mine"), leases.c.number == bindparam("my_number"))
-_HELD = Quick(select(leases.c.heartbeat).where(*_mine))
 _BEAT = Quick(update(leases).where(*_mine).values(heartbeat=bindparam("at")))
-_ADD = Quick(insert(records))
+# Only while the lease is this process's: one statement is half of the way of two.
+_VALUES = select(*(bindparam(c.name, type_=c.type) for c in records.c)).where(exists().where(*_mine))
+_ADD = Quick(insert(records).from_select(list(records.c.keys()), _VALUES))
 
 
 def chained(rollout: str, seq: int, at: str, body: str, previous_hash: str) -> str:
@@ -46,6 +47,7 @@ class StoredJournal:
         self.database, self.rollout, self.now, self.number = database, rollout, now, number
         self._head: tuple[int, str] | None = None  # the newest record's number and hash
         self._poison: RolloutError | None = None
+        self._beaten = ""  # when others were last told that we live, to ten seconds
 
     @property
     def head(self) -> str:
@@ -77,29 +79,26 @@ class StoredJournal:
         self, connection: Connection, at: str, events: Sequence[Event], bodies: Sequence[str]
     ) -> tuple[Record, ...]:
         """Write the records and what follows from them, in a transaction that is open."""
-        self._check_lease(connection, at)
         chain = self._chain(connection, at, events, bodies)
-        project(connection, chain)
+        enter(connection, chain)
+        mine = {"mine": self.rollout, "my_number": self.number}
         try:
-            _ADD.run(connection, [_row(r, b) for r, b in zip(chain, bodies, strict=True)])
+            added = _ADD.run(connection, [_row(r, b) | mine for r, b in zip(chain, bodies, strict=True)])
         except (IntegrityError, sqlite3.IntegrityError) as error:
             raise StoreError(
                 f"E_JOURNAL_BEHIND: the journal of rollout {self.rollout} has grown since it was read: what a server "
                 "was not heard to have written was written after all. Nothing was added. Read it again."
             ) from error
-        return chain
-
-    def _check_lease(self, connection: Connection, at: str) -> None:
-        """Refuse to write for a rollout that another process took over (I6); tell others that we live."""
-        mine = {"mine": self.rollout, "my_number": self.number}
-        held = _HELD.first(connection, mine)
-        if held is None:
+        if added != len(chain):  # another process took the rollout over (I6)
             raise Fenced(
                 f"E_FENCED: rollout {self.rollout} is not this process's to write any more: another one took it over. "
                 f"Look at it with: rollout status {self.rollout}"
             )
-        if held[0][:18] != at[:18]:  # once in ten seconds is enough, and saves a page of every commit
+        if self._beaten != at[:18]:  # once in ten seconds is enough, and saves a page of every commit
             _BEAT.run(connection, [{**mine, "at": at}])
+            self._beaten = at[:18]
+        project(connection, chain)
+        return chain
 
     def _chain(
         self, connection: Connection, at: str, events: Sequence[Event], bodies: Sequence[str]

@@ -19,12 +19,17 @@ HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bi
 _HEAD = Quick(HEAD)
 
 
+def enter(connection: Connection, chain: Sequence[Record]) -> None:
+    """Write down the rollouts that these new records begin: records of none cannot be."""
+    for record in chain:
+        if isinstance(record.event, RolloutStarted):
+            _began(connection, record, record.event)
+
+
 def project(connection: Connection, chain: Sequence[Record]) -> None:
     """Bring the tables that people ask up to date with these new records (one at least)."""
     for record in chain:
         match record.event:
-            case RolloutStarted():
-                _began(connection, record, record.event)
             case RevertStarted(condemned=True, play=play):
                 _judged(connection, record.rollout, "bad", play)
             case RolloutFinished():

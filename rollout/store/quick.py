@@ -28,12 +28,12 @@ class Quick:
         row: tuple[Any, ...] | None = self._driven(connection, [values]).fetchone()
         return row
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Do it once for each of these values."""
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Do it once for each of these values; return how many rows of the table it met."""
         if connection.dialect.name != "sqlite":
-            connection.execute(self._statement, rows)
-        else:
-            self._driven(connection, rows)
+            return connection.execute(self._statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+        met: int = self._driven(connection, rows).rowcount
+        return met
 
     def _driven(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Any:
         """Give it to the driver; return its cursor."""

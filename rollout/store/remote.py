@@ -33,7 +33,7 @@ from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import ServerClock
 from rollout.store.journal import chained, fitting
-from rollout.store.projection import HEAD, project
+from rollout.store.projection import HEAD, enter, project
 from rollout.store.schema import leases, orders, records, rollouts
 
 T = TypeVar("T")
@@ -353,6 +353,7 @@ def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
     with suppress(RolloutError):
         chain = [Record(**{k: v for k, v in r.items() if k != "body"}, event=decode(r["body"])) for r in telling]
         if chain:
+            enter(connection, chain)
             project(connection, chain)
     for row in rows[-1:]:
         connection.execute(HEAD, {"mine": row["rollout"], "newest": row["hash"]})

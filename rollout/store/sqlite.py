@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from rollout.errors import StoreError
 from rollout.store import tables
 from rollout.store.database import utc_now
 from rollout.store.place import check_private, make_private
-from rollout.store.whereabouts import Whereabouts, marks_beside
+from rollout.store.whereabouts import Mark, Whereabouts, marks_beside
 
 T = TypeVar("T")
 BESIDE = "beside"  # a connection's note of the files that it has open
@@ -47,6 +47,15 @@ _FAILURES = (
 
 class _Ahead(Exception):
     """Ends a transaction of which only the room that it took is wanted."""
+
+
+class _Held:
+    """The connection of one thread, with what each transaction asks of it: looked up once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
+        self.beside: Mapping[str, Mark | None] = connection.connection.info[BESIDE]
 
 
 class SqliteDatabase:
@@ -112,19 +121,18 @@ class SqliteDatabase:
         begun, and what was committed meanwhile is not believed.
         """
         try:
-            connection = self._connected()
-            driver: Any = connection.connection.driver_connection
+            held = self._held()
             try:
-                driver.execute(f"BEGIN {kind}")
-                self._in_place(connection)
-                yield connection
-                driver.commit()
+                held.driver.execute(f"BEGIN {kind}")
+                self._in_place(held)
+                yield held.connection
+                held.driver.commit()
             finally:
-                if not connection.invalidated and driver.in_transaction:
-                    driver.rollback()
-                if connection.in_transaction():
-                    connection.rollback()  # SQLAlchemy's own idea of it
-            self._in_place(connection)
+                if not held.connection.invalidated and held.driver.in_transaction:
+                    held.driver.rollback()
+                if held.connection.in_transaction():
+                    held.connection.rollback()  # SQLAlchemy's own idea of it
+            self._in_place(held)
         except _FAILED as error:
             raise _explained(self.path, error) from error
 
@@ -140,30 +148,32 @@ class SqliteDatabase:
                 self._lay_out()
 
     def _lay_out(self) -> None:
-        with suppress(_Ahead), self._begun("IMMEDIATE") as connection:
-            driver: Any = connection.connection.driver_connection
+        with suppress(_Ahead), self._begun("IMMEDIATE"):
+            driver = self._held().driver
             (kept,) = driver.execute("PRAGMA cache_size").fetchone()
-            driver.execute("PRAGMA cache_size=10")  # what does not fit in memory goes into the log at once
-            driver.execute("CREATE TABLE ahead (filler)")
-            driver.execute("INSERT INTO ahead VALUES (zeroblob(?))", (LOG_BYTES,))
-            driver.execute(f"PRAGMA cache_size={kept}")
+            try:
+                driver.execute("PRAGMA cache_size=10")  # what does not fit in memory goes into the log at once
+                driver.execute("CREATE TABLE ahead (filler)")
+                driver.execute("INSERT INTO ahead VALUES (zeroblob(?))", (LOG_BYTES,))
+            finally:
+                driver.execute(f"PRAGMA cache_size={kept}")
             raise _Ahead
 
-    def _connected(self) -> Connection:
+    def _held(self) -> _Held:
         """Return the connection of this thread; no new one to what is not the state any more."""
-        held: Connection | None = getattr(self._thread, "connection", None)
-        if held is None or held.closed or held.invalidated:
+        held: _Held | None = getattr(self._thread, "held", None)
+        if held is None or held.connection.closed or held.connection.invalidated:
             self._whereabouts.check({})
-            held = self._thread.connection = self.engine.connect()
-            self._connections.add(held)
+            held = self._thread.held = _Held(self.engine.connect())
+            self._connections.add(held.connection)
         return held
 
-    def _in_place(self, connection: Connection) -> None:
+    def _in_place(self, held: _Held) -> None:
         """Raise where one of the connection's files is another one by now; then it is of no more use."""
         try:
-            self._whereabouts.check(connection.connection.info[BESIDE])
+            self._whereabouts.check(held.beside)
         except StoreError:
-            connection.invalidate()
+            held.connection.invalidate()
             raise
 
     def close(self) -> None:

@@ -45,8 +45,7 @@ class Whereabouts:
 
     def check(self, beside: Mapping[str, Mark | None]) -> None:
         """Raise StateGone or StoreError where one of the files is not at its place; ``beside``: those that are open."""
-        now = mark_of(self.path)
-        if now != self._mark:
+        if (now := mark_of(self.path)) != self._mark:
             raise self._missing(now)
         for name, mark in beside.items():
             if mark_of(name) != mark:
