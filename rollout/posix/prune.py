@@ -143,5 +143,5 @@ _WORK = lean(r"""
 def script(deed: Prune) -> Script:
     """Return the script body of a Prune."""
     said = listing("gone", deed.releases) + listing("added", deed.add)
-    said += service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
+    said += service.arguments(deed.service) + service.identity(deed.service) + service.BOUNDS
     return said + ledger.TEXT + assets.DROP + _USERS + _WORK

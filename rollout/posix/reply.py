@@ -12,12 +12,8 @@ from rollout.posix.quote import lean
 LISTS = lean(r"""
     # words NAME [BEFORE]: sets q to the words of a list, each with BEFORE before it, to be evaluated
     words() {
-        q= q_at=1
-        eval "q_n=\$$1_n"
-        while [ "$q_at" -le "$q_n" ]; do
-            q="$q ${2-} \"\$$1_$q_at\""
-            q_at=$((q_at + 1))
-        done
+        q= q_at=0
+        while q_at=$((q_at + 1)); eval "[ $q_at -le \$$1_n ]"; do q="$q ${2-} \"\$$1_$q_at\""; done
     }
     # with NAME COMMAND...: run it with the words of a list behind its own
     with() {
@@ -27,12 +23,8 @@ LISTS = lean(r"""
     }
     # each NAME COMMAND: run it once for each word of a list, the e_at-th
     each() {
-        e_of=$1 e_do=$2 e_at=1
-        eval "e_n=\$$1_n"
-        while [ "$e_at" -le "$e_n" ]; do
-            eval "$e_do \"\$${e_of}_$e_at\""
-            e_at=$((e_at + 1))
-        done
+        e_at=0
+        while e_at=$((e_at + 1)); eval "[ $e_at -le \$$1_n ]"; do eval "$2 \"\$$1_$e_at\""; done
     }
 """)
 

@@ -70,7 +70,8 @@ ELEVATED = lean(r"""
     told() { printf '%s\n' "$secret" rollout-begins; }
 """)
 
-_CONTROL = ELEVATED + lean(r"""
+# What a service that somebody else controls takes: time limits, and rights.
+BOUNDS = ELEVATED + lean(r"""
     # bounded SECONDS COMMAND...: status 124 when it did not end in time. We cannot kill what another user
     # runs (timeout would wait for ever): that is left to itself, and must hold nothing that we wait for.
     bounded() {
@@ -97,30 +98,26 @@ _CONTROL = ELEVATED + lean(r"""
         done
         wait "$child"
     }
-    # sudo may ask a directory of users: who is kept waiting once is not kept waiting again
+    # sudo may ask a directory of users: who is kept waiting once is not kept waiting again. A password is asked for
+    # once: who says it wrong three times may be locked out
     permitted() {
         [ -n "$become" ] && [ -z "${mute-}" ] || return 0
-        if [ -n "$secret" ]; then believed; return; fi
-        within 10 sudo -n -u "$become" -l "$@" >/dev/null 2>&1
+        if [ -n "$secret" ]; then
+            mute=1 asked="sudo -S -u $become"
+            within 10 elevated true
+        else
+            asked="sudo -n -u $become $*"
+            within 10 sudo -n -u "$become" -l "$@"
+        fi >/dev/null 2>&1
         case $? in
-            0) return;;
-            124) mute=1; denied "sudo -n -u $become $*: no answer within 10 s";;
-            *) denied "sudo -n -u $become $*";;
-        esac
-    }
-    # one password, asked once: who says it wrong three times may be locked out
-    believed() {
-        mute=1
-        within 10 elevated true >/dev/null 2>&1
-        case $? in
-            0) return;;
-            124) denied "sudo -S -u $become: no answer within 10 s";;
-            *) denied "sudo -S -u $become: the password is not taken";;
+            0) ;;
+            124) mute=1; denied "$asked: no answer within 10 s";;
+            *) denied "$asked${secret:+: the password is not taken}";;
         esac
     }
     denied() {
-        [ -z "$secret" ] || refuse E_SUDO "not permitted: $1"
-        refuse E_SUDO "not permitted without a password: $1"
+        [ -n "$secret" ] || set -- "without a password: $1"
+        refuse E_SUDO "not permitted${secret:+:} $1"
     }
 """)
 
@@ -155,13 +152,13 @@ def control(service: Service) -> str:
     """Return the text that starts and stops; it stands after ``identity``."""
     match service:
         case Systemd():
-            return _CONTROL + systemd.CONTROL
+            return BOUNDS + systemd.CONTROL
         case Commands():
-            return _CONTROL + commands.CONTROL
+            return BOUNDS + commands.CONTROL
         case Process():
-            return _CONTROL + process.CONTROL
+            return process.CONTROL
         case NoService():
-            return _CONTROL + _NONE_CONTROL
+            return _NONE_CONTROL
 
 
 def evidence(service: Service) -> str:

@@ -11,7 +11,8 @@ import pytest
 from rollout.model.release import NoService, ReleaseId, Shared
 from rollout.posix.op import Install, Prune, Reply
 from rollout.testing.packing import packed
-from tests.posix.shells import ShellHost, shell
+from tests.posix.conftest import tooled
+from tests.posix.shells import ShellHost
 
 ADD = Shared(add=("public/assets",), dirs=("log",))
 SAME = {"public/assets/app-1.js": b"same", "public/assets/img/a b-1.png": b"picture"}
@@ -75,43 +76,37 @@ def test_what_a_kept_release_brought_must_still_be_there_when_it_is_staged_again
     assert (reply.code, "app-1.js" in reply.summary) == ("E_SHARED", True)
 
 
-def test_many_take_no_process_each_where_they_are_there(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
+def test_many_take_no_process_each_where_they_are_there(dash: ShellHost, tmp_path: Path) -> None:
     many = {f"public/assets/{n}.js": str(n).encode() for n in range(300)}
-    assert _stage(host, "v1", many).code == ""
+    assert _stage(dash, "v1", many).code == ""
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("ln", "cp", "mv", "rm", "mkdir", "cmp"):
         (tools / tool).write_text(f'#!/bin/sh\necho {tool} >>{tmp_path}/calls\nPATH=/usr/bin:/bin\nexec {tool} "$@"\n')
         (tools / tool).chmod(0o755)
-    counting = ShellHost(
-        type(host.shell)("dash", host.shell.argv, {"PATH": f"{tools}:/usr/bin:/bin"}), host.root, host.sent
-    )
+    counting = tooled(dash, tools)
     assert _stage(counting, "v2", {**many, "public/assets/new.js": b"n"}).code == ""
     assert len((tmp_path / "calls").read_text().split()) < 60
-    assert len(_assets(host)) == 301
+    assert len(_assets(dash)) == 301
 
 
 @pytest.mark.parametrize("at", [4, 7, 10])
-def test_killed_at_any_of_its_additions_it_is_staged_again(tmp_path: Path, at: int) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
+def test_killed_at_any_of_its_additions_it_is_staged_again(dash: ShellHost, tmp_path: Path, at: int) -> None:
     many = {f"public/assets/{n}.js": str(n).encode() for n in range(5)}
     built = packed("v1", {"VERSION": b"1", **many})
-    host.provide(built)
+    dash.provide(built)
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("ln", "mkdir", "sync", "mv"):
         trap = f"echo x >>{tmp_path}/n\n[ $(wc -l <{tmp_path}/n) -ne {at} ] || kill -9 0\n"
         (tools / tool).write_text(f'#!/bin/sh\n{trap}PATH=/usr/bin:/bin\nexec {tool} "$@"\n')
         (tools / tool).chmod(0o755)
-    op = host.op(Install(release=built.release, shared=ADD))
+    op = dash.op(Install(release=built.release, shared=ADD))
     env = {"PATH": f"{tools}:/usr/bin:/bin"}
-    command = [*host.shell.command()]
-    subprocess.run(command, input=host.bytes_of(op), env=env, capture_output=True, start_new_session=True, check=False)
+    command = [*dash.shell.command()]
+    subprocess.run(command, input=dash.bytes_of(op), env=env, capture_output=True, start_new_session=True, check=False)
     known = {k.removeprefix("public/assets/"): v for k, v in many.items()}
-    there = _assets(host) if (host.root / "shared/public/assets").exists() else {}
+    there = _assets(dash) if (dash.root / "shared/public/assets").exists() else {}
     assert there.items() <= known.items(), "nothing half"
-    assert host.execute(op).code == ""
-    assert _assets(host) == known
+    assert dash.execute(op).code == ""
+    assert _assets(dash) == known

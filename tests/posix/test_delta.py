@@ -21,6 +21,7 @@ from rollout.model.play import ArtifactAsk
 from rollout.model.release import Release, ReleaseId, Shared
 from rollout.posix.delta import PIECE
 from rollout.posix.op import Install, ReadManifest, Reply
+from tests.posix.conftest import fresh
 from tests.posix.shells import ShellHost, shell
 
 MANY = 1900  # whose manifest is more than one piece, and whose names are more than one command line
@@ -213,26 +214,25 @@ def manifest(root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [spoil, swapped, folded, gone, led_away, manifest])
-def test_a_base_that_is_not_as_it_was_is_refused_and_leaves_nothing(tmp_path: Path, write: object) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
+def test_a_base_that_is_not_as_it_was_is_refused_and_leaves_nothing(
+    dash: ShellHost, tmp_path: Path, write: object
+) -> None:
     old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    assert install(host, old).status == "done"
-    write(host.root)  # type: ignore[operator]
-    reply = install(host, new, between(old, new, tmp_path))
+    assert install(dash, old).status == "done"
+    write(dash.root)  # type: ignore[operator]
+    reply = install(dash, new, between(old, new, tmp_path))
     assert (reply.status, reply.code) == ("refused", "E_BASE"), reply
-    assert not (host.root / "releases/v2").exists()
-    assert not list((host.root / ".rollout/incoming").glob("*"))
-    assert install(host, new).status == "done", "all of it can be sent then"
+    assert not (dash.root / "releases/v2").exists()
+    assert not list((dash.root / ".rollout/incoming").glob("*"))
+    assert install(dash, new).status == "done", "all of it can be sent then"
 
 
 def test_a_host_without_the_tools_says_so(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("busybox", tmp_path), tmp_path / "shop")
     old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    assert install(host, old).status == "done"
-    (tmp_path / "applets/xargs").unlink()
-    reply = install(host, new, between(old, new, tmp_path))
+    with fresh("busybox", tmp_path) as host:
+        assert install(host, old).status == "done"
+        (tmp_path / "applets/xargs").unlink()
+        reply = install(host, new, between(old, new, tmp_path))
     assert (reply.code, "xargs" in reply.summary) == ("E_BASE", True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from rollout.posix import drift
 from rollout.posix.op import Adopt, Inspect, Install, Survey
 from rollout.testing import trees
 from rollout.testing.packing import packed
-from tests.posix.shells import ShellHost, shell
+from tests.posix.conftest import fresh
+from tests.posix.shells import ShellHost
 from tests.posix.test_contract import other_tool
 
 FILES = {"bin/serve": b"#!/bin/sh\n", "VERSION": b"1", "a b/it's": b"2", "log/.keep": b"", "[x]*": b"3"}
@@ -118,12 +119,6 @@ TOGETHER = (
 )
 
 
-@pytest.fixture
-def dash(tmp_path: Path) -> ShellHost:
-    (tmp_path / "shop").mkdir()
-    return ShellHost(shell("dash", tmp_path), tmp_path / "shop")
-
-
 @pytest.mark.parametrize("case", WRITTEN)
 def test_what_became_of_a_release(dash: ShellHost, case: str) -> None:
     write, expected = WRITTEN[case]
@@ -164,11 +159,10 @@ def test_more_than_can_be_told_is_counted(dash: ShellHost) -> None:
 
 
 def test_a_host_that_cannot_compare_does_not_look_sound(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("busybox", tmp_path), tmp_path / "shop")
-    installed(host)
-    (tmp_path / "applets/diff").unlink()
-    reply = host.do(Inspect(release=ReleaseId("v1"), shared=SHARED))
+    with fresh("busybox", tmp_path) as host:
+        installed(host)
+        (tmp_path / "applets/diff").unlink()
+        reply = host.do(Inspect(release=ReleaseId("v1"), shared=SHARED))
     assert (reply.status, reply.code) == ("failed", "E_TOOL")
 
 
@@ -193,11 +187,10 @@ def test_an_adopted_release_is_compared_as_it_was_adopted(host: ShellHost) -> No
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can log in as somebody else here")
-def test_what_cannot_be_read_is_not_missed(dash: ShellHost, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_not_missed() -> None:
     """Modes, for one whom they concern."""
-    tree = installed(dash)
-    (tree / "VERSION").chmod(0)
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o011)
-    nobody = ShellHost(replace(dash.shell, user=65534), dash.root, sent=9)
-    assert seen(nobody).changes == (Change(path="VERSION", kind="mode", detail="cannot be read"),)
+    with tempfile.TemporaryDirectory() as folder, fresh("dash", Path(folder)) as host:  # where another user gets to
+        Path(folder).chmod(0o755)
+        (installed(host) / "VERSION").chmod(0)
+        found = seen(ShellHost(replace(host.shell, user=65534), host.root, sent=9))
+    assert found.changes == (Change(path="VERSION", kind="mode", detail="cannot be read"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from rollout.model.release import Process, ReleaseId
 from rollout.perform.observe import stock_from
 from rollout.posix.op import Activate, Install, Mark, Observe, Prune, Reply
 from rollout.testing.packing import Packed, packed
-from tests.posix.shells import ShellHost, shell
+from tests.posix.conftest import tooled
+from tests.posix.shells import ShellHost
 
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 SERVICE = Process(command=("./bin/serve",))
@@ -94,20 +96,18 @@ def test_a_process_keeps_its_release(host: ShellHost, tmp_path: Path) -> None:
     assert _prune(host, "v1", "v2").fields["pruned"] == "v1 v2"
 
 
-def test_twenty_failed_deploys_in_a_row_keep_the_last_good_one(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
-    _deployed(host, "v1")
+def test_twenty_failed_deploys_in_a_row_keep_the_last_good_one(dash: ShellHost, tmp_path: Path) -> None:
+    _deployed(dash, "v1")
     for number in range(20):
         built = packed(f"bad{number}", {"bin/serve": SERVE})
-        host.provide(built)
-        assert host.do(Install(release=built.release)).status == "done"
-        host.do(Mark(release=built.release.id, mark="bad" if number % 2 else "unverified"))
-    kept = host.do(Mark(release=ReleaseId("v1"), mark="kept"))
+        dash.provide(built)
+        assert dash.do(Install(release=built.release)).status == "done"
+        dash.do(Mark(release=built.release.id, mark="bad" if number % 2 else "unverified"))
+    kept = dash.do(Mark(release=ReleaseId("v1"), mark="kept"))
     gone = surplus(stock_from(kept.fields, "v1"), Keeping(keep=1))
     assert len(gone) == 20
-    assert _prune(host, *gone).fields["left"] == "0"
-    assert _there(host) == ["v1"]
+    assert _prune(dash, *gone).fields["left"] == "0"
+    assert _there(dash) == ["v1"]
 
 
 COMES_LATE = """#!/bin/sh
@@ -118,63 +118,51 @@ exec mv "$@"
 """
 
 
-def test_a_process_that_comes_at_the_last_moment_gets_its_release_back(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
+def test_a_process_that_comes_at_the_last_moment_gets_its_release_back(dash: ShellHost, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
     for name in ("v1", "v2", "v3"):
-        _deployed(host, name)
-    (tools / "mv").write_text(COMES_LATE.format(there=host.root / "releases/v1", pid=tmp_path / "pid"))
+        _deployed(dash, name)
+    (tools / "mv").write_text(COMES_LATE.format(there=dash.root / "releases/v1", pid=tmp_path / "pid"))
     (tools / "mv").chmod(0o755)
-    used = shell("dash", tmp_path)
-    late = ShellHost(
-        type(used)(used.name, used.argv, {**used.env, "PATH": f"{tools}:{used.env['PATH']}"}), host.root, host.sent
-    )
+    late = tooled(dash, tools)
     try:
         reply = _prune(late, "v1")
         assert (reply.fields["pruned"], reply.fields["spared"]) == ("", "v1:runs")
-        assert _there(host) == ["v1", "v2", "v3"]
-        assert "v1" in stock_from(host.do(Observe(service=SERVICE)).fields).ledger
+        assert _there(dash) == ["v1", "v2", "v3"]
+        assert "v1" in stock_from(dash.do(Observe(service=SERVICE)).fields).ledger
     finally:
         subprocess.run(["kill", "-9", (tmp_path / "pid").read_text().strip()], check=False)
 
 
 @pytest.mark.fault("F68")
-def test_what_cannot_be_removed_is_out_of_the_way_and_said(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
-    host = ShellHost(shell("dash", tmp_path), tmp_path / "shop")
+@pytest.mark.skipif(os.geteuid() != 0, reason="chattr takes root")
+def test_what_cannot_be_removed_is_out_of_the_way_and_said(dash: ShellHost, tmp_path: Path) -> None:
     for name in ("v1", "v2", "v3"):
-        _deployed(host, name)
-    stubborn = host.root / "releases/v1/VERSION"
-    if subprocess.run(["chattr", "+i", stubborn], capture_output=True, check=False).returncode:
-        pytest.skip("this file system knows no immutable files")
+        _deployed(dash, name)
+    stubborn = dash.root / "releases/v1/VERSION"
+    subprocess.run(["chattr", "+i", stubborn], check=True)
     try:
-        reply = _prune(host, "v1")
+        reply = _prune(dash, "v1")
         assert (reply.status, reply.fields["pruned"], reply.fields["left"]) == ("done", "v1", "1")
         assert "Operation not permitted" in reply.fields["stuck"]
-        assert _there(host) == ["v2", "v3"]
+        assert _there(dash) == ["v2", "v3"]
     finally:
-        left = next((host.root / ".rollout/pruned").iterdir())
+        left = next((dash.root / ".rollout/pruned").iterdir())
         subprocess.run(["chattr", "-i", left / "VERSION"], check=True)
-    assert _prune(host).fields["left"] == "0", "the next one goes on with it"
+    assert _prune(dash).fields["left"] == "0", "the next one goes on with it"
 
 
 @pytest.mark.fault("F68")
-def test_removing_has_the_time_of_the_step_and_no_more(tmp_path: Path) -> None:
-    (tmp_path / "shop").mkdir()
+def test_removing_has_the_time_of_the_step_and_no_more(dash: ShellHost, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    used = shell("dash", tmp_path)
-    host = ShellHost(used, tmp_path / "shop")
     for name in ("v1", "v2", "v3"):
-        _deployed(host, name)
+        _deployed(dash, name)
     (tools / "rm").write_text('#!/bin/sh\ncase $1 in -rf) exec /bin/sleep 60;; esac\nexec /bin/rm "$@"\n')
     (tools / "rm").chmod(0o755)
-    slow = ShellHost(
-        type(used)(used.name, used.argv, {**used.env, "PATH": f"{tools}:{used.env['PATH']}"}), host.root, host.sent
-    )
+    slow = tooled(dash, tools)
     reply = _prune(slow, "v1", timeout_s=4.0)
     assert (reply.fields["left"], reply.fields["stuck"]) == ("1", "it takes longer than a step may")
-    assert _there(host) == ["v2", "v3"]
-    assert _prune(host, sequence=slow.sent + 1).fields["left"] == "0"
+    assert _there(dash) == ["v2", "v3"]
+    assert _prune(dash, sequence=slow.sent + 1).fields["left"] == "0"
