@@ -6,13 +6,13 @@ import contextlib
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollout.model.host import Connection
+from tests.ports import free_port
 
 SSHD = "/usr/sbin/sshd"
 CONFIG = """\
@@ -33,13 +33,6 @@ LogLevel VERBOSE
 
 
 TRIES = 5  # ports that are tried
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def keygen(path: Path, kind: str = "ed25519", *options: str) -> Path:

@@ -13,7 +13,8 @@ from rollout.model.host import Become
 from rollout.model.pool import Member, Rotation
 from tests.balancers.conftest import via_host
 from tests.haproxy import Haproxy as Process
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+from tests.sshd import Sshd
 
 pytestmark = pytest.mark.lab
 

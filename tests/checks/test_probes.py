@@ -20,7 +20,8 @@ from rollout.posix.frame import CONSTANT
 from rollout.transports.fabric import FabricTransport
 from rollout.transports.local import LocalTransport
 from tests.checks.misbehaving import ENDLESS, Misbehaving
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+from tests.sshd import Sshd
 
 WEB1 = HostName("web1")
 HERE = Connection(address="127.0.0.1")

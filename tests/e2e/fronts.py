@@ -20,7 +20,8 @@ from rollout.lab.haproxy import Balancer
 from rollout.lab.processes import Proc
 from rollout.model.pool import Member, MemberState
 from tests.e2e.lab import Lab
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+from tests.sshd import Sshd
 
 LINE = "{name} ansible_host=127.0.0.1 ansible_port={port} ansible_ssh_private_key_file={key} known_hosts={known}"
 ENTRY = '{{ haproxy: {{ via: {name}, socket: {socket}, backend: shop, hosts: "{hosts}" }} }}'

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.e2e.lab import Lab
 from tests.e2e.wires import reached_at
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+from tests.sshd import Sshd
 
 
 @dataclass(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import subprocess
 import sys
 import threading
@@ -16,18 +15,12 @@ import pytest
 
 from rollout.secrets.keyring import Keyring, SecretFault
 from rollout.secrets.redaction import Redaction
+from tests.ports import free_port
 
 BAO = Path(sys.executable).with_name("bao")
 TOKEN = "root-of-this-test"
 SAID = "canary-in-a-vault"
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("vault")]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

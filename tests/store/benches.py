@@ -25,8 +25,8 @@ from rollout.posix import frame
 from rollout.posix.op import Epoch, Op, ReadState, Reply, WriteState
 from rollout.store.remote import RemoteDatabase
 from rollout.store.store import Store, open_store
+from tests.ports import free_port
 from tests.posix.shells import NONCE, Shell
-from tests.sshd import free_port
 
 CHANGED = "UPDATE records SET body = replace(body, 'kind', 'mind') WHERE rollout = '{rollout}' AND seq = {seq}"
 CUT = "DELETE FROM records WHERE rollout = '{rollout}' AND seq >= {seq}"

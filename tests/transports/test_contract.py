@@ -15,7 +15,7 @@ import pytest
 from rollout.errors import OutcomeUnknown, Unreachable
 from rollout.transports.capture import Capture
 from rollout.transports.session import SshSession
-from tests.sshd import free_port
+from tests.ports import free_port
 from tests.transports.conftest import Bench, framed
 
 MB = 1_000_000

@@ -21,7 +21,8 @@ from rollout.transports.fabric import FabricTransport
 from rollout.transports.governor import Governor
 from rollout.transports.session import ForwardingRefused, SshSession
 from tests import nft
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+from tests.sshd import Sshd
 from tests.transports.conftest import WEB1, framed
 from tests.transports.strangers import Stranger
 from tests.wire import Way, Wire
