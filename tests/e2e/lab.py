@@ -20,6 +20,7 @@ from rollout.balancers.haproxy import Haproxy
 from rollout.lab.app import build_release
 from rollout.lab.loopback import Fleet
 from rollout.model.pool import Member, MemberState, Rotation
+from tests.ready import typed
 
 ROLLOUT = Path(sys.executable).with_name("rollout")
 PATIENCE_S = 60.0
@@ -100,15 +101,7 @@ class Lab:
         return [*self.prefix, str(ROLLOUT), *words]
 
     def type(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "CI": "", **(env or {})},
-            check=False,
-        )
+        return typed(self.command(*words), env={**os.environ, "CI": "", **(env or {})}, timeout_s=180)
 
     def words_of(self, verb: str, version: str, *more: str) -> list[str]:
         return [
