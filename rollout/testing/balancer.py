@@ -239,12 +239,17 @@ class SimulatedBalancer:
 
     def _settled(self, member: Member, server: _Server, now: float) -> _Server:
         """Run the checks that were due; more than ``rise + fall`` equal answers change nothing."""
-        due = self._due(server, now) if server.checked and server.admin != Rotation.MAINT else ()
-        ok = bool(due) and self.healthy(member)
-        settled = server
+        if not server.checked:
+            return server
+        if server.admin == Rotation.MAINT:  # nobody asks it, and nobody makes up for that
+            return replace(server, settled_at=now)
+        due = self._due(server, now)
+        if not due:
+            return server
+        ok, settled = self.healthy(member), server
         for at in due:
             settled = self._answered(settled, ok, at)
-        return self._moved(server, replace(settled, settled_at=now), now)
+        return replace(self._moved(server, settled, now), settled_at=now)
 
     def _due(self, server: _Server, now: float) -> Sequence[float]:
         """Return the times of the checks between the last look and now; the first of them suffice."""
@@ -260,6 +265,8 @@ class SimulatedBalancer:
             health = most if server.health + 1 >= rise else server.health + 1
         else:
             health = server.health - 1 if server.health > rise else 0
+        if (health, health >= rise) == (server.health, server.up):
+            return server
         comes_up = health >= rise and not server.up
         full_at = at + self.checks.slowstart_s if comes_up else server.full_at
         return replace(server, health=health, up=health >= rise, full_at=full_at)
@@ -280,7 +287,9 @@ class SimulatedBalancer:
     def _moved(self, before: _Server, after: _Server, now: float) -> _Server:
         """Note when a member leaves rotation: its sessions begin to end then."""
         if after.in_rotation:
-            return replace(after, left_at=math.inf, fading=0)
+            return (
+                after if math.isinf(after.left_at) and not after.fading else replace(after, left_at=math.inf, fading=0)
+            )
         return replace(after, left_at=now, fading=self.load) if before.in_rotation else after
 
     def _sessions(self, server: _Server) -> int:
