@@ -34,7 +34,19 @@ from rollout.model.event import (
     StepStarted,
 )
 from rollout.model.host import HostName
-from rollout.model.plan import Action, Deregister, HostPlan, Keep, PlayPlan, Register, Run, Switch, Verify, Withdraw
+from rollout.model.plan import (
+    Action,
+    Deregister,
+    HostPlan,
+    Keep,
+    PlayPlan,
+    Register,
+    Run,
+    Stage,
+    Switch,
+    Verify,
+    Withdraw,
+)
 from rollout.model.pool import left_in
 from rollout.model.verdict import FOUND, Cause, Outcome
 from rollout.report.text import between
@@ -303,8 +315,7 @@ def _host_revert(board: Board, event: HostRevertStarted) -> Board:
 def _recovered(board: Board, event: Recovered) -> Board:
     for host, row in board.rows.items():
         if row.doing is not None:
-            state = "reverting" if row.undoing else "interrupted"
-            board = _put(board, host, replace(row, doing=None, state=state))
+            board = _put(board, host, replace(row, doing=None, state=_cut(row)))
     for host, current in event.seen.items():
         row = board.rows.get(host, Row())
         board = _put(board, host, replace(row, release=current, drifted=row.drifted and current == row.release))
@@ -312,6 +323,13 @@ def _recovered(board: Board, event: Recovered) -> Board:
         row = board.rows.get(host, Row())
         board = _put(board, host, replace(row, state="stranded", stuck=Outcome(summary=why)))
     return replace(board, recovered=board.recovered + 1)
+
+
+def _cut(row: Row) -> str:
+    """Return what a host is whose step was in flight: what was staged by half is staged anew, and serves nobody."""
+    if row.undoing:
+        return "reverting"
+    return "waiting" if isinstance(row.doing, Stage) else "interrupted"
 
 
 def _hook_finished(board: Board, event: HookFinished) -> Board:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rollout.model.event import Note, Recovered
+from rollout.model.event import Note, Recovered, StepFinished
 from rollout.model.host import HostName
 from rollout.model.verdict import Outcome, Verdict
 from rollout.report.board import Board, see, see_note
@@ -85,6 +85,16 @@ def test_a_takeover_ends_what_was_in_flight_and_names_the_stranded() -> None:
     board = seen_all(script.records).plays[0]
     assert [row.state for _, row in board.ordered()] == ["interrupted", "staged", "stranded"]
     assert board.recovered == 1
+
+
+def test_who_was_being_staged_when_the_controller_died_is_not_touched() -> None:
+    script = Script()
+    of = script.begin(hosts=2)
+    script.stage(of)
+    cut = [r for r in script.records if not isinstance(r.event, StepFinished)]
+    script = Script(records=cut, seq=10, seconds=60)
+    script.add(Recovered(epoch=2))
+    assert {row.state for _, row in seen_all(script.records).plays[0].ordered()} == {"waiting"}
 
 
 def test_events_that_nobody_planned_are_forgiven() -> None:
