@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 
-def sampled(values: Iterable[Any], each_time: Container[Any]) -> list[Any]:
-    """Return all as parameters of a test; those that are not tried each time are marked long."""
-    return [value if value in each_time else pytest.param(value, marks=pytest.mark.long) for value in values]
+def sampled(values: Iterable[Any], each_time: Iterable[Any]) -> list[Any]:
+    """Return all as parameters of a test (a tuple: several); those that are not tried each time are marked long."""
+    brief = list(each_time)
+    return [value if value in brief else _long(value) for value in values]
+
+
+def _long(value: Any) -> Any:
+    return pytest.param(*value if isinstance(value, tuple) else (value,), marks=pytest.mark.long)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from rollout.engine.recovery import Aim
@@ -11,6 +13,7 @@ from tests.simulation.fleets import BRIEF, FLEETS, MORE
 from tests.simulation.soup import Trial, go
 
 FOREVER_S = 1e9
+AIMS: tuple[Aim, ...] = ("heal", "revert", "resume")
 
 
 def lost_at(
@@ -39,8 +42,7 @@ def test_one_that_comes_back_knows_all_of_it(fleet: str) -> None:
     assert any(end == "halted" for end, _, _ in ends)
 
 
-@pytest.mark.parametrize("aim", ["heal", "revert", "resume"])
-@pytest.mark.parametrize("fleet", sampled(FLEETS, BRIEF))
+@pytest.mark.parametrize(("fleet", "aim"), sampled(product(FLEETS, AIMS), zip(BRIEF, AIMS, strict=True)))
 @pytest.mark.fault("F5", "F20")
 def test_one_that_stays_away_is_told_by_who_looks_at_the_hosts(fleet: str, aim: Aim) -> None:
     """The rollout was healed without a record of it: its successor takes the hosts as they are."""

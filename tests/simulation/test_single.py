@@ -33,12 +33,19 @@ FAULTS: dict[Point, tuple[str, ...]] = {
     UNWRITTEN: ("F1",),
     TORN_RESULT: ("F2",),
 }
+LARGEST = "2 balancers, 4 hosts"  # each time at the points that leave most in doubt, at all of them with --all
+LARGEST_EACH_TIME = (HALF, UNHEARD)
 SHARDS = 8
 SOME = 300
 
 
-@pytest.mark.parametrize("point", [pytest.param(p, marks=pytest.mark.fault(*FAULTS[p])) for p in POINTS])
-@pytest.mark.parametrize("fleet", SWEPT)
+def marks(fleet: str, point: Point) -> list[pytest.MarkDecorator]:
+    """Return which faults that is, and whether it is tried each time."""
+    long = fleet == LARGEST and point not in LARGEST_EACH_TIME
+    return [pytest.mark.fault(*FAULTS[point])] + [pytest.mark.long] * long
+
+
+@pytest.mark.parametrize(("fleet", "point"), [pytest.param(f, p, marks=marks(f, p)) for f in SWEPT for p in POINTS])
 def test_every_single_cut(fleet: str, point: Point) -> None:
     found = sweep(fleet, point)
     assert not found.failed, "\n".join(found.failed[:5])

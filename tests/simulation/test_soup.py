@@ -1,9 +1,10 @@
-"""Rollouts by seed, watched step by step: 1,000 each time, 20,000 with ``--all``."""
+"""Rollouts by seed, watched step by step: 500 each time, 20,000 with ``--all``."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.sampling import sampled
 from tests.simulation.soup import drawn_swizzle, drawn_tiers, go, run
 
 SEEDS = 1_000
@@ -21,7 +22,7 @@ def stir(seeds: range) -> None:
 
 
 @pytest.mark.fault("F94")
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("shard", sampled(range(SHARDS), (0, 2)))
 def test_the_invariants_hold_under_every_seed(shard: int) -> None:
     stir(range(shard, SEEDS, SHARDS))
 
@@ -34,7 +35,7 @@ def test_the_invariants_hold_under_many_more_seeds(shard: int) -> None:
 
 
 @pytest.mark.fault("F94")
-@pytest.mark.parametrize("shard", range(2))
+@pytest.mark.parametrize("shard", sampled(range(2), (0,)))
 def test_the_invariants_hold_over_two_plays_under_every_seed(shard: int) -> None:
     for seed in range(shard, 300, 2):
         try:

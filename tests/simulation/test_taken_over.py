@@ -13,11 +13,13 @@ from rollout.model.task import Task, Tasks
 from rollout.model.verdict import Cause
 from rollout.testing.behaviour import TaskEnd
 from rollout.testing.faults import Incident, Script
+from tests.sampling import sampled
 from tests.simulation.fleets import FLEETS, MORE
 from tests.simulation.shapes import Shape
 from tests.simulation.soup import Trial, drawn, drawn_tiers, go
 
 AIMS: tuple[Aim, ...] = ("resume", "heal", "recover")
+EACH_TIME = [fleet for fleet in MORE if fleet != "an api before a bad web, also"]
 SEEDS = 400
 
 
@@ -38,14 +40,14 @@ def died_at(fleet: str, aim: Aim) -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("fleet", MORE)
+@pytest.mark.parametrize("fleet", sampled(MORE, EACH_TIME))
 @pytest.mark.fault("F1", "F3")
 def test_who_resumes_ends_as_if_nobody_had_died(fleet: str) -> None:
     plain = go(Trial(shape=FLEETS[fleet], script=Script()))
     assert set(died_at(fleet, "resume")) == {(plain.end, plain.code)}
 
 
-@pytest.mark.parametrize("fleet", MORE)
+@pytest.mark.parametrize("fleet", sampled(MORE, EACH_TIME))
 @pytest.mark.fault("F1", "F3")
 def test_who_heals_ends_with_nobody_half_way(fleet: str) -> None:
     """Where the fleet stood when it was heard of: halted, or what it had decided before."""
@@ -68,7 +70,7 @@ def stir(seeds: range) -> None:
                 raise
 
 
-@pytest.mark.parametrize("shard", range(2))
+@pytest.mark.parametrize("shard", sampled(range(2), (0,)))
 def test_the_invariants_hold_whoever_takes_over(shard: int) -> None:
     stir(range(shard, SEEDS, 2))
 
