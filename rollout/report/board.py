@@ -329,6 +329,8 @@ def _cut(row: Row) -> str:
     """Return what a host is whose step was in flight: what was staged by half is staged anew, and serves nobody."""
     if row.undoing:
         return "reverting"
+    if isinstance(row.doing, Keep):  # a host that is done is noted as good last
+        return "done"
     return "waiting" if isinstance(row.doing, Stage) else "interrupted"
 
 

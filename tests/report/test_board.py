@@ -8,6 +8,8 @@ import pytest
 
 from rollout.model.event import Note, Recovered, StepFinished
 from rollout.model.host import HostName
+from rollout.model.plan import Keep
+from rollout.model.release import ReleaseId
 from rollout.model.verdict import Outcome, Verdict
 from rollout.report.board import Board, see, see_note
 from rollout.report.boards import seen_all
@@ -95,6 +97,14 @@ def test_who_was_being_staged_when_the_controller_died_is_not_touched() -> None:
     script = Script(records=cut, seq=10, seconds=60)
     script.add(Recovered(epoch=2))
     assert {row.state for _, row in seen_all(script.records).plays[0].ordered()} == {"waiting"}
+
+
+def test_who_was_being_noted_as_good_when_the_controller_died_is_done() -> None:
+    script = Script(records=journals.good()[:-1], seq=100, seconds=60, op=100)
+    script.step(HostName("web1"), 5, Keep(release=ReleaseId("2.0.0")))
+    script.records.pop()
+    script.add(Recovered(epoch=2))
+    assert seen_all(script.records).plays[0].rows[HostName("web1")].state == "done"
 
 
 def test_events_that_nobody_planned_are_forgiven() -> None:
