@@ -10,8 +10,9 @@ from typing import Any
 
 import immutables
 
-from rollout.engine.state import SETTLED, At, HostState, State
+from rollout.engine.state import SETTLED, At, HostState, Phase, State
 from rollout.model.host import HostName
+from rollout.model.plan import Keep
 
 
 def put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
@@ -57,3 +58,8 @@ def unsettle(state: State, host: HostName) -> State:
         return state
     hosts = state.hosts.set(host, replace(now, settled=False))
     return replace(state, hosts=hosts, unsettled=bump(state.unsettled, now.batch, 1))
+
+
+def awaits_keep(state: State, host: HostName) -> bool:
+    """Whether the rollout waits for the success of a done host to be written down."""
+    return state.phase is Phase.CLOSING and isinstance(state.next_step(host), Keep)

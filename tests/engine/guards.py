@@ -141,7 +141,7 @@ GUARDS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "machine: who sickens is waited for at the end",
-        patches=(attribute(machine, "_awaits_keep", lambda state, host: False),),
+        patches=(attribute(machine, "awaits_keep", lambda state, host: False),),
         pin=cases.who_sickens_at_the_end_is_not_waited_for,
     ),
     Mutant(
