@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import each
-from rollout.model.release import Push, ReleaseId, Way
+from rollout.model.release import Delta, NoService, Push, ReleaseId, Way
 from rollout.perform.manifests import manifest_of
 from rollout.perform.observe import Glance
 from rollout.posix.drift import shared_paths
@@ -30,6 +30,8 @@ NO_BASE = "there is no release that it could be compared with"
 UNREAD = "no host hands out the manifest of {base}"
 SIGNED = "it is signed, and a host may hold what it is sent to that"
 TOO_MUCH = "too much of it differs from {base}"
+WRITABLE = "the rest is copied there: what runs may write to it"
+TASKS = "the rest is copied there: tasks of the play may write to it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,18 @@ def ways(choice: Choice) -> dict[HostName, Way]:
         return dict.fromkeys(play.hosts, Push(why=SIGNED))
     found: dict[HostName, Way] = {}
     for base, hosts in _bases(choice).items():
-        found |= dict.fromkeys(hosts, _way(choice, base, hosts) if base else Push(why=NO_BASE))
+        way = _way(choice, base, hosts) if base else Push(why=NO_BASE)
+        found |= {h: _shared(choice, h, way) if isinstance(way, Delta) else way for h in hosts}
     return found
+
+
+def _shared(choice: Choice, host: HostName, way: Delta) -> Delta:
+    """Say whether two releases of a host may have files in common: where nothing that runs there can write them."""
+    ask = choice.asks[host]
+    if any(task.where in ("host", "one_host") for tasks in ask.tasks.values() for task in tasks):
+        return replace(way, why=TASKS)
+    apart = isinstance(ask.service, NoService) or choice.seen[host].apart
+    return replace(way, linked=True) if apart else replace(way, why=WRITABLE)
 
 
 def _bases(choice: Choice) -> dict[Base | None, list[HostName]]:

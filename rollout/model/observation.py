@@ -48,6 +48,7 @@ class Observation:
     sudo_why: str = ""  # the command that is not permitted
     missing_tools: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    apart: bool = False  # its units run as users that can write nothing of what is installed
     shared_missing: tuple[str, ...] = ()
     members: Mapping[PoolName, MemberState | None] = field(default_factory=dict)
     checks: tuple[Probed, ...] = ()

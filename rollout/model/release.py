@@ -37,9 +37,10 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """How a release comes to a host: what differs from ``base``, which it has; it copies the rest from there.
+    """How a release comes to a host: what differs from ``base``, which it has; it takes the rest from there.
 
     ``manifest``: the digest of the base's; ``artifact`` and ``size``: of the tar of what differs, which is sent.
+    ``linked``: files that are the same may be one file; ``why`` not.
     """
 
     kind: Literal["delta"] = "delta"
@@ -48,6 +49,8 @@ class Delta:
     artifact: str
     size: int
     compression: Literal["", "gzip"] = ""
+    linked: bool = False
+    why: str = ""
 
 
 Way = Push | Delta

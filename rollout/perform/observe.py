@@ -112,6 +112,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         sudo_why=inert(fields.get("sudo_why", ""))[:200],
         missing_tools=tuple(map(inert, fields.get("tools", "").split())),
         units=_unknown_units(fields, ask),
+        apart=_apart(fields, ask),
         shared_missing=_missing_shared(fields, ask),
     )
 
@@ -168,6 +169,11 @@ def _pairs(text: str) -> dict[str, str]:
 def _unknown_units(fields: Mapping[str, str], ask: Ask) -> tuple[str, ...]:
     units = getattr(ask.service, "units", ())
     return tuple(u.unit for n, u in enumerate(units) if fields.get(f"unit.{n}", "loaded") != "loaded")
+
+
+def _apart(fields: Mapping[str, str], ask: Ask) -> bool:
+    units = getattr(ask.service, "units", ())
+    return bool(units) and all(fields.get(f"unit_as.{n}") == "other" for n in range(len(units)))
 
 
 def _missing_shared(fields: Mapping[str, str], ask: Ask) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""A release made of another one: what is the same is copied there, what differs was sent.
+"""A release made of another one: what is the same is taken from there, what differs was sent.
 
 The tar of a delta holds the files and links that differ. Which are the same, the two manifests say: the lines that
-both have. Whatever comes of it is hashed and compared with the manifest like any other release.
+both have. They become hard links where nothing will write to them but a person: the file is the SSH user's, nobody
+else may write it, and the plan says that what runs there is another user. Everything else is copied. Whatever comes
+of it is hashed and compared with the manifest like any other release.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from rollout.posix.quote import Script, assign, lean
 
 PIECE = 300_000  # bytes of a manifest that one round trip brings, before they are compressed
 
-# based: refuse what cannot be done, before anything is received. gather: copy what is the same into the tree at $top.
+# based: refuse what cannot be done, before anything is received. gather: bring what is the same into the tree at $top.
 TEXT = lean(r"""
     based() {
         [ -n "$base" ] || return 0
@@ -30,11 +32,16 @@ TEXT = lean(r"""
     }
     # What was sent may be the same in the base: then the base's is not to be had, as behind a link into shared.
     unsent() { while IFS= read -r l; do [ -e "$top/$l" ] || [ -h "$top/$l" ] || printf '%s\0' "$l"; done; }
-    # What cannot be copied is missing then, and the comparison says so.
+    taken() { (cd "releases/$base" && xargs -0 sh -c "$1" take "$P/$top") 2>/dev/null; }
+    links='to=$1; shift; cp -l -P --parents -- "$@" "$to"'
+    # ours: what nobody else may write, with a mode that is installed. find enters no link, wherever that leads now.
+    ours() { (cd "releases/$base" && find . -type f -user "$uid" \( -perm 644 -o -perm 755 \)); }
+    # What cannot be linked is copied; what cannot be copied is missing then, and the comparison says so.
     gather() {
         [ -n "$base" ] || return 0
         sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
-        same | unsent | (cd "releases/$base" && xargs -0 sh -c "$copies" copy "$P/$top") 2>/dev/null
+        [ -z "$linked" ] || { same; ours; } | sort | uniq -d | unsent | taken "$links"
+        same | unsent | taken "$copies"
     }
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)

@@ -225,7 +225,8 @@ def _payload(deed: Install) -> Script:
     """Return what comes: the artifact as it is, or the tar of what differs from a base."""
     way = deed.way
     if isinstance(way, Delta):
-        return assign("base", way.base) + assign("basis", way.manifest) + assign("strip", "") + _bytes(way)
+        said = assign("base", way.base) + assign("basis", way.manifest) + assign("linked", "1" if way.linked else "")
+        return said + assign("strip", "") + _bytes(way)
     return assign("base", "") + assign("strip", deed.release.strip) + _bytes(deed.release)
 
 

@@ -73,13 +73,20 @@ _WORK = lean(r"""
     shared() { each shared there; }
     there() { if [ -f "shared/$1" ]; then f "shared.$((e_at - 1))" ok; else f "shared.$((e_at - 1))" missing; fi; }
     unit_state() {
-        l=$(timeout 10 systemctl show -p LoadState "$1" 2>/dev/null)
-        f "unit.$n" "${l#LoadState=}"
+        l= x=root
+        for w in $(timeout 10 systemctl show -p LoadState,User "$1" 2>/dev/null); do
+            case $w in LoadState=*) l=${w#*=};; User=?*) x=${w#*=};; esac
+        done
+        f "unit.$n" "$l"
+        # who it runs as: root and we can write whatever is installed
+        case $(id -u "$x" 2>/dev/null) in '') x=;; 0 | "$uid") x=writer;; *) x=other;; esac
+        f "unit_as.$n" "$x"
         n=$((n + 1))
     }
     work() {
         machine
         n=0
+        whoami
         units
         cur=
         if [ -d "$root" ] && [ ! -h "$root" ] && cd -P -- "$root" 2>/dev/null; then P=$PWD; reached

@@ -45,9 +45,9 @@ class Observe:
     ``marked`` (``id:seconds`` pairs: when the newest mark of each was made), ``clock`` (the host's own, in seconds),
     ``epoch`` (``number rollout open|closed``), ``free_bytes``, ``free_inodes``,
     ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
-    (missing ones, space separated), ``user``, ``unit.<n>`` (load state of each unit), ``shared.<n>`` (ok|missing,
-    for each shared file without content; n counts those from 0), ``running`` (release that the service runs, or
-    ""; without a service what current names), ``fresh`` (as in Identify).
+    (missing ones), ``user``, ``unit.<n>`` (load state of each unit), ``unit_as.<n>`` (whether its user can write what
+    is installed: writer|other), ``shared.<n>`` (ok|missing, for each shared file without content; n counts from 0),
+    ``running`` (release that the service runs, or ""; without a service what current names), ``fresh`` (as Identify).
     """
 
     kind: Literal["observe"] = "observe"

@@ -110,7 +110,7 @@ def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
             continue
         way = stage.way
         if isinstance(way, Delta):
-            groups.setdefault((f"what differs from {inert(way.base)}", way.size, ""), []).append(host)
+            groups.setdefault((f"what differs from {inert(way.base)}", way.size, way.why), []).append(host)
         else:
             groups.setdefault(("all of it", play.release.size, way.why), []).append(host)
     if not any(amount != play.release.size or why for _, amount, why in groups):

@@ -9,7 +9,7 @@ import io
 import random
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -17,11 +17,12 @@ from typing import Any, Literal
 import pytest
 
 from rollout.app.sending import Sending
-from rollout.app.transfer import NO_BASE, SIGNED, SMALL, TOO_MUCH, UNREAD, Choice, ways
+from rollout.app.transfer import NO_BASE, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
 from rollout.artifacts.package import Package, prepare
 from rollout.model.host import HostName
 from rollout.model.play import ArtifactAsk
-from rollout.model.release import Delta, Push, Release, ReleaseId, Way
+from rollout.model.release import Delta, NoService, Push, Release, ReleaseId, Way
+from rollout.model.task import Task
 from rollout.model.trust import SignatureAsk
 from rollout.perform.effects import Effect, Tell
 from rollout.posix.delta import PIECE
@@ -29,6 +30,7 @@ from rollout.posix.op import ReadManifest, Reply
 from tests.engine.questions import ask, bare, on, play
 
 H1, H2 = HostName("h1"), HostName("h2")
+NOTHING: Mapping[str, Any] = {}
 FILES = {f"n{n}": random.Random(n).randbytes(60_000) for n in range(20)}
 
 
@@ -77,7 +79,9 @@ class Case:
     recorded: str
     seen: dict[HostName, Any] = field(default_factory=dict)
 
-    def ways(self, transfer: Literal["auto", "push", "delta"] = "auto", **more: Any) -> dict[HostName, Way]:
+    def ways(
+        self, transfer: Literal["auto", "push", "delta"] = "auto", asked: Mapping[str, Any] = NOTHING, **more: Any
+    ) -> dict[HostName, Way]:
         digest = self.old.manifest_sha256
         seen = {h: on("v1", h, releases={"v1": digest}) for h in (H1, H2)} | self.seen
         row = SimpleNamespace(id="v1", manifest=self.recorded)
@@ -89,7 +93,7 @@ class Case:
             outside=self.hosts,  # type: ignore[arg-type]
             store=SimpleNamespace(release_named=lambda _e, _a, name: row if name == "v1" else None),  # type: ignore[arg-type]
             sending=sending,
-            asks={h: ask(h) for h in (H1, H2)},
+            asks={h: replace(ask(h), **asked) for h in (H1, H2)},
             seen=seen,
         )
         found = ways(choice)
@@ -114,6 +118,21 @@ def test_one_host_is_asked_for_all_that_have_the_same(case: Case) -> None:
     assert isinstance(found[H1], Delta)
     assert (found[H1].base, found[H1].manifest) == ("v1", case.old.manifest_sha256)
     assert case.hosts.asked == [H1]
+
+
+def test_files_are_shared_only_where_nothing_that_runs_can_write_them(case: Case) -> None:
+    """Each host says as whom its units run; a process of our own, a command and a task are ours, and can."""
+    case.seen = {H2: on("v1", H2, releases={"v1": case.old.manifest_sha256}, apart=True)}
+    assert {h: (w.linked, w.why) for h, w in case.ways().items() if isinstance(w, Delta)} == {
+        H1: (False, WRITABLE),
+        H2: (True, ""),
+    }
+    assert all(w.linked for w in case.ways(asked={"service": NoService()}).values() if isinstance(w, Delta))
+    for where, links in (("host", False), ("one_host", False), ("controller", True)):
+        tasks = {"before_switch": (Task(argv=("true",), where=where),)}  # type: ignore[arg-type]
+        found = case.ways(asked={"tasks": tasks})[H2]
+        assert isinstance(found, Delta)
+        assert (found.linked, found.why) == (links, "" if links else TASKS)
 
 
 def test_what_the_play_says_is_done(case: Case) -> None:

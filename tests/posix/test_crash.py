@@ -32,7 +32,7 @@ DELTA, DELTA_PAYLOAD = differing(V1, V2, {"VERSION": b"2"})
 SERVICE = Process(command=("./bin/serve",))
 TOOLS = (
     *("mv", "sync", "rm", "mkdir", "tar", "sha256sum", "head", "tail", "find", "sort", "cmp", "touch", "ln"),
-    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd", "uniq", "xargs", "tr"),
+    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd", "uniq", "xargs", "tr", "cp"),
 )
 MAX_CALLS = 80
 
@@ -107,6 +107,7 @@ def _before(deed: str) -> list[Op]:
 DEEDS: dict[str, Deed] = {
     "install": Install(release=V2.release),
     "delta": Install(release=V2.release, way=DELTA),
+    "linked": Install(release=V2.release, way=replace(DELTA, linked=True)),
     "activate": _activate("v2", "v1"),
     "back": _activate("v1", "v2"),
     "withdraw": Withdraw(release=ReleaseId("v1"), service=SERVICE),
@@ -116,6 +117,7 @@ DEEDS: dict[str, Deed] = {
 LEAST = {
     "install": 15,
     "delta": 20,
+    "linked": 24,
     "activate": 15,
     "back": 15,
     "withdraw": 8,
@@ -138,7 +140,7 @@ def _template(root: Path, used: Shell, deed: str) -> Path:
 def _prepared(root: Path, template: Path, used: Shell, deed: str) -> tuple[ShellHost, Op]:
     shutil.copytree(template, root, symlinks=True)
     host = ShellHost(used, root, sent=4)
-    host.payloads["v2"] = DELTA_PAYLOAD if deed == "delta" else V2.payload
+    host.payloads["v2"] = DELTA_PAYLOAD if deed in ("delta", "linked") else V2.payload
     for op in _before(deed):
         assert host.execute(replace(op, site=host.site)).status == "done"
     return host, host.op(DEEDS[deed])
@@ -172,9 +174,10 @@ def _simulated(deed: str, op: Op) -> set[Look]:
     raise AssertionError("there is no end to counting")
 
 
-OF_ROW = {"install": "F62", "delta": "F62"}
+OF_ROW = {"install": "F62", "delta": "F62", "linked": "F62"}
 MARKS = {
-    d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in ("back", "delta") else [])] for d in DEEDS
+    d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in ("back", "delta", "linked") else [])]
+    for d in DEEDS
 }
 
 

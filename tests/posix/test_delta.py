@@ -18,9 +18,9 @@ import pytest
 from rollout.artifacts.delta import Basis, Cut, cut
 from rollout.artifacts.package import Package, prepare
 from rollout.model.play import ArtifactAsk
-from rollout.model.release import Release, ReleaseId, Shared
+from rollout.model.release import NoService, Release, ReleaseId, Shared
 from rollout.posix.delta import PIECE
-from rollout.posix.op import Install, ReadManifest, Reply
+from rollout.posix.op import Activate, Inspect, Install, Prune, ReadManifest, Reply
 from tests.posix.conftest import fresh
 from tests.posix.shells import ShellHost, shell
 
@@ -134,19 +134,36 @@ def bare(tmp_path: Path) -> ShellHost:
     return ShellHost(shell("dash", tmp_path), tmp_path / "other")
 
 
+def inodes(root: Path) -> dict[int, str]:
+    """Return the files below a folder by what they are, not by what they hold."""
+    return {p.lstat().st_ino: str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink()}
+
+
+def in_common(root: Path) -> set[str]:
+    """Return which files of v2 are files of v1 too."""
+    old, new = inodes(root / "releases/v1"), inodes(root / "releases/v2")
+    return {new[inode] for inode in old.keys() & new.keys()}
+
+
+def linked(made: Cut) -> Cut:
+    return replace(made, delta=replace(made.delta, linked=True))
+
+
 @pytest.mark.parametrize("form", [(True, ""), (False, "shop-1")], ids=["gzip", "tar with a top"])
+@pytest.mark.parametrize("links", [False, True], ids=["copied", "linked"])
 def test_it_is_as_if_all_of_it_had_come(
-    host: ShellHost, bare: ShellHost, tmp_path: Path, form: tuple[bool, str]
+    host: ShellHost, bare: ShellHost, tmp_path: Path, form: tuple[bool, str], links: bool
 ) -> None:
     zipped, top = form
     old, new = (build(tmp_path, n, f, zipped=zipped, top=top) for n, f in (("v1", OLD), ("v2", NEW)))
     made = between(old, new, tmp_path)
+    made = linked(made) if links else made
     assert (install(host, old).status, install(bare, new).status) == ("done", "done")
     reply = install(host, new, made)
     assert reply.status == "done", reply
     assert tree(host.root / "releases/v2") == tree(bare.root / "releases/v2")
-    inodes = {p.stat().st_ino for p in (host.root / "releases/v1").rglob("*") if p.is_file()}
-    assert not inodes & {p.stat().st_ino for p in (host.root / "releases/v2").rglob("*")}, "nothing is shared"
+    same = {"a b/it's $HOME", "lib/one", "lib/deep/er/three", "log/.keep", "ä/ö"}
+    assert in_common(host.root) == (same if links else set())
     with tarfile.open(fileobj=io.BytesIO(host.payloads["v2"][: made.delta.size])) as archive:
         assert sorted(archive.getnames()) == sorted(
             ["bin/serve", "other", "was a file/x", "was a folder", "bin/-f", "new/er/file", "new/link"]
@@ -214,13 +231,15 @@ def manifest(root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [spoil, swapped, folded, gone, led_away, manifest])
+@pytest.mark.parametrize("links", [False, True], ids=["copied", "linked"])
 def test_a_base_that_is_not_as_it_was_is_refused_and_leaves_nothing(
-    dash: ShellHost, tmp_path: Path, write: object
+    dash: ShellHost, tmp_path: Path, write: object, links: bool
 ) -> None:
     old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
     assert install(dash, old).status == "done"
     write(dash.root)  # type: ignore[operator]
-    reply = install(dash, new, between(old, new, tmp_path))
+    made = between(old, new, tmp_path)
+    reply = install(dash, new, linked(made) if links else made)
     assert (reply.status, reply.code) == ("refused", "E_BASE"), reply
     assert not (dash.root / "releases/v2").exists()
     assert not list((dash.root / ".rollout/incoming").glob("*"))
@@ -234,6 +253,53 @@ def test_a_host_without_the_tools_says_so(tmp_path: Path) -> None:
         (tmp_path / "applets/xargs").unlink()
         reply = install(host, new, between(old, new, tmp_path))
     assert (reply.code, "xargs" in reply.summary) == ("E_BASE", True)
+
+
+def test_only_what_nobody_else_can_write_is_linked(dash: ShellHost, bare: ShellHost, tmp_path: Path) -> None:
+    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
+    assert install(dash, old).status == "done"
+    base = dash.root / "releases/v1"
+    (base / "lib/one").chmod(0o664)
+    os.chown(base / "a b/it's $HOME", 65534, 65534)
+    (base / "lib/deep/er").rename(tmp_path / "elsewhere")
+    (base / "lib/deep/er").symlink_to(tmp_path / "elsewhere")
+    (base / "ä/ö").chmod(0o4644)
+    assert install(dash, new, linked(between(old, new, tmp_path))).status == "done"
+    assert in_common(dash.root) == {"log/.keep"}
+    assert (dash.root / "releases/v2/lib/deep/er/three").stat().st_nlink == 1, (
+        "what lies elsewhere is not ours to share"
+    )
+    assert install(bare, new).status == "done"
+    assert tree(dash.root / "releases/v2") == tree(bare.root / "releases/v2")
+    assert stat.filemode((base / "lib/one").stat().st_mode) == "-rw-rw-r--", "the base is left as it is"
+
+
+def test_where_files_cannot_be_linked_they_are_copied(tmp_path: Path) -> None:
+    """As across file systems, or where there are as many links as there can be."""
+    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
+    with fresh("busybox", tmp_path) as host:
+        assert install(host, old).status == "done"
+        (tmp_path / "applets/cp").unlink()
+        assert install(host, new, linked(between(old, new, tmp_path))).status == "done"
+    assert in_common(host.root) == set()
+    assert (host.root / "releases/v2/lib/one").read_bytes() == b"1"
+
+
+def test_what_is_linked_is_looked_at_again_before_a_switch(dash: ShellHost, tmp_path: Path) -> None:
+    """One write changes both: neither is switched to any more, and the other one's removal changes neither."""
+    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
+    assert install(dash, old).status == "done"
+    assert install(dash, new, linked(between(old, new, tmp_path))).status == "done"
+    held = (dash.root / "releases/v2/lib/one").read_bytes()
+    to = Activate(release=ReleaseId("v2"), manifest=new.release.manifest, expect="", service=NoService())
+    with (dash.root / "releases/v1/lib/one").open("r+b") as file:
+        file.write(b"X")
+    assert dash.do(to).code == "E_TAMPERED"
+    with (dash.root / "releases/v2/lib/one").open("r+b") as file:
+        file.write(held)
+    assert dash.do(Prune(releases=(ReleaseId("v1"),), service=NoService())).fields["pruned"] == "v1"
+    assert dash.do(to).status == "done"
+    assert dash.do(Inspect()).fields["differing"] == "0"
 
 
 def test_no_more_than_is_worth_it(tmp_path: Path) -> None:

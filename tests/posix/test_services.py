@@ -276,6 +276,17 @@ def test_a_unit_that_is_not_there(init: Init) -> None:
     assert seen["unit.0"] == "not-found"
 
 
+def test_a_unit_whose_user_can_write_what_is_installed_is_told_from_one_that_cannot(init: Init) -> None:
+    """Without a user it runs as root; what no name is known for may be anybody."""
+    for user, said in (("", "writer"), ("root", "writer"), ("nobody", "other"), ("no-such-user", "")):
+        (init.folder / "shop.service/user").write_text(user)
+        fields = init.host.do(Observe(service=UNITS)).fields
+        assert (fields["unit_as.0"], fields["unit_as.1"]) == (said, "writer"), user
+    (init.folder / "shop.service/user").write_text("nobody")
+    theirs = _unprivileged(init).do(Observe(service=UNITS)).fields["unit_as.0"]
+    assert theirs == "writer", "the one who installs"
+
+
 def _unprivileged(init: Init) -> ShellHost:
     """Become somebody whom sudo asks for a password, where the tests run as root."""
     host = init.host
