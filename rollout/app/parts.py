@@ -134,7 +134,7 @@ def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[O
     if guard is not None:
         guard.meets(parts)
     pace = pace_of(part.play.upload_rate for part in parts)
-    sendings = [Sending(package=part.package, pace=pace) for part in parts]
+    sendings = [Sending(package=part.package, ask=part.play.artifact, pace=pace) for part in parts]
     try:
         with opened([_acting(part, look, sending) for part, sending in zip(parts, sendings, strict=True)]) as outsides:
             policy = guard.policy.digest if guard else ""

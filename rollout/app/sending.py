@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from rollout.app.pacing import Pace
-from rollout.model.release import Delta
+from rollout.model.release import Delta, Pull
 from rollout.posix.install import sent
 from rollout.posix.op import Install, Op, Reply
 
 if TYPE_CHECKING:
     from rollout.artifacts.delta import Cut
     from rollout.artifacts.package import Package
+    from rollout.model.play import ArtifactAsk
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class Sending:
     """The artifact of one play, where it is at hand, and the deltas that were made of it, by their digest."""
 
     package: Package | None = None
+    ask: ArtifactAsk | None = None  # as the play says it, with what may be secret: for hosts that fetch it themselves
     cuts: dict[str, Cut] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)  # of all uploads of a rollout together
 
@@ -33,12 +36,28 @@ class Sending:
         if not isinstance(do, Install) or do.present or self.package is None:
             return None
         size = sent(do) + do.release.manifest_size
+        if isinstance(do.way, Pull):
+            return self._request(size)
         if not isinstance(do.way, Delta):
             return self.pace.of(self.package.open()), size
         cut = self.cuts.get(do.way.artifact)
         if cut is None:
             return Reply(status="refused", code="E_BASE", summary="what differs is not at hand here any more")
         return self.pace.of(cut.open()), size
+
+    def _request(self, size: int) -> tuple[BinaryIO, int] | Reply:
+        """Return what a host fetches the artifact with, made anew each time: what is signed for an hour ends."""
+        if self.ask is None or self.package is None:
+            what = "where the artifact is fetched from is not at hand here any more"
+            return Reply(status="refused", code="E_BASE", summary=what)
+        from rollout.artifacts.pulled import request
+        from rollout.artifacts.remote import NotFetched
+
+        try:
+            said = request(self.ask)
+        except NotFetched as fault:
+            return Reply(status="refused", code="E_FETCH", summary=f"{fault.what} {fault.instead}".rstrip())
+        return io.BytesIO(said + self.package.manifest_text.encode()), size
 
     def close(self) -> None:
         """Close the files of the deltas; the artifact is whoever's opened it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import each
-from rollout.model.release import Delta, NoService, Push, ReleaseId, Way
+from rollout.model.release import Delta, NoService, Pull, Push, ReleaseId, Way
 from rollout.perform.manifests import manifest_of
 from rollout.perform.observe import Glance
 from rollout.posix.drift import shared_paths
@@ -31,6 +31,7 @@ UNREAD = "no host hands out the manifest of {base}"
 SIGNED = "it is signed, and a host may hold what it is sent to that"
 TOO_MUCH = "too much of it differs from {base}"
 WRITABLE = "the rest is copied there: what runs may write to it"
+PACKED = "it is packed anew for the hosts, and the server has the other one"
 TASKS = "the rest is copied there: tasks of the play may write to it"
 
 
@@ -58,6 +59,8 @@ def ways(choice: Choice) -> dict[HostName, Way]:
         return {}
     if play.signature is not None:
         return dict.fromkeys(play.hosts, Push(why=SIGNED))
+    if play.transfer == "pull":
+        return dict.fromkeys(play.hosts, Push(why=PACKED) if package.source else Pull())
     found: dict[HostName, Way] = {}
     for base, hosts in _bases(choice).items():
         way = _way(choice, base, hosts) if base else Push(why=NO_BASE)

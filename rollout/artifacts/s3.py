@@ -57,6 +57,30 @@ class S3:
         )
 
 
+def presigned(url: str, valid_s: int) -> str:
+    """Return an https:// URL that whoever has it can fetch the object with, for so long; raise NotFetched.
+
+    Nothing is contacted.
+    """
+    parts = s3_parts(url)
+    if parts is None:
+        raise NotFetched("this is no bucket and key.")
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        raise NotFetched("boto3, which speaks to S3, is not here.", MISSING) from None
+    try:
+        # Without a style it names the endpoint that is all regions', which sends on to where the signature is not good.
+        asked = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+        client = boto3.Session().client("s3", config=asked)
+        wanted = {"Bucket": parts[0], "Key": parts[1]}
+        return str(client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=valid_s))
+    except BotoCoreError as problem:
+        raise NotFetched(f"no URL can be signed for it: {line(str(problem), 120)}.", CONFIGURED) from None
+
+
 def _asked(wanted: Mapping[str, Any], patience: Patience) -> Mapping[str, Any]:
     try:
         import boto3

@@ -13,6 +13,7 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import HostPlan, PoolPlan
 from rollout.model.pool import HaproxyPool
+from rollout.model.release import Pull
 
 Rule = Callable[[Question, Mapping[HostName, HostPlan], tuple[PoolPlan, ...]], Iterable[Reason]]
 
@@ -129,6 +130,9 @@ def tools(question: Question, *_: object) -> Iterator[Reason]:
             by_tools[" ".join(seen.missing_tools)].append(host)
     for missing, hosts in by_tools.items():
         yield from _named("E_TOOLS", f"{missing} missing on", "Install it there.", hosts)
+    pulling = [h for h, s in _reachable(question).items() if isinstance(question.ways.get(h), Pull) and not s.fetches]
+    how = "Install it there, or write `transfer: push`."
+    yield from _named("E_TOOL", "`transfer: pull` takes curl, which is missing on", how, pulling)
 
 
 def sudo(question: Question, *_: object) -> Iterator[Reason]:

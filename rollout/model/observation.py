@@ -47,6 +47,7 @@ class Observation:
     sudo: str = "unneeded"
     sudo_why: str = ""  # the command that is not permitted
     missing_tools: tuple[str, ...] = ()
+    fetches: bool = True  # curl is there
     units: tuple[str, ...] = ()
     apart: bool = False  # its units run as users that can write nothing of what is installed
     shared_missing: tuple[str, ...] = ()

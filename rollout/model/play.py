@@ -101,7 +101,7 @@ class Play:
     release_id: str = ""  # "": made from time and digest when first planned
     artifact: ArtifactAsk
     signature: SignatureAsk | None = None  # None: nobody has to answer for it
-    transfer: Literal["auto", "push", "delta"] = "auto"
+    transfer: Literal["auto", "push", "pull", "delta"] = "auto"
     keep: int = 0  # verified releases that stay on each host; 0: nothing is pruned
     keep_for_s: float = 0.0
     pools: tuple[PoolSpec, ...] = ()  # () never: `load_balancers: none` is one WorkersPool

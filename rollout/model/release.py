@@ -53,7 +53,17 @@ class Delta:
     why: str = ""
 
 
-Way = Push | Delta
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """How a release comes to a host: it fetches all of the artifact itself, from where the play names it.
+
+    From where, and with which headers, is in no value: it may be secret, and goes to the host alone.
+    """
+
+    kind: Literal["pull"] = "pull"
+
+
+Way = Push | Delta | Pull
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,9 +93,6 @@ class SignatureModel(Strict):
         return self
 
 
-TRANSFERS = w.choice("auto", "push", "delta", later=("pull",))
-
-
 class ReleaseModel(Strict):
     """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
 
@@ -104,7 +101,7 @@ class ReleaseModel(Strict):
     sha256: Annotated[str, w.Accepts(w.digest)] = ""
     signature: SignatureModel | None = None
     transfer: Annotated[
-        Literal["auto", "push", "delta"], w.Accepts(w.choice("auto", "push", "delta", later=("pull",)))
+        Literal["auto", "push", "pull", "delta"], w.Accepts(w.choice("auto", "push", "pull", "delta"))
     ] = "auto"
     links: Annotated[Literal["none", "in_tree"], w.Accepts(w.choice("none", "in_tree"))] = "in_tree"
     allow_links: w.Listed[w.Absolute] = ()
@@ -119,6 +116,13 @@ class ReleaseModel(Strict):
         if self.allow_links and self.links == "none":
             what = "`links: none` refuses every link, also those that `allow_links` lists."
             refuse("E_LINKS", what, instead="Write `links: in_tree`, or leave `allow_links` out.", at="allow_links")
+        return self
+
+    @model_validator(mode="after")
+    def _pulled(self) -> ReleaseModel:
+        if self.transfer == "pull" and not self.artifact.url:
+            what = "`transfer: pull` has hosts fetch the artifact, and it is a file of this machine."
+            refuse("E_TRANSFER", what, instead="Name its `https://` or `s3://` URL, or write `push`.", at="transfer")
         return self
 
 

@@ -6,8 +6,8 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 
 from __future__ import annotations
 
-from rollout.model.release import Delta, Release, Shared
-from rollout.posix import assets, delta, intact, ledger
+from rollout.model.release import Delta, Pull, Push, Release, Shared
+from rollout.posix import assets, delta, intact, ledger, pull
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -100,17 +100,23 @@ _COMPARE = lean(r"""
     }
 """)
 
-_RECEIVE = lean(r"""
+_PLACE = lean(r"""
     spoiled() { rm -rf "$stage"; refuse "$@"; }
     room() {
         set -- $(df -Pk . | tail -n 1)
         [ "$(($4))" -ge "$((need / 1024))" ]
     }
     hashed() { h=${1%% *}; [ "$h" = "$2" ]; }
-    receive() {
+    placed() {
         room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
         try mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && try mkdir -m 700 "$stage" ||
             spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
+    }
+""")
+
+_RECEIVE = lean(r"""
+    receive() {
+        placed
         left
         all=$((size + extra))
         said=$({ timeout -s KILL "$((left + all / slowest))" head -c "$all" <&8 8<&- >"$stage/payload"; } 2>&1)
@@ -118,6 +124,12 @@ _RECEIVE = lean(r"""
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
         [ "$got" -le "$size" ] || dd if=/dev/null of="$stage/payload" bs=1 seek="$size" count=0 2>/dev/null
+        digests
+    }
+""")
+
+_UNPACK = lean(r"""
+    digests() {
         hashed "$(openssl dgst -sha256 -r <"$stage/payload" 2>/dev/null)" "$artifact" ||
             hashed "$(sha256sum <"$stage/payload")" "$artifact" || short E_DIGEST artifact "$artifact"
         hashed "$(sha256sum <"$stage/manifest")" "$manifest" || short E_DIGEST manifest "$manifest"
@@ -208,7 +220,13 @@ def _shares(shared: Shared) -> Script:
 
 def sent(deed: Install) -> int:
     """Return how many bytes come before the manifest's text."""
-    return deed.way.size if isinstance(deed.way, Delta) else deed.release.size
+    match deed.way:
+        case Delta(size=size):
+            return size
+        case Pull():
+            return pull.SIZE
+        case Push():
+            return deed.release.size
 
 
 def _release(release: Release) -> Script:
@@ -224,6 +242,8 @@ def _release(release: Release) -> Script:
 def _payload(deed: Install) -> Script:
     """Return what comes: the artifact as it is, or the tar of what differs from a base."""
     way = deed.way
+    if isinstance(way, Pull):
+        return pull.arguments(deed) + assign("base", "") + assign("strip", deed.release.strip) + _bytes(deed.release)
     if isinstance(way, Delta):
         said = assign("base", way.base) + assign("basis", way.manifest) + assign("linked", "1" if way.linked else "")
         return said + assign("strip", "") + _bytes(way)
@@ -244,5 +264,6 @@ def script(deed: Install) -> Script:
         + assign("signed", deed.signed)
         + _shares(deed.shared)
     )
-    parts = (delta.TEXT if isinstance(deed.way, Delta) else delta.NONE) + (assets.ADD if deed.shared.add else "")
-    return arguments + ledger.TEXT + intact.TEXT + parts + _RECEIVE + _COMPARE + _SHARE + _PREPARE
+    ways = {Push: delta.NONE + _RECEIVE, Delta: delta.TEXT + _RECEIVE, Pull: pull.TEXT}
+    parts = _PLACE + ways[type(deed.way)] + (assets.ADD if deed.shared.add else "")
+    return arguments + ledger.TEXT + intact.TEXT + parts + _UNPACK + _COMPARE + _SHARE + _PREPARE

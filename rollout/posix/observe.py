@@ -23,6 +23,9 @@ _WORK = lean(r"""
             command -v "$l" >/dev/null 2>&1 || x="$x $l"
         done
         f tools "${x# }"
+        x=
+        ! command -v curl >/dev/null 2>&1 || x=curl
+        f fetches "$x"
     }
     room() {
         set -- $(df -Pk . | tail -n 1)

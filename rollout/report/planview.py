@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Prune, Stage, Step, Switch, Verify
-from rollout.model.release import Delta
+from rollout.model.release import Delta, Pull
 from rollout.model.sealed import secrets_of
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
@@ -111,9 +111,11 @@ def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
         way = stage.way
         if isinstance(way, Delta):
             groups.setdefault((f"what differs from {inert(way.base)}", way.size, way.why), []).append(host)
+        elif isinstance(way, Pull):
+            groups.setdefault(("all of it, fetched there by curl,", play.release.size, ""), []).append(host)
         else:
             groups.setdefault(("all of it", play.release.size, way.why), []).append(host)
-    if not any(amount != play.release.size or why for _, amount, why in groups):
+    if not any(what != "all of it" or why for what, _, why in groups):
         return
     for (what, amount, why), hosts in groups.items():
         sent = size(amount + play.release.manifest_size)

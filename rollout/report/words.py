@@ -28,7 +28,7 @@ from rollout.model.event import (
 )
 from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Register, Restart, Run, Stage, Switch, Verify, Withdraw
 from rollout.model.pool import left_in
-from rollout.model.release import Delta
+from rollout.model.release import Delta, Pull
 from rollout.model.verdict import Cause
 from rollout.report.board import Board, Row
 from rollout.report.boards import Boards
@@ -69,6 +69,8 @@ def doing(action: Action) -> str:
             return "checking the staged release"
         case Stage(way=Delta(base=base)):
             return f"staging what differs from {inert(base)}"
+        case Stage(way=Pull()):
+            return "having the release fetched"
         case Switch(release=release, expect=expect, restart=restart):
             what = "switching" if restart else "moving the link"
             return f"{what} to {inert(release)}" + (f" from {inert(expect)}" if expect else "")

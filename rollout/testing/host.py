@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rollout.model.release import Delta, NoService
+from rollout.model.release import Delta, NoService, Pull
 from rollout.posix.layout import HOME
 from rollout.posix.op import (
     READ_ONLY,
@@ -178,7 +178,7 @@ class SimulatedHost(Contents):
             if self.full:
                 return refused("E_DISK")
             if not payload_ok:
-                return refused("E_DIGEST")
+                return refused("E_FETCH" if isinstance(do.way, Pull) else "E_DIGEST")
             if isinstance(do.way, Delta) and do.way.base in self.tampered:
                 return refused("E_BASE")
             self.releases[release.id] = release.manifest

@@ -14,9 +14,10 @@ from rollout.app.sending import Sending
 from rollout.artifacts.delta import Basis, cut
 from rollout.artifacts.package import Package, prepare
 from rollout.model.play import ArtifactAsk
-from rollout.model.release import Delta, Release, ReleaseId, Site
+from rollout.model.release import Delta, Pull, Release, ReleaseId, Site
 from rollout.posix import frame
 from rollout.posix.op import Epoch, Install, Observe, Op, Reply
+from rollout.posix.pull import SIZE, request
 from tests.engine.questions import SERVICE
 
 
@@ -67,6 +68,34 @@ def test_a_delta_that_is_not_at_hand_is_answered_here(package: Package, deed: In
     found = Sending(package=package).payload(op(replace(deed, way=delta)))
     assert isinstance(found, Reply)
     assert (found.status, found.code) == ("refused", "E_BASE")
+
+
+URL = "https://example.org/app.tar.gz?token=dapper-otter"
+
+
+def test_a_host_that_fetches_is_told_from_where(package: Package, deed: Install) -> None:
+    ask = ArtifactAsk(url=URL, headers={"Authorization": "Bearer x"})
+    said = op(replace(deed, way=Pull()))
+    found = Sending(package=package, ask=ask).payload(said)
+    assert isinstance(found, tuple)
+    stream, size = found
+    script = frame.render(said, "n" * 16, size)
+    sent = stream.read()
+    assert len(sent) == size
+    assert sent == request(URL, ask.headers) + package.manifest_text.encode()
+    assert b"dapper-otter" not in script
+
+
+def test_one_that_cannot_be_told_is_answered_here(package: Package, deed: Install) -> None:
+    """After a takeover nothing secret is known any more: all of it is sent. What cannot be told stays a refusal."""
+    said = op(replace(deed, way=Pull()))
+    found = Sending(package=package).payload(said)
+    assert isinstance(found, Reply)
+    assert (found.status, found.code) == ("refused", "E_BASE")
+    long = ArtifactAsk(url=URL, headers={"A": "b" * SIZE})
+    found = Sending(package=package, ask=long).payload(said)
+    assert isinstance(found, Reply)
+    assert (found.code, "transfer: push" in found.summary, "bbb" in found.summary) == ("E_FETCH", True, False)
 
 
 def test_nothing_follows_what_needs_nothing(package: Package, deed: Install) -> None:

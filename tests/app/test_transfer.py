@@ -17,11 +17,11 @@ from typing import Any, Literal
 import pytest
 
 from rollout.app.sending import Sending
-from rollout.app.transfer import NO_BASE, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
+from rollout.app.transfer import NO_BASE, PACKED, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
 from rollout.artifacts.package import Package, prepare
 from rollout.model.host import HostName
 from rollout.model.play import ArtifactAsk
-from rollout.model.release import Delta, NoService, Push, Release, ReleaseId, Way
+from rollout.model.release import Delta, NoService, Pull, Push, Release, ReleaseId, Way
 from rollout.model.task import Task
 from rollout.model.trust import SignatureAsk
 from rollout.perform.effects import Effect, Tell
@@ -80,7 +80,10 @@ class Case:
     seen: dict[HostName, Any] = field(default_factory=dict)
 
     def ways(
-        self, transfer: Literal["auto", "push", "delta"] = "auto", asked: Mapping[str, Any] = NOTHING, **more: Any
+        self,
+        transfer: Literal["auto", "push", "pull", "delta"] = "auto",
+        asked: Mapping[str, Any] = NOTHING,
+        **more: Any,
     ) -> dict[HostName, Way]:
         digest = self.old.manifest_sha256
         seen = {h: on("v1", h, releases={"v1": digest}) for h in (H1, H2)} | self.seen
@@ -166,6 +169,15 @@ def test_a_host_that_says_something_else_is_not_believed(case: Case, lie: str) -
     assert isinstance(case.ways()[H2], Delta), "the next one is asked"
     case.hosts.lies = {**case.hosts.lies, H2: case.hosts.lies[H1]}
     assert case.ways() == dict.fromkeys((H1, H2), Push(why=UNREAD.format(base="v1")))
+
+
+def test_hosts_fetch_what_is_at_the_url_where_the_play_says_so(case: Case) -> None:
+    assert case.ways("pull") == dict.fromkeys((H1, H2), Pull())
+    asked = SignatureAsk(file="v2.sig", allowed_signers="signers", identity="release@example.org")
+    assert case.ways("pull", signature=asked) == dict.fromkeys((H1, H2), Push(why=SIGNED))
+    case.new = replace(case.new, source="0" * 64)
+    assert case.ways("pull") == dict.fromkeys((H1, H2), Push(why=PACKED))
+    assert case.hosts.asked == []
 
 
 def test_only_what_is_on_record_is_compared_with(case: Case) -> None:

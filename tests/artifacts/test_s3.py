@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from rollout.artifacts.package import prepare
+from rollout.artifacts.pulled import request
 from rollout.artifacts.remote import Interrupted, NotFetched, Patience
-from rollout.artifacts.s3 import S3
+from rollout.artifacts.s3 import S3, presigned
 from rollout.errors import Refused
 from rollout.model.play import ArtifactAsk
 from tests.artifacts.fetches import CONTENT, QUICK, SHA, fetch
@@ -145,3 +147,22 @@ def test_an_error_of_s3_is_said_in_words(code: str) -> None:
     found = _refused(code, {"ResponseMetadata": {"HTTPStatusCode": status}})
     assert isinstance(found, Interrupted if code == "SlowDown" else NotFetched)
     assert str(found).isprintable()
+
+
+def test_a_url_that_whoever_has_it_can_fetch_with(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made without asking anybody, and holds neither the secret key nor the credentials' whole."""
+    with urllib.request.urlopen(presigned(URL, 60)) as answer:
+        assert answer.read() == CONTENT
+    with pytest.raises(NotFetched, match="not an https"):
+        request(ASK)  # the endpoint of this test is none that a host would be sent to
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    said = request(ASK).decode()
+    assert said.startswith('url = "https://s3.eu-central-1.amazonaws.com/releases/shop/app%201.tar?X-Amz-')
+    assert "X-Amz-Expires=3600" in said
+    assert "s3cr3t" not in said
+
+
+def test_without_credentials_nothing_is_signed(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(NotFetched, match="no URL can be signed"):
+        presigned(URL, 60)

@@ -1,4 +1,4 @@
-"""What a delta and a comparison are to be worth, with room for a machine that does other things too."""
+"""What a push, a delta and a comparison are held to, at the true sizes: two minutes of an idle machine."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.transfer import measured, table
+from tests.benchmarks.transfer import BARS, HOSTS, MB, measured, table
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.lab
-@pytest.mark.timeout(600)
-def test_a_delta_is_worth_it_and_a_comparison_costs_little_more_than_hashing(tmp_path: Path) -> None:
-    figures = measured(tmp_path, 60, 3)
+@pytest.mark.timeout(900)
+def test_a_push_a_delta_and_a_comparison_are_as_fast_as_they_are_to_be(tmp_path: Path) -> None:
+    figures = measured(tmp_path, MB, HOSTS)
     shown = "\n".join(table(figures))
-    push, delta, share, verify = figures.ratios.values()
-    assert share <= 0.05, shown
-    assert delta > 1, shown  # on one disk, whose writing is most of both
-    assert verify <= 2, shown
-    assert push >= 0.2, shown
+    missed = {n: v for n, v in figures.ratios.items() if (v < BARS[n][0] if BARS[n][1] else v > BARS[n][0])}
+    assert not missed, shown

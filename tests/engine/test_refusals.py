@@ -16,6 +16,7 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure
 from rollout.model.pool import HaproxyPool, Member, PoolName, Rotation, WorkersPool
+from rollout.model.release import Pull
 from rollout.model.share import Share
 from tests.engine.questions import KEPT, MANIFESTS, NEW, OLD, POOL, bare, member, names, on, question
 
@@ -25,6 +26,12 @@ H0, H1, H2 = names(3)
 def one(**more: object) -> Callable[[], Question]:
     """Three hosts, of which the first is different."""
     return lambda: question({H0: replace(on(OLD, H0), **more), H1: on(OLD, H1), H2: on(OLD, H2)})  # type: ignore[arg-type]
+
+
+def pulling() -> Question:
+    """Two hosts that are to fetch the release, of which one cannot; the third has it already."""
+    seen = {H0: on(OLD, H0, fetches=False), H1: on(OLD, H1), H2: on(OLD, H2, fetches=False)}
+    return question(seen, ways=dict.fromkeys((H0, H1), Pull()))
 
 
 def with_play(**words: object) -> Callable[[], Question]:
@@ -89,6 +96,7 @@ REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
         "type: rm /srv/shop/current. It is then a host without a release",
     ),
     ("tools", one(missing_tools=("tar", "gzip")), "E_TOOLS", "tar gzip missing on: h0000"),
+    ("tools", lambda: pulling(), "E_TOOL", "`transfer: pull` takes curl, which is missing on: h0000. Install it there"),
     ("sudo", one(sudo="refused"), "E_SUDO", "sudo asks for a password or refuses"),
     ("units", one(units=("shop.service",)), "E_UNIT", "systemd does not know the unit shop.service"),
     ("shared", one(shared_missing=("config/master.key",)), "E_SHARED", "config/master.key"),

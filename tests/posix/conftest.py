@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifacts.registry import Registry, authority, serving
 from tests.posix.shells import NAMES, ShellHost, shell
+
+CURL = """#!/bin/sh
+exec /usr/bin/curl "$@"
+"""
 
 
 @contextmanager
@@ -41,6 +46,24 @@ def tooled(host: ShellHost, tools: Path) -> ShellHost:
     """The same host, where these tools are found before its own."""
     path = f"{tools}:{host.shell.env['PATH']}"
     return ShellHost(replace(host.shell, env={**host.shell.env, "PATH": path}), host.root, host.sent)
+
+
+def with_curl(host: ShellHost, tmp_path: Path, trust: Path, text: str = CURL) -> ShellHost:
+    """The same host with a curl, which trusts this authority."""
+    tools = tmp_path / "with-curl"
+    tools.mkdir()
+    (tools / "curl").write_text(text)
+    (tools / "curl").chmod(0o755)
+    used = tooled(host, tools)
+    return replace(used, shell=replace(used.shell, env={**used.shell.env, "CURL_CA_BUNDLE": str(trust)}))
+
+
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, Path]]:
+    """A server, and the authority that its certificate is of."""
+    made = authority(tmp_path_factory.mktemp("authority"))
+    with serving(made.certificate("server", names=("localhost", "127.0.0.1"))) as registry:
+        yield registry, made.trust
 
 
 def end_service(root: Path) -> None:

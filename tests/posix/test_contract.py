@@ -8,19 +8,22 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from rollout.model.release import Delta
+from rollout.model.release import Delta, Pull, Release
 from rollout.posix.op import Install, Op, Reply
+from rollout.posix.pull import request
 from rollout.testing import trees
 from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, played
 from rollout.testing.locked import LOCKED
 from rollout.testing.prunings import PRUNINGS
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
+from tests.artifacts.registry import Registry
+from tests.posix.conftest import with_curl
 from tests.posix.shells import ShellHost
 from tests.posix.test_lock import hold
 
@@ -31,6 +34,7 @@ class Real:
 
     host: ShellHost
     holder: subprocess.Popen[bytes] | None = None
+    server: Registry = field(default_factory=Registry)  # of what the host fetches itself
 
     @property
     def root(self) -> str:
@@ -40,9 +44,19 @@ class Real:
         if isinstance(op.do, Install) and isinstance(op.do.way, Delta):
             self.host.payloads["v3"] = DELTA_PAYLOAD if payload_ok else DELTA_PAYLOAD[:-9]
             return self.host.execute(op)
+        if isinstance(op.do, Install) and isinstance(op.do.way, Pull):
+            return self._fetching(op, op.do.release, payload_ok)
         built = next((b for b in RELEASES.values() if getattr(op.do, "release", None) == b.release), None)
         if built is not None:
             self.host.payloads[built.release.id] = built.payload if payload_ok else built.payload[:-9]
+        return self.host.execute(op)
+
+    def _fetching(self, op: Op, release: Release, payload_ok: bool) -> Reply:
+        """Say where the artifact is; what does not arrive is asked for where nobody answers."""
+        payload = RELEASES[release.id].payload
+        self.server.content = payload[: release.size]
+        said = request(self.server.url() if payload_ok else "https://127.0.0.1:9/", {})
+        self.host.payloads[release.id] = said + payload[release.size :]
         return self.host.execute(op)
 
     def by_hand(self, act: Act) -> None:
@@ -118,13 +132,22 @@ def other_tool(root: Path) -> Path:
 
 
 ALL = {**SCENARIOS, **PRUNINGS, **TAKEOVERS, **LOCKED}
+FETCHING = "what a host fetches itself"
 
 
-@pytest.mark.parametrize("scenario", ALL)
+@pytest.mark.parametrize("scenario", sorted(ALL.keys() - {FETCHING}))
 def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
+    agree(Real(host), scenario)
+
+
+def test_and_on_what_is_fetched(host: ShellHost, tmp_path: Path, trusted: tuple[Registry, Path]) -> None:
+    agree(Real(with_curl(host, tmp_path, trusted[1]), server=trusted[0]), FETCHING)
+
+
+def agree(real: Real, scenario: str) -> None:
     lines = ALL[scenario]
     simulated = played(SimulatedContract.fresh(), lines)
-    for ours, theirs in zip(simulated, played(Real(host), lines), strict=True):
+    for ours, theirs in zip(simulated, played(real, lines), strict=True):
         absent = ours.host.keys() ^ theirs.host.keys()
         shared = {k: v for k, v in theirs.host.items() if k not in absent}
         assert (theirs.line, theirs.status, theirs.code) == (ours.line, ours.status, ours.code)

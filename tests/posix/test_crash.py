@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from rollout.model.release import Process, ReleaseId
+from rollout.model.release import Process, Pull, ReleaseId
 from rollout.posix import frame
 from rollout.posix.op import Activate, Deed, Identify, Install, Mark, Observe, Op, Prune, Reply, Withdraw
+from rollout.posix.pull import request
 from rollout.testing.contracts import VOLATILE
 from rollout.testing.host import SimulatedHost
 from rollout.testing.packing import differing, packed
+from tests.artifacts.registry import Registry
 from tests.posix.conftest import end_service
 from tests.posix.shells import NONCE, Shell, ShellHost, shell
 
@@ -32,7 +34,7 @@ DELTA, DELTA_PAYLOAD = differing(V1, V2, {"VERSION": b"2"})
 SERVICE = Process(command=("./bin/serve",))
 TOOLS = (
     *("mv", "sync", "rm", "mkdir", "tar", "sha256sum", "head", "tail", "find", "sort", "cmp", "touch", "ln"),
-    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd", "uniq", "xargs", "tr", "cp"),
+    *("readlink", "ls", "flock", "setsid", "df", "sed", "chmod", "dd", "uniq", "xargs", "tr", "cp", "curl"),
 )
 MAX_CALLS = 80
 
@@ -73,7 +75,7 @@ class Killer:
         shutil.rmtree(turns, ignore_errors=True)
         turns.mkdir()
         (turns / "last").write_text(f"{at}\n")
-        env = {"PATH": f"{self.folder}:/usr/bin:/bin"}
+        env = {**host.shell.env, "PATH": f"{self.folder}:/usr/bin:/bin"}
         said = subprocess.run(
             host.shell.command(),
             input=host.bytes_of(op),
@@ -108,6 +110,7 @@ DEEDS: dict[str, Deed] = {
     "install": Install(release=V2.release),
     "delta": Install(release=V2.release, way=DELTA),
     "linked": Install(release=V2.release, way=replace(DELTA, linked=True)),
+    "pull": Install(release=V2.release, way=Pull()),
     "activate": _activate("v2", "v1"),
     "back": _activate("v1", "v2"),
     "withdraw": Withdraw(release=ReleaseId("v1"), service=SERVICE),
@@ -118,6 +121,7 @@ LEAST = {
     "install": 15,
     "delta": 20,
     "linked": 24,
+    "pull": 17,
     "activate": 15,
     "back": 15,
     "withdraw": 8,
@@ -174,22 +178,25 @@ def _simulated(deed: str, op: Op) -> set[Look]:
     raise AssertionError("there is no end to counting")
 
 
-OF_ROW = {"install": "F62", "delta": "F62", "linked": "F62"}
-MARKS = {
-    d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in ("back", "delta", "linked") else [])]
-    for d in DEEDS
-}
+LONG = ("back", "delta", "linked", "pull")
+OF_ROW = {"install": "F62", "delta": "F62", "linked": "F62", "pull": "F62"}
+MARKS = {d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in LONG else [])] for d in DEEDS}
 
 
 @pytest.mark.parametrize("deed", [pytest.param(d, marks=marks) for d, marks in MARKS.items()])
-def test_killed_before_each_of_its_calls(tmp_path: Path, deed: str) -> None:
+def test_killed_before_each_of_its_calls(tmp_path: Path, deed: str, trusted: tuple[Registry, Path]) -> None:
     killer = Killer.made(tmp_path / "tools")
+    server, trust = trusted
+    server.content = V2.payload[: V2.release.size]
     used = shell("dash", tmp_path)
+    used = replace(used, env={**used.env, "CURL_CA_BUNDLE": str(trust)})
     template = _template(tmp_path / "template", used, deed)
     looked: set[Look] = set()
     expected: set[Look] = set()
     for at in range(1, MAX_CALLS):
         host, op = _prepared(tmp_path / f"root{at}", template, used, deed)
+        if deed == "pull":
+            host.payloads["v2"] = request(server.url(), {}) + V2.payload[V2.release.size :]
         expected = expected or _simulated(deed, op)
         ended = killer.run(host, op, at)
         _never_half(host)
