@@ -9,6 +9,7 @@ service runs as a user of its own.
 from __future__ import annotations
 
 import io
+import os
 import random
 import shlex
 import subprocess
@@ -88,6 +89,7 @@ def release(folder: Path, version: str, size_mb: float, changed: int) -> Path:
             member.size = len(data)
             new.addfile(member, io.BytesIO(data))
     path.unlink()
+    os.sync()  # hosts share this disk, and would wait for what we wrote
     return plain
 
 
