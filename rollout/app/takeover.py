@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollout.app import orders
+from rollout.app import becoming, orders
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
@@ -222,6 +222,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         epoch = store.retake(left.id, user())
         stack.callback(store.release, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
+        becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         packages = _packages(left, stack) if aim == "resume" else {}
         pace = pace_of(state.play.upload_rate for state in left.state.plays)
         sendings = [Sending(package=packages.get(state.index), pace=pace) for state in left.state.plays]

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id
+from rollout.app.becoming import refuse_without
 from rollout.app.operate import UNRECORDED
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import glancing
@@ -51,6 +52,7 @@ def of_record(store: Store, app: str, environment: str, limit: str, release: str
     if not hosts:
         what = f"no host of {app} in {environment}{' that is meant' if limit else ''} is on record."
         raise Refused(Reason(code="E_NO_HOSTS", what=what, instead="Name the playbook: rollout verify PLAYBOOK -i …"))
+    refuse_without((h.connection for h in hosts), f"rollout verify {app} -K")
     with _recorded_way(hosts, app, environment) as looking:
         return [_checked(store, looking, release, AT_ONCE)]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from rollout.cli.options import command, output_option, state_option
-from rollout.cli.request import showing
+from rollout.cli.request import asked_password, become_option, showing
 
 
 @command("heal")
 @click.argument("id", required=False, default="")
+@become_option
 @state_option
 @output_option
-def heal(id: str, state: str | None, output: str) -> int:
+def heal(id: str, ask_become_pass: bool, state: str | None, output: str) -> int:
     """Put back only what rollout ID has in flight, and end it, when its process is gone.
 
     ID may be cut short, or left out where one rollout is unfinished. Hosts that are done stay on the new
@@ -21,4 +22,6 @@ def heal(id: str, state: str | None, output: str) -> int:
     """
     from rollout.app.takeover import heal as put_back
 
+    if ask_become_pass:
+        asked_password()
     return put_back(id, state or "", showing(output))

@@ -24,6 +24,12 @@ from rollout.report.sinks import sink_for
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def become_option(function: F) -> F:
+    """Add ``-K``."""
+    said = "Ask for sudo's password, on a terminal."
+    return click.option("-K", "--ask-become-pass", is_flag=True, help=said)(function)
+
+
 def playbook_options(function: F) -> F:
     """Add what Ansible users type: the playbook, ``-i``, ``-l``, ``-e``, ``-u``, ``-b`` and ``--private-key``."""
     function = narrowing_options(function)
@@ -42,7 +48,7 @@ def narrowing_options(function: F) -> F:
         click.option("-u", "--user", default=None, help="SSH user where nothing else names one."),
         click.option("--private-key", default=None, metavar="FILE", help="SSH key where nothing else names one."),
         click.option("-b", "--become", is_flag=True, default=None, help="Control services with sudo."),
-        click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for sudo's password, on a terminal."),
+        become_option,
         click.option("--env", "environment", default="default", show_default=True, help="The environment's name."),
     )
     for option in reversed(options):

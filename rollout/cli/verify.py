@@ -10,7 +10,7 @@ import click
 
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
-from rollout.cli.request import narrowing_options, request_of, showing
+from rollout.cli.request import asked_password, narrowing_options, request_of, showing
 from rollout.errors import InputError, Problem
 from rollout.model.release import APP_NAME, RELEASE_ID
 
@@ -65,5 +65,7 @@ def _app(app: str, state: str | None, release: str, options: dict[str, Any]) -> 
         what = f"{app[:80]!r} is no playbook that is there, and no name of an app."
         how = "Write an app's name, or the playbook's place."
         raise InputError(Problem(file="PLAYBOOK|APP", code="E_APP", what=what, instead=how))
+    if options["ask_become_pass"]:
+        asked_password()
     with reading(state) as store:
         return of_record(store, app, options["environment"], options["limit"] or "", release) if store else []

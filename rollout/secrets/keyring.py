@@ -12,7 +12,7 @@ from typing import Any
 from rollout.errors import Reason
 from rollout.model.check import CheckSpec, HttpCheck
 from rollout.model.release import Shared
-from rollout.model.secret import references_in, revealed
+from rollout.model.secret import TYPED, references_in, revealed, sealed
 from rollout.model.task import Task
 from rollout.posix.op import Install, Op, RunTask
 from rollout.posix.quote import quote
@@ -47,6 +47,11 @@ class Keyring:
             self.values[reference] = value
         self.hides.learn(value)
         return reference
+
+    def holds(self, reference: str) -> bool:
+        """Whether a value is known already."""
+        with self.guard:
+            return reference in self.values
 
     def _found(self, reference: str) -> str:
         names = frozenset(ref.removeprefix("env:") for ref in self.values if ref.startswith("env:"))
@@ -105,9 +110,9 @@ class Keyring:
         return self._in_headers(headers)
 
     def of_op(self, op: Op) -> Op:
-        """Return an Op as it is sent."""
-        if op.password:
-            op = replace(op, password=self._password(op.password))
+        """Return an Op as it is sent: where the plan names no password for sudo, one that was typed since counts."""
+        if password := op.password or (sealed(TYPED) if op.become and self.holds(TYPED) else ""):
+            op = replace(op, password=self._password(password))
         match op.do:
             case RunTask(task=task):
                 sent = self.of_task(task)

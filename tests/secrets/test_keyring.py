@@ -10,7 +10,7 @@ import pytest
 
 from rollout.model.check import HttpCheck
 from rollout.model.release import Release, ReleaseId, Shared, SharedFile, Site
-from rollout.model.secret import sealed
+from rollout.model.secret import TYPED, sealed
 from rollout.model.task import Task
 from rollout.perform.here import run_here
 from rollout.posix.op import Epoch, Install, Op, RunTask
@@ -80,3 +80,12 @@ def test_a_task_here_has_its_secret_and_what_it_says_back_is_clean() -> None:
     reply = run_here(ring.of_task(Task(shell="echo got $A; cat; exit 3", env={"A": PW}, stdin=PW)), {})
     assert reply.tail == ("got s3cr3t-value", "s3cr3t-value")
     assert ring.hidden(reply).tail == ("got ***", "***")
+
+
+def test_a_password_that_was_typed_since_counts_where_the_plan_names_none() -> None:
+    ring, asks = keys(), replace(OP, become="root")
+    assert ring.of_op(asks).password == ""
+    ring.told(TYPED, "typed-since")
+    assert ring.of_op(asks).password == "typed-since"
+    assert ring.of_op(replace(asks, password=sealed("env:PW"))).password == VALUE, "the plan's own wins"
+    assert ring.of_op(replace(asks, become="")).password == "", "where nobody becomes anybody it is not sent"
