@@ -24,7 +24,7 @@ _HOMES = re.compile(
     r"|release\.artifact\.headers\..+"
     r"|connection\.become\.password"
     r"|health\.checks\.\*\.http\.headers\..+"
-    r"|((hooks\.\w+|release\.prepare|drain\.start)\.\*(\.undo)?|drain\.(until|undo))\.(stdin|env\..+)"
+    r"|((hooks\.\w+|release\.prepare|drain\.start)(\.\*)?(\.undo)?|drain\.(until|undo))\.(stdin|env\..+)"
 )
 WHERE = "It may stand in `content` of shared files, `env` and `stdin` of tasks, `headers` of checks and artifact."
 

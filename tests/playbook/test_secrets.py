@@ -124,6 +124,21 @@ def test_references_stand_in_the_play_and_nothing_is_run_for_one(tmp_path: Path)
     assert not Path("RAN").exists()
 
 
+@pytest.mark.parametrize(
+    "play",
+    [
+        PLAY.replace("[{ run: [a]", "{ run: [a]").replace("}}\" }]\n  hooks", "}}\" }\n  hooks"),
+        PLAY.replace("[{ run: [b], undo", "{ run: [b], undo").replace("}}\" } }] }", "}}\" } } }"),
+    ],
+    ids=["prepare", "hooks"],
+)
+def test_one_task_may_be_written_without_a_list_and_have_its_secret(tmp_path: Path, play: str) -> None:
+    book = tmp_path / "play.yml"
+    book.write_text(play)
+    assert play != PLAY
+    assert validate(book, fleet(tmp_path), Options(environ={})).problems == ()
+
+
 def test_a_reference_is_shown_as_three_stars_and_revealed_once_it_is_sent() -> None:
     text = f"postgres://app:{PW}@db/{sealed('file:/a')}"
     assert references(text) == ("env:PW", "file:/a")
