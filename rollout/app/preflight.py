@@ -60,6 +60,9 @@ class Preflight:
     say: Callable[[str], None] = lambda _: None
 
 
+Looking = Callable[[Preflight, int], Plan]  # of one play; the number is its epoch
+
+
 def release_of(play: Play, package: Package, store: Store) -> Release:
     """Name the release: as the play says, as the store knows this content, or by time and digest."""
     from rollout.artifacts.package import default_id
@@ -80,12 +83,15 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
     )
 
 
-def planned(preflights: Sequence[Preflight], epoch: int = 0, policy: str = "") -> Plan:
-    """Look at everything, and return the plan of all plays; raise Refused with every reason of each."""
+def planned(preflights: Sequence[Preflight], epoch: int = 0, policy: str = "", look: Looking | None = None) -> Plan:
+    """Look at everything, and return the plan of all plays; raise Refused with every reason of each.
+
+    ``look``: what plans a play, where that is not done by asking its hosts.
+    """
     needs = [r for p in preflights if p.purpose == "apply" for r in unmet(p.play, p.earlier, p.store)]
     if needs:
         raise Refused(*needs)
-    each = _all_planned(preflights, epoch)
+    each = _all_planned(preflights, epoch, look or _planned)
     sources = {file: read for one in each for file, read in one.sources.items()}
     over = tuple(sorted({rollout for one in each for rollout in one.over}))
     made = replace(each[0], plays=tuple(play for one in each for play in one.plays), sources=sources, over=over)
@@ -93,12 +99,12 @@ def planned(preflights: Sequence[Preflight], epoch: int = 0, policy: str = "") -
     return replace(made, digest=digest(made))
 
 
-def _all_planned(preflights: Sequence[Preflight], epoch: int) -> list[Plan]:
+def _all_planned(preflights: Sequence[Preflight], epoch: int, look: Looking) -> list[Plan]:
     """Plan each play; raise Refused with the reasons of all, where there are any."""
     found, reasons = [], list[Reason]()
     for one in preflights:
         try:
-            found.append(_planned(one, epoch))
+            found.append(look(one, epoch))
         except Refused as refused:
             whose = f"{one.play.app}: " if one.several else ""
             reasons += [replace(r, what=f"{whose}{r.what}") for r in refused.reasons]
@@ -119,7 +125,7 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
-    made = plan(_question(preflight, asks, seen, pools, epoch))
+    made = plan(question_of(preflight, asks, seen, pools, epoch))
     return replace(made, over=over, plays=tuple(replace(p, trust=preflight.trust) for p in made.plays))
 
 
@@ -145,14 +151,14 @@ def digest(made: Plan) -> str:
     return hashlib.sha256(canonical(plain(decided)).encode()).hexdigest()
 
 
-def _looked_at(play: Play) -> tuple[HostName, ...]:
+def to_be_seen(play: Play) -> tuple[HostName, ...]:
     """Return the hosts to observe: where no balancer says who serves, those outside --limit too."""
     return play.matched if any(isinstance(p, WorkersPool) for p in play.pools) else play.hosts
 
 
 def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostName, Observation]:
     play, outside = preflight.play, preflight.outside
-    hosts = _looked_at(play)
+    hosts = to_be_seen(play)
     glances = {
         h: Glance(rollout=preflight.rollout, ask=asks[h], app=play.app, environment=play.environment) for h in hosts
     }
@@ -233,13 +239,14 @@ def _in_service(
     return found
 
 
-def _question(
+def question_of(
     preflight: Preflight,
     asks: Mapping[HostName, Ask],
     seen: Mapping[HostName, Observation],
     pools: Mapping[PoolName, PoolState],
     epoch: int,
 ) -> Question:
+    """Return all that the plan of a play is made from: what was seen, and what the store knows."""
     play, store, release = preflight.play, preflight.store, preflight.release
     recorded = _recorded(preflight, seen)
     back = {h: previous_of(recorded, s, release.id) for h, s in seen.items()}

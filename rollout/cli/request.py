@@ -21,6 +21,7 @@ from rollout.report.planview import plan_lines
 from rollout.report.reviewview import review_lines
 from rollout.report.sinks import sink_for
 
+WORDS = ("auto", "plain", "github", "gitlab")  # outputs that people read
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -153,7 +154,7 @@ def _default_inventory() -> tuple[str, ...]:
 
 def showing(output: str, *, plan: bool = True) -> Showing:
     """Return how a command that acts shows itself: a board on a terminal, lines elsewhere."""
-    words = output in ("auto", "plain", "github", "gitlab")
+    words = output in WORDS
     return Showing(
         sinks=(sink_for(output),),
         plan=(lambda made: say(plan_lines(made))) if words and plan else lambda _: None,

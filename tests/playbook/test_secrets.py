@@ -127,8 +127,8 @@ def test_references_stand_in_the_play_and_nothing_is_run_for_one(tmp_path: Path)
 @pytest.mark.parametrize(
     "play",
     [
-        PLAY.replace("[{ run: [a]", "{ run: [a]").replace("}}\" }]\n  hooks", "}}\" }\n  hooks"),
-        PLAY.replace("[{ run: [b], undo", "{ run: [b], undo").replace("}}\" } }] }", "}}\" } } }"),
+        PLAY.replace("[{ run: [a]", "{ run: [a]").replace('}}" }]\n  hooks', '}}" }\n  hooks'),
+        PLAY.replace("[{ run: [b], undo", "{ run: [b], undo").replace('}}" } }] }', '}}" } } }'),
     ],
     ids=["prepare", "hooks"],
 )
