@@ -63,7 +63,7 @@ def of_board(board: Board) -> Iterator[Remembered]:
             at=board.now,
             release=board.release if row is None else _on(board, plan, row),
             before=plan.previous,
-            half_way=row is not None and (row.doing is not None or row.stuck is not None or row.out),
+            half_way=row is not None and (row.stuck is not None or row.out),
             plan=plan,
         )
 
@@ -72,6 +72,5 @@ def _on(board: Board, plan: HostPlan, row: Row) -> str:
     """Return the release of a host that had something to do: what it was found on, until something moved it."""
     if board.play is not None and board.play.purpose == "adopt":
         return board.release if row.state == "done" else plan.previous
-    if row.way or row.release != plan.previous:
-        return row.release
-    return next((s.do.expect for s in plan.steps if isinstance(s.do, Switch)), row.release)
+    moved = ((n, step.do) for n, step in enumerate(plan.steps) if isinstance(step.do, Switch))
+    return next((do.expect for n, do in moved if row.begun <= n and not row.drifted), row.release)
