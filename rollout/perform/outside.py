@@ -84,6 +84,9 @@ class Sessions:
                 raise Closed("sessions are closed")
             if way not in self.live:
                 self.live[way] = self._opened(host, connection)
+            if self.closed:  # while it was opened: whoever closed them all may not have seen it
+                _shut(self.live.pop(way, None))
+                raise Closed("sessions are closed")
             return self.live[way]
 
     def _opened(self, host: HostName, connection: Connection) -> Session:
@@ -99,13 +102,20 @@ class Sessions:
         way = (host, self.connections[host])
         if self.live.get(way) is session:
             del self.live[way]
-        session.close()
+        _shut(session)
 
     def close(self) -> None:
         """Close every session of every play, and open none any more."""
         self.over.set()
         for way, session in list(self.live.items()):
             self.live.pop(way, None)
+            _shut(session)
+
+
+def _shut(session: Session | None) -> None:
+    """Close a session that nobody needs: where that fails, what went wrong before is told, and the others are closed."""
+    if session is not None:
+        with suppress(Exception):
             session.close()
 
 

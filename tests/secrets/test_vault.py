@@ -12,6 +12,8 @@ from pathlib import Path
 
 import hvac
 import pytest
+from hvac.exceptions import VaultError
+from requests import RequestException
 
 from rollout.secrets.keyring import Keyring, SecretFault
 from rollout.secrets.redaction import Redaction
@@ -50,7 +52,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _ready(client: hvac.Client) -> bool:
     try:
         return bool(client.is_authenticated() and "secret/" in client.sys.list_mounted_secrets_engines()["data"])
-    except Exception:
+    except (VaultError, RequestException):  # it is not up yet; whatever else goes wrong is a mistake of this test
         return False
 
 
