@@ -113,7 +113,7 @@ class Sessions:
 
 
 def _shut(session: Session | None) -> None:
-    """Close a session that nobody needs: where that fails, what went wrong before is told, and the others are closed."""
+    """Close a session that nobody needs. Where that fails, what went wrong before is told, and the others close."""
     if session is not None:
         with suppress(Exception):
             session.close()
