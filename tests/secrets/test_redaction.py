@@ -14,7 +14,10 @@ from rollout.errors import Unreachable
 from rollout.model.check import Probed
 from rollout.model.pool import Rotation
 from rollout.posix.op import Reply
+from rollout.report.github import summary
+from rollout.report.recap import Line
 from rollout.secrets.redaction import Redaction, redactable
+from tests.secrets.watch import Needles
 
 VALUE = "pa\"ss \\w/ü'rd&+"
 FORMS = [
@@ -86,3 +89,11 @@ def test_answers_and_errors_are_cleaned_and_everything_else_stays_what_it_is() -
     for same in (Rotation.READY, 7, None, Path("s3cr3t-value")):
         assert hides.of(same) is same
     assert Redaction().of(reply) is reply
+
+
+def test_the_canary_run_sees_what_the_summary_of_a_step_would_give_away() -> None:
+    needles = Needles({"env": 'k4n"r1 env&+/~<x'}, "control-1-parrot")
+    lines = (needles.control, needles.canaries["env"])
+    shown = summary(Line(label="why", text=text) for text in lines).encode()
+    assert (needles.seen(shown), needles.found(shown)) == (True, {"env"})
+    assert not Needles({"env": "another-one"}, "control-2-parrot").seen(shown)

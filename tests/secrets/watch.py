@@ -23,7 +23,13 @@ def forms(value: str) -> set[bytes]:
     for before in range(3):  # whatever stands around it, the middle of it is the same
         for kind in (base64.b64encode, base64.urlsafe_b64encode):
             found.add(kind(b"x" * before + raw).decode()[4:-4])
+    found.add(in_markdown(value))
     return {form.encode() for form in found}
+
+
+def in_markdown(value: str) -> str:
+    """Return a value as the summary of a step has it: marks behind backslashes, and what HTML reads as entities."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|~>@:/-])", r"\\\1", value).replace("&", "&amp;").replace("<", "&lt;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Needles:
 
     def seen(self, data: bytes) -> bool:
         """Whether the control is there: this place is looked at."""
-        return self.control.encode() in data
+        return any(form.encode() in data for form in (self.control, in_markdown(self.control)))
 
     def pattern(self) -> re.Pattern[bytes]:
         every = sorted({form for value in self.canaries.values() for form in forms(value)})
