@@ -10,7 +10,7 @@ from rollout.app.keepers import signed_by
 from rollout.app.policyfile import found_policy, parsed, signature_of
 from rollout.app.provenance import user
 from rollout.app.review import review_of
-from rollout.engine.rules import CODE, Policy, Rules, breaches, strangers
+from rollout.engine.rules import CODE, Policy, Rules, breaches, strangers, unproven
 from rollout.errors import Reason, Refused
 from rollout.model.play import delegates_of
 
@@ -45,7 +45,8 @@ class Guard:
     def holds(self, made: Plan, parts: Sequence[Part], store: Store) -> None:
         """Refuse a plan that breaks a rule."""
         review = review_of(made, [part.play for part in parts], self.playbook, store)
-        self.judge(breaches(self.rules, made, review))
+        standing = {play.app: store.standing(made.environment, play.app) for play in made.plays}
+        self.judge((*breaches(self.rules, made, review), *unproven(self.rules, made, standing)))
 
     def judge(self, reasons: Iterable[Reason]) -> None:
         """Raise Refused with the reasons, or note that they were let pass by hand."""

@@ -37,11 +37,6 @@ def review_of(made: Plan, plays: Sequence[Play], playbook: Path, store: Store) -
     root = project_of(str(folder_of(playbook)))
     known = store.hosts(made.environment)
     hosts = dict.fromkeys(host for play in made.plays for host in (*play.hosts, *play.off_target))
-    found = (
-        Fewer(app=p.app, since=rollout, found=weaker(was, p))
-        for p in made.plays
-        for rollout, was in _last(p, made, store)
-    )
     return Review(
         environment=made.environment,
         local_commands=(*local_commands(made), *_ours(root)),
@@ -49,8 +44,18 @@ def review_of(made: Plan, plays: Sequence[Play], playbook: Path, store: Store) -
         secrets=tuple(sorted(secrets_in(canonical(plain(RolloutStarted(plan=made)))) | _asked(made))),
         new_hosts=tuple(host for host in hosts if host not in known),
         first=not known,
-        weaker=tuple(one for one in found if one.found),
+        weaker=weaker_of(made, store),
     )
+
+
+def weaker_of(made: Plan, store: Store) -> tuple[Fewer, ...]:
+    """Return what is weaker than in the last rollout of each app that succeeded."""
+    found = (
+        Fewer(app=p.app, since=rollout, found=weaker(was, p))
+        for p in made.plays
+        for rollout, was in _last(p, made, store)
+    )
+    return tuple(one for one in found if one.found)
 
 
 def _ours(root: str) -> Iterator[LocalCommand]:

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from rollout.app import becoming, orders
 from rollout.app.apply import Run, Showing, perform
+from rollout.app.guard import guard_of
+from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import Holding, waited
+from rollout.app.parts import Holding, Part, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
+from rollout.app.resuming import refuse_against_policy
 from rollout.app.sending import Sending, pace_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
@@ -81,6 +84,7 @@ def resume(rollout: str, state: str, showing: Showing) -> int:
     """Go on with an unfinished rollout, as it was decided; return the exit code that it ends with."""
     with closing(_store(state)) as store:
         left = _left(store, rollout, "To roll it out once more, type: rollout apply PLAYBOOK.")
+        refuse_against_policy(left.plan, left.provenance, store)
         if reasons := [*_changed(left), *_without_artifact(left)]:
             raise Refused(*reasons)
         fetch((ask for _, ask in _staging(left)), showing.say)
@@ -98,6 +102,10 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
         _of_these_apps(found, plays)
         if found.finished:
             return 0
+        if (
+            guard := guard_of(request, store, lambda _: None)
+        ) is not None:  # a rollout that is well is not ended for one
+            guard.meets(Part(play=play, release=UNRECORDED) for play in plays)  # that may not begin
         if at_work(store, found):
             orders.halt(store, found.id, f"superseded by {user()}", showing.say)
         else:

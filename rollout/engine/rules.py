@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from rollout.engine.review import LocalCommand, Review
-from rollout.engine.weaker import signer
+from rollout.engine.weaker import COMPARISONS, signer
 from rollout.errors import Reason
 from rollout.model.host import Connection, HostName
-from rollout.model.plan import Plan
+from rollout.model.plan import DEPLOYS, QUIET, Plan
 
 CODE = "E_POLICY"
 SHOWN = 20  # hosts that are named
@@ -47,12 +47,24 @@ def _matches(name: str, rules: Rules) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in rules.hosts)
 
 
+# What is not compared, by what a command is for: what it decides by itself, whatever the playbook says, and who has
+# signed what was on record already. While one that moves nobody is at work only the ways to the hosts count.
+_OF_RECORD = frozenset({"signature", "revert"})
+_MOVES_NOBODY = frozenset(COMPARISONS) - {"host_keys", "become"}
+_BY_ITSELF: Mapping[str, frozenset[str]] = {
+    "apply": frozenset(),
+    "rollback": frozenset({"signature"}),
+    "converge": frozenset({"signature"}),
+    **dict.fromkeys(QUIET, _MOVES_NOBODY),
+}
+
+
 def breaches(rules: Rules, made: Plan, review: Review) -> Iterator[Reason]:
     """Yield a reason for each thing in a plan that the rules do not let pass."""
     yield from _local(rules, review)
-    if all(play.purpose == "apply" for play in made.plays):  # what is on record as good may be gone back to
-        yield from _weaker(rules, review)
-        yield from _unsigned(rules, made)
+    for purpose in dict.fromkeys(play.purpose for play in made.plays):
+        yield from _weaker(rules, review, _BY_ITSELF.get(purpose, _OF_RECORD))
+    yield from _unsigned(rules, made)
 
 
 def _local(rules: Rules, review: Review) -> Iterator[Reason]:
@@ -67,16 +79,19 @@ def allowed(command: LocalCommand, prefixes: Iterable[tuple[str, ...]]) -> bool:
     return any(command.words[: len(prefix)] == prefix for prefix in prefixes)
 
 
-def _weaker(rules: Rules, review: Review) -> Iterator[Reason]:
+def _weaker(rules: Rules, review: Review, apart: frozenset[str]) -> Iterator[Reason]:
     for one in review.weaker:
         for found in one.found:
-            if found.name in rules.not_weaker:
+            if found.name in rules.not_weaker and found.name not in apart:
                 since = f"It is held against rollout {one.since}, the last of {one.app} that succeeded."
                 yield Reason(code=CODE, what=f"weaker than it may get: {found}.", instead=since)
 
 
 def _unsigned(rules: Rules, made: Plan) -> Iterator[Reason]:
+    """What brings a new release is held to signatures: what is on record as good has passed them once."""
     for play in made.plays if rules.require_signature or rules.signers else ():
+        if play.purpose != "apply":
+            continue
         who = signer(play)
         if not who:
             what = f"nobody has signed release {play.release.id} of {play.app}, and somebody has to."
@@ -84,6 +99,14 @@ def _unsigned(rules: Rules, made: Plan) -> Iterator[Reason]:
         elif rules.signers and who not in rules.signers:
             what = f"release {play.release.id} of {play.app} is signed by {who}, who may not."
             yield Reason(code=CODE, what=what, instead=_signers(rules))
+
+
+def unproven(rules: Rules, made: Plan, standing: Mapping[str, Collection[str]]) -> Iterator[Reason]:
+    """Yield a reason where a way back leads to a release that was never the fleet's. ``standing``: those, by app."""
+    for play in made.plays if rules.require_signature or rules.signers else ():
+        if play.purpose in DEPLOYS - {"apply"} and play.release.id not in standing.get(play.app, ()):
+            what = f"release {play.release.id} of {play.app} was never the whole fleet's, and here releases are signed."
+            yield Reason(code=CODE, what=what, instead="Apply it: then its signature is looked at.")
 
 
 def _signers(rules: Rules) -> str:

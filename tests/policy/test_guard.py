@@ -6,17 +6,20 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rollout.app.guard import Guard, guard_of
 from rollout.app.keepers import NAMESPACE
 from rollout.app.request import Request
+from rollout.app.resuming import refuse_against_policy
 from rollout.engine import rules as written_rules
 from rollout.engine.review import Fewer, LocalCommand, Review
-from rollout.engine.rules import Rules, breaches, strangers
+from rollout.engine.rules import Rules, breaches, strangers, unproven
 from rollout.engine.weaker import Weaker
 from rollout.errors import Refused
+from rollout.model.event import Provenance
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan
 from rollout.store.store import Store, open_store
@@ -56,8 +59,44 @@ def test_what_is_weaker_is_refused_where_it_is_listed_and_only_there() -> None:
     assert [r.what for r in breaches(Rules(not_weaker=("floor", "fall")), PLAN, review)] == [
         "weaker than it may get: fall: more."
     ]
-    back = replace(PLAN, plays=(replace(PLAN.plays[0], purpose="rollback"),))
-    assert not list(breaches(Rules(not_weaker=("fall",), require_signature=True), back, review))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "held"),
+    [
+        ("apply", {"floor", "revert", "signature", "become"}),
+        ("rollback", {"floor", "revert", "become"}),
+        ("converge", {"floor", "revert", "become"}),
+        ("restart", {"floor", "become"}),
+        ("drain", {"floor", "become"}),
+        ("register", {"floor", "become"}),
+        ("adopt", {"become"}),
+        ("prune", {"become"}),
+    ],
+)
+def test_another_command_is_held_to_what_the_playbook_says_and_not_to_what_it_decides_itself(
+    purpose: Any, held: set[str]
+) -> None:
+    """What is on record as good may be gone back to without a signature, but not by a weaker way."""
+    names = ("floor", "revert", "signature", "become")
+    found = tuple(Weaker(name=name, what="less") for name in names)
+    plan = replace(PLAN, plays=(replace(PLAN.plays[0], purpose=purpose),))
+    reasons = breaches(Rules(not_weaker=names), plan, Review(weaker=(Fewer(app="shop", since="1", found=found),)))
+    assert {r.what.split(": ")[1] for r in reasons} == held
+    unsigned = list(breaches(Rules(require_signature=True), plan, Review()))
+    assert bool(unsigned) == (purpose == "apply")
+
+
+@pytest.mark.parametrize("purpose", ["rollback", "converge"])
+def test_no_way_back_leads_to_what_never_was_the_fleets_where_releases_are_signed(purpose: Any) -> None:
+    back = replace(PLAN, plays=(replace(PLAN.plays[0], purpose=purpose),))
+    release = back.plays[0].release.id
+    assert not list(unproven(Rules(require_signature=True), back, {"shop": [release]}))
+    assert not list(unproven(Rules(), back, {}))
+    for asked in (Rules(require_signature=True), Rules(signers=("ann",))):
+        (reason,) = unproven(asked, back, {"shop": ["other"]})
+        assert "was never the whole fleet's" in reason.what
+    assert not list(unproven(Rules(require_signature=True), PLAN, {})), "apply looks at the signature"
 
 
 def test_a_release_has_to_be_signed_and_by_somebody_who_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,3 +216,37 @@ def test_a_policy_that_a_keeper_of_the_one_before_signed_takes_its_place(here: P
     assert guard is not None
     guard.pin(store)
     assert guarded(here, store, new) is not None
+
+
+# --- going on with what was decided before
+
+STRICT = '[environments.production]\nhosts = ["db*"]\n'
+
+
+def resumed(store: Store, *overridden: str, folder: str = "/srv/project") -> None:
+    refuse_against_policy(PLAN, Provenance(folder=folder, playbook="site.yml", overridden=overridden), store)
+
+
+@pytest.mark.usefixtures("here")
+def test_going_on_is_held_to_the_policy_that_the_state_remembers_by_now(store: Store) -> None:
+    resumed(store)
+    store.pin("staging", "d" * 64, STRICT.replace("production", "staging"), "ann")
+    resumed(store)
+    store.pin("production", "d" * 64, STRICT, "ann")
+    with pytest.raises(Refused) as refused:
+        resumed(store)
+    said = str(refused.value)
+    assert "these are no hosts of the environment by its policy" in said
+    assert "the state remembers, digest dddddddddddddddd" in said
+    assert f"rollout heal {PLAN.id}, or rollout revert {PLAN.id}; no policy holds these up" in said
+    with pytest.raises(Refused):
+        resumed(store, "fire: something else")
+    resumed(store, f"fire: {refused.value.reasons[0].what}")
+
+
+def test_going_on_is_held_to_the_controllers_own_policy_where_none_is_remembered(here: Path, store: Store) -> None:
+    own = here / "xdg/rollout/policy.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(STRICT)
+    with pytest.raises(Refused, match="these are no hosts of the environment"):
+        resumed(store)
