@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rollout.app.keepers import signed_by
 from rollout.app.policyfile import found_policy, parsed, signature_of
 from rollout.app.provenance import user
 from rollout.app.review import review_of
-from rollout.engine.rules import CODE, Policy, Rules, breaches, strangers, unproven
+from rollout.engine.review import LocalCommand, commands_for
+from rollout.engine.rules import CODE, Policy, Rules, breaches, forbidden, strangers, unproven
 from rollout.errors import Reason, Refused
+from rollout.model.check import HttpCheck
 from rollout.model.play import delegates_of
+from rollout.model.secret import references, references_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +43,11 @@ class Guard:
     overridden: list[str] = field(default_factory=list)
 
     def meets(self, parts: Iterable[Part]) -> None:
-        """Refuse hosts that are not of the environment, before anybody asks them anything."""
-        self.judge(strangers(self.rules, (one for part in parts for one in _connections(part))))
+        """Refuse hosts that are not of the environment, and commands for what they would be asked with, before that."""
+        every = list(parts)
+        reached = [one for part in every for one in _connections(part)]
+        commands = dict.fromkeys(command for part in every for command in _commands(part))
+        self.judge((*strangers(self.rules, reached), *forbidden(self.rules, commands)))
 
     def holds(self, made: Plan, parts: Sequence[Part], store: Store) -> None:
         """Refuse a plan that breaks a rule."""
@@ -54,6 +61,8 @@ class Guard:
         if found and not self.reason:
             raise Refused(*found, Reason(code=CODE, what=f"the policy is {self.policy.source}.", instead=OVERRIDE))
         for one in found:
+            if f"{self.reason}: {one.what}" in self.overridden:
+                continue
             self.say(f"POLICY OVERRIDDEN ({self.reason}): {one.what}")
             self.overridden.append(f"{self.reason}: {one.what}")
 
@@ -98,6 +107,15 @@ def _changed(policy: Policy | None, pinned: Policy, request: Request, say: Calla
     what = f"this is not the policy of {request.environment}: digest {policy.digest[:16]}, not {pinned.digest[:16]}."
     sign = "Have one of its keepers sign it: ssh-keygen -Y sign -n rollout-policy@v1 -f KEY policy.toml"
     return [Reason(code=CODE, what=what, instead=sign if pinned.keepers else "Its `keepers` name nobody who may sign.")]
+
+
+def _commands(part: Part) -> Iterable[LocalCommand]:
+    """Yield what runs here for the secrets that a look at the hosts takes: of checks, and of sudo."""
+    asks = part.play.resolve(dict.fromkeys(part.play.matched, part.release.id)).values()
+    for ask in asks:
+        become = ask.connection.become
+        told = [references_in(check.headers) for check in ask.checks if isinstance(check, HttpCheck)]
+        yield from commands_for(part.play.app, chain(*told, references(become.password) if become else ()))
 
 
 def _connections(part: Part) -> Iterable[tuple[HostName, Connection]]:

@@ -15,8 +15,11 @@ from rollout.engine.weaker import Weaker
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Plan, PlayPlan, Run
 from rollout.model.pool import HaproxyPool
+from rollout.model.sealed import secrets_of
+from rollout.model.secret import words_for
 from rollout.model.task import Task
 
+VALUE = "for the value of a secret"
 LOCAL = "everything that it is told, for it is this machine"
 _SECRET = re.compile(r"\\u000e(.*?)\\u000f")  # a reference between its marks, in a plan's text
 _ASKED = re.compile(r"\b(env|secret)\s*\(\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^()\n]{1,80}))\s*[),]")
@@ -87,9 +90,24 @@ def _of_play(play: PlayPlan) -> Iterator[LocalCommand]:
             if task.where == "controller":
                 when = f"undo of {run.position}" if run.undoing or task is not run.task else run.position
                 yield LocalCommand(app=play.app, when=when, words=words_of(task), folder=task.cwd)
+    yield from commands_for(play.app, secrets_of(play))
     for host in play.hosts.values():
         if host.connection.transport == "local":
             yield LocalCommand(app=play.app, when=LOCAL, words=("host", host.host))
+
+
+def commands_for(app: str, references: Iterable[str]) -> Iterator[LocalCommand]:
+    """Yield what runs on this machine for the values of secrets."""
+    for reference in references:
+        if words := _words_for(reference):
+            yield LocalCommand(app=app, when=VALUE, words=words)
+
+
+def _words_for(reference: str) -> tuple[str, ...]:
+    try:
+        return words_for(reference)
+    except ValueError:  # it has no words, and is refused before anything is run
+        return ("sh", reference)
 
 
 def _runs(play: PlayPlan) -> Iterator[Run]:

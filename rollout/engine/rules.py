@@ -61,14 +61,15 @@ _BY_ITSELF: Mapping[str, frozenset[str]] = {
 
 def breaches(rules: Rules, made: Plan, review: Review) -> Iterator[Reason]:
     """Yield a reason for each thing in a plan that the rules do not let pass."""
-    yield from _local(rules, review)
+    yield from forbidden(rules, review.local_commands)
     for purpose in dict.fromkeys(play.purpose for play in made.plays):
         yield from _weaker(rules, review, _BY_ITSELF.get(purpose, _OF_RECORD))
     yield from _unsigned(rules, made)
 
 
-def _local(rules: Rules, review: Review) -> Iterator[Reason]:
-    for command in review.local_commands:
+def forbidden(rules: Rules, commands: Iterable[LocalCommand]) -> Iterator[Reason]:
+    """Yield a reason for each command that may not run on this machine."""
+    for command in commands:
         if not command.ours and not allowed(command, rules.allow_local):
             instead = "Its `allow_local` names the first words of what may."
             yield Reason(code=CODE, what=f"this may not run on this machine: {command}.", instead=instead)

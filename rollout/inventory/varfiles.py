@@ -64,13 +64,16 @@ def _files_in(folder: Path) -> list[Path]:
     return found
 
 
+_SINGLE = "Take single values out of it, where they are sent: secret('ansible-vault:PATH#KEY')."
+
+
 def _read_into(layer: Layer, path: Path, draft: Draft) -> None:
     text = read_text(path, draft)
     if text is None:
         return
     if text.startswith("$ANSIBLE_VAULT"):
         what = "it is encrypted with ansible-vault, which is not built yet."
-        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, "Take secrets from secret('env:NAME').")
+        draft.problem(Place(str(path), 1, 1), "E_NOT_BUILT", what, _SINGLE)
         return
     values, places = _parsed(text, path, draft)
     if isinstance(values, dict):

@@ -71,6 +71,9 @@ class Tokens:
         """Return what it names without the folder: a way back needs no checkout to find it."""
         if kind == "file":
             return os.path.normpath(os.path.join(self.folder, os.path.expanduser(rest)))
+        if kind in ("sops", "ansible-vault"):
+            path, _, key = rest.rpartition("#")
+            return f"{self._placed('file', path)}#{key}"
         if kind == "cmd":
             return _command(self.folder, rest)
         return rest

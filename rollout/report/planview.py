@@ -184,10 +184,12 @@ def _hooks(play: PlayPlan) -> Iterator[str]:
 def _secrets(play: PlayPlan) -> Iterator[str]:
     """Yield where the secrets come from, the commands that run here for them too; never what they are."""
     every = secrets_of(play)
-    others = [ref for ref in every if not ref.startswith("cmd:")]
+    others = [ref for ref in every if not ref.startswith(("cmd:", "sops:", "ansible-vault:"))]
     if others:
         yield f"  secrets   from {inert(', '.join(others))}"
-    yield from (f"  secret    from `{inert(ref[4:], 200)}`, on the controller" for ref in every if ref not in others)
+    for ref in (ref for ref in every if ref not in others):
+        shown = f"`{inert(ref[4:], 200)}`" if ref.startswith("cmd:") else inert(ref, 200)
+        yield f"  secret    from {shown}, on the controller"
 
 
 def _waves(waves: Sequence[Sequence[HostName]]) -> str:

@@ -1,19 +1,18 @@
-"""Where the values of secrets come from: a variable, a file, a command. What goes wrong is said without any value."""
+"""Where the values of secrets come from: a variable, a file, a command, a store. Faults are said without any value."""
 
 from __future__ import annotations
 
 import os
 import selectors
-import shlex
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from rollout.model.secret import TYPED
+from rollout.model.secret import TYPED, words_for
 from rollout.secrets.fault import Unresolved
 
 COMMAND_S = 30.0
@@ -31,7 +30,9 @@ def value_of(reference: str, environ: Mapping[str, str], refers: frozenset[str] 
     readers: Mapping[str, Callable[[], bytes]] = {
         "file": lambda: _file(rest),
         "vault": lambda: _vault(rest, environ),
-        "cmd": lambda: _command(rest, {k: v for k, v in environ.items() if k not in refers}),
+        "cmd": lambda: printed_by(_words(reference), _without(environ, refers)),
+        "sops": lambda: _encrypted(reference, _without(environ, refers)),
+        "ansible-vault": lambda: _encrypted(reference, _without(environ, refers)),
     }
     if reference == TYPED:
         raise Unresolved("it was typed with -K, and nobody else has it; type -K again")
@@ -44,6 +45,16 @@ def _vault(rest: str, environ: Mapping[str, str]) -> bytes:
     from rollout.secrets.vault import value_at  # what it takes costs half a second
 
     return value_at(rest, environ).encode()
+
+
+def _without(environ: Mapping[str, str], refers: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in refers}
+
+
+def _encrypted(reference: str, environ: Mapping[str, str]) -> bytes:
+    from rollout.secrets.encrypted import value_in
+
+    return value_in(reference, environ)
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
@@ -83,10 +94,21 @@ def _file(path: str) -> bytes:
         raise Unresolved(f"it cannot be read: {error.strerror}") from None
 
 
-def _command(said: str, environ: Mapping[str, str]) -> bytes:
-    """Return what a command prints: no shell, bounded time and output, and what it says of errors is not shown."""
+def _words(reference: str) -> tuple[str, ...]:
     try:
-        argv = shlex.split(said)
+        return words_for(reference)
+    except ValueError:
+        raise Unresolved("its words cannot be told apart: a quote is open") from None
+
+
+def printed_by(
+    argv: Sequence[str], environ: Mapping[str, str], most: int = MAX_BYTES, folder: str | None = None
+) -> bytes:
+    """Return what a command prints: no shell, no terminal that it could ask on, bounded time and output.
+
+    What it says of errors is not shown: it may be what it was given.
+    """
+    try:
         process = subprocess.Popen(  # noqa: S603 - declared in the playbook, shown in the plan, no shell
             argv,
             stdin=subprocess.DEVNULL,
@@ -94,27 +116,26 @@ def _command(said: str, environ: Mapping[str, str]) -> bytes:
             stderr=subprocess.DEVNULL,
             env=dict(environ),
             start_new_session=True,
+            cwd=folder,
         )
-    except ValueError:
-        raise Unresolved("its words cannot be told apart: a quote is open") from None
     except OSError as error:
         raise Unresolved(f"it cannot be run: {error.strerror}") from None
     with process:
         try:
-            return _answered(process)
+            return _answered(process, most)
         finally:
             _killed(process)
 
 
-def _answered(process: subprocess.Popen[bytes]) -> bytes:
+def _answered(process: subprocess.Popen[bytes], most: int) -> bytes:
     """Return what a command prints that ends well, in time, and has not too much to say."""
     deadline = time.monotonic() + COMMAND_S
     late = Unresolved(f"it did not end within {COMMAND_S:g} s, and was killed")
-    printed = _printed(process, deadline)
+    printed = _printed(process, deadline, most)
     if printed is None:
         raise late
-    if len(printed) > MAX_BYTES + 2:
-        raise Unresolved(f"it printed more than {MAX_BYTES // 1024} KiB, and was killed")
+    if len(printed) > most + 2:
+        raise Unresolved(f"it printed more than {most // 1024} KiB, and was killed")
     try:
         status = process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -124,13 +145,13 @@ def _answered(process: subprocess.Popen[bytes]) -> bytes:
     return printed
 
 
-def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+def _printed(process: subprocess.Popen[bytes], deadline: float, most: int) -> bytes | None:
     """Read until the end, or until it is too much; None when the time is over."""
     found = bytearray()
     stream: IO[bytes] = process.stdout  # type: ignore[assignment] # it is a pipe
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
-        while len(found) <= MAX_BYTES + 2:
+        while len(found) <= most + 2:
             if not selector.select(max(0.0, deadline - time.monotonic())):
                 return None
             piece = os.read(stream.fileno(), 16_384)

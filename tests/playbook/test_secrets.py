@@ -124,6 +124,15 @@ def test_references_stand_in_the_play_and_nothing_is_run_for_one(tmp_path: Path)
     assert not Path("RAN").exists()
 
 
+@pytest.mark.parametrize("kind", ["sops", "ansible-vault"])
+def test_a_file_that_is_encrypted_is_relative_to_the_playbook(tmp_path: Path, kind: str) -> None:
+    book = tmp_path / "play.yml"
+    book.write_text(PLAY.replace("cmd:touch RAN", f"{kind}:../s/x.yml#db.pw"))
+    (play,) = load(book, fleet(tmp_path), environ={})
+    ask = play.resolve({HostName("web1"): "v1"})[HostName("web1")]
+    assert ask.shared.files[0].content == f"web1 {sealed(f'{kind}:{tmp_path.parent}/s/x.yml#db.pw')}"
+
+
 @pytest.mark.parametrize(
     "play",
     [

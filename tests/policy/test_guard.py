@@ -12,6 +12,7 @@ import pytest
 
 from rollout.app.guard import Guard, guard_of
 from rollout.app.keepers import NAMESPACE
+from rollout.app.parts import Part
 from rollout.app.request import Request
 from rollout.app.resuming import refuse_against_policy
 from rollout.engine import rules as written_rules
@@ -19,9 +20,14 @@ from rollout.engine.review import Fewer, LocalCommand, Review
 from rollout.engine.rules import Rules, breaches, strangers, unproven
 from rollout.engine.weaker import Weaker
 from rollout.errors import Refused
+from rollout.model.check import HttpCheck
 from rollout.model.event import Provenance
-from rollout.model.host import Connection, HostName
+from rollout.model.host import Become, Connection, HostName
 from rollout.model.plan import Plan
+from rollout.model.play import ArtifactAsk, Ask, Play
+from rollout.model.release import NoService
+from rollout.model.secret import sealed
+from rollout.model.share import Share
 from rollout.store.store import Store, open_store
 from tests.policy.test_weaker import play
 
@@ -250,3 +256,35 @@ def test_going_on_is_held_to_the_controllers_own_policy_where_none_is_remembered
     own.write_text(STRICT)
     with pytest.raises(Refused, match="these are no hosts of the environment"):
         resumed(store)
+
+
+def test_a_command_for_a_secret_that_a_look_would_take_is_judged_before_the_look(here: Path, store: Store) -> None:
+    told = sealed("cmd:touch ran")
+    for ask in (
+        {"connection": Connection(address="web1"), "checks": (HttpCheck(port=80, headers={"A": told}),)},
+        {"connection": Connection(address="web1", become=Become(password=told)), "checks": ()},
+    ):
+        one = Ask(host=HostName("web1"), root="/srv", service=NoService(), **ask)  # type: ignore[arg-type]
+        part = Part(
+            play=Play(
+                name="shop",
+                app="shop",
+                environment="production",
+                hosts=(one.host,),
+                matched=(one.host,),
+                serial=(Share(count=1),),
+                resolve=lambda _, one=one: {one.host: one},  # type: ignore[misc]
+                artifact=ArtifactAsk(path="app.tar"),
+            ),
+            release=PLAN.plays[0].release,
+        )
+        guard = guarded(here, store, TEXT, override_policy="fire")
+        assert guard is not None
+        guard.meets([part])
+        guard.meets([part])
+        assert guard.overridden == [
+            "fire: this may not run on this machine: shop, for the value of a secret: touch ran."
+        ]
+        allowed = guarded(here, store, TEXT + 'allow_local = [["touch"]]\n')
+        assert allowed is not None
+        allowed.meets([part])

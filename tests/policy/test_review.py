@@ -10,6 +10,7 @@ from rollout.engine.review import (
     OutsideFile,
     Review,
     asked_in,
+    commands_for,
     files_of,
     local_commands,
     plain_review,
@@ -17,9 +18,11 @@ from rollout.engine.review import (
     words_of,
 )
 from rollout.engine.weaker import Weaker
+from rollout.model.check import HttpCheck
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import Hook, Plan, Run, Step
 from rollout.model.pool import HaproxyPool, PoolName
+from rollout.model.secret import sealed
 from rollout.model.task import Task
 from rollout.report.reviewview import review_lines
 from rollout.store.codec import canonical
@@ -49,6 +52,19 @@ def test_every_command_on_this_machine_is_listed_once_wherever_it_stands() -> No
         "shop, undo of after_revert: make notes",
         "shop, undo of after_revert: sh -c 'rm x | cat'",
     ]
+
+
+def test_a_command_for_a_secret_is_one_on_this_machine() -> None:
+    told = [sealed(ref) for ref in ("env:A", "cmd:pass show 'a b'", "sops:/p/s.yml#db", "ansible-vault:/p/v.yml#db")]
+    checks = (HttpCheck(port=80, headers=dict(enumerate(told))),)  # type: ignore[arg-type] # names do not matter
+    step = Step(do=Run(task=THERE, position="prepare"))
+    hosts = {H1: replace(play().hosts[H1], steps=(step,), checks=checks)}
+    assert {str(c) for c in local_commands(plan_with(hosts=hosts))} == {
+        "shop, for the value of a secret: pass show 'a b'",
+        "shop, for the value of a secret: sops -d --extract '[\"db\"]' /p/s.yml",
+        "shop, for the value of a secret: ansible-vault view /p/v.yml",
+    }
+    assert [c.words for c in commands_for("shop", ["cmd:pass 'a"])] == [("sh", "cmd:pass 'a")], "it is no words"
 
 
 def test_a_host_that_is_this_machine_is_listed() -> None:
