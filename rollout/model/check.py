@@ -23,6 +23,7 @@ class HttpCheck:
     body: str = ""
     status: tuple[int, ...] = (200,)
     json: Mapping[str, str] = field(default_factory=dict)  # dotted field -> expected text
+    json_or: Mapping[str, str] = field(default_factory=dict)  # and what it may be as well
     timeout_s: float = 5.0
     verify_tls: bool = True
     vantage: Vantage = "host"

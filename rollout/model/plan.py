@@ -9,7 +9,7 @@ from typing import Literal
 from rollout.model.check import CheckSpec, Health
 from rollout.model.host import Connection, HostName
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
-from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Site, Way
+from rollout.model.release import Own, Push, Release, ReleaseId, Service, Shared, Site, Way
 from rollout.model.share import Share
 from rollout.model.task import Position, Task
 from rollout.model.trust import Trust
@@ -160,6 +160,7 @@ class HostPlan:
     previous: str = ""
     members: Mapping[PoolName, Member] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
+    own: Own | None = None  # what the release has of its own here; None: it is the same on every host
     service: Service
     checks: tuple[CheckSpec, ...] = ()
     checks_back: tuple[CheckSpec, ...] = ()

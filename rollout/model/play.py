@@ -11,7 +11,7 @@ from rollout.model.host import Connection, HostName
 from rollout.model.need import Need
 from rollout.model.plan import OnFailure
 from rollout.model.pool import Drain, Member, PoolName, PoolSpec
-from rollout.model.release import Service, Shared
+from rollout.model.release import RenderedFile, Service, Shared
 from rollout.model.share import Share
 from rollout.model.task import Tasks
 from rollout.model.trust import SignatureAsk
@@ -26,6 +26,7 @@ class Ask:
     root: str
     service: Service
     shared: Shared = field(default_factory=Shared)
+    templates: tuple[RenderedFile, ...] = ()
     members: Mapping[PoolName, Member] = field(default_factory=dict)  # empty: in no pool
     checks: tuple[CheckSpec, ...] = ()
     tasks: Tasks = field(default_factory=dict)

@@ -88,6 +88,24 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedFile:
+    """A file of a release that was rendered for one host; in place of a secret its reference stands."""
+
+    path: str
+    content: str
+    mode: str = "0640"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What a release has of its own on one host: rendered files, and the manifest of the whole with them in it."""
+
+    manifest: str
+    manifest_size: int
+    files: tuple[RenderedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Where an app lives on a host. ``machine``: the id of the machine that it must be, "" for whichever."""
 

@@ -22,6 +22,8 @@ def _of_host(plan: HostPlan) -> Iterator[str]:
         yield from references(plan.connection.become.password)
     for file in plan.shared.files:
         yield from references(file.content or "")
+    for own in plan.own.files if plan.own else ():
+        yield from references(own.content)
     yield from _of_checks((*plan.checks, *plan.checks_back))
     for step in plan.steps:
         for action in (step.do, *step.undo):

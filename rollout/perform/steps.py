@@ -12,6 +12,7 @@ from rollout.model.plan import (
     Adopt,
     Deregister,
     Discard,
+    HostPlan,
     Keep,
     Prune,
     Register,
@@ -22,7 +23,8 @@ from rollout.model.plan import (
     Verify,
     Withdraw,
 )
-from rollout.model.release import NoService, Push, ReleaseId
+from rollout.model.release import NoService, Push, Release, ReleaseId
+from rollout.model.secret import references_in
 from rollout.model.trust import Trust
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
@@ -108,18 +110,25 @@ def signed(trust: Trust) -> str:
     return trust.text if trust.of == "statement" else ""
 
 
+def installing(release: Release, plan: HostPlan) -> op.Install:
+    """Return how a release comes to a host: with the files and the manifest that it has of its own there."""
+    own = plan.own
+    if own is None:
+        return op.Install(release=release, shared=plan.shared)
+    return op.Install(
+        release=replace(release, manifest=own.manifest, manifest_size=own.manifest_size),
+        shared=plan.shared,
+        rendered=own.files,
+        sealed=any(references_in([f.content for f in own.files])),
+    )
+
+
 async def _stage(job: Job) -> Outcome:
     action = job.step.action
     assert isinstance(action, Stage)  # noqa: S101 - the table below pairs them
     plan = job.desk.host(job.step.host)
     play = job.desk.play
-    deed = op.Install(
-        release=play.release,
-        shared=plan.shared,
-        present=action.present,
-        way=action.way,
-        signed=signed(play.trust),
-    )
+    deed = replace(installing(play.release, plan), present=action.present, way=action.way, signed=signed(play.trust))
     wording, timeout_s = job.wording, play.step_timeout_s
     reply = await ensure(wording, deed, timeout_s)
     if isinstance(reply, Reply) and reply.code == "E_BASE":

@@ -34,7 +34,15 @@ _LISTING = lean(r"""
         fi | if [ -z "$adopted" ]; then cat
         else sed "s|//$(literal "$P")/|//{root}/|; s|//$(literal "$root")/|//{root}/|"; fi
     }
+    # What was rendered has a mode of its own.
     others() {
+        while read -r x l; do
+            [ -n "$l" ] || continue
+            set -- "$@" -o -path "$(printf %s "$l" | sed 's/[][*?\]/\\&/g')"
+            [ ! -f "$l" ] || [ -n "$(find "$l" -prune -perm "$x")" ] || echo "m $l"
+        done <<E
+    $(sed -n 's/^# template //p' .rollout-manifest)
+    E
         find . \( "$@" \) -prune -o \( -type f ! -perm 644 ! -perm 755 -o -type d ! -perm 755 \) -print | sed 's/^/m /'
         find . \( "$@" \) -prune -o ! -type f ! -type d ! -type l -print | sed 's/^/? /'
     }

@@ -7,7 +7,7 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 from __future__ import annotations
 
 from rollout.model.release import Delta, Pull, Push, Release, Shared
-from rollout.posix import assets, delta, intact, ledger, pull
+from rollout.posix import assets, delta, intact, ledger, pull, rendered
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -266,4 +266,7 @@ def script(deed: Install) -> Script:
     )
     ways = {Push: delta.NONE + _RECEIVE, Delta: delta.TEXT + _RECEIVE, Pull: pull.TEXT}
     parts = _PLACE + ways[type(deed.way)] + (assets.ADD if deed.shared.add else "")
-    return arguments + ledger.TEXT + intact.TEXT + parts + _UNPACK + _COMPARE + _SHARE + _PREPARE
+    steps = _UNPACK + _COMPARE + _SHARE + _PREPARE
+    if deed.rendered:
+        arguments, steps = arguments + rendered.script(deed.rendered, sealed=deed.sealed), rendered.woven(steps)
+    return arguments + ledger.TEXT + intact.TEXT + parts + steps

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rollout.model.release import Push, Release, ReleaseId, Service, Shared, Site, Way
+from rollout.model.release import Push, Release, ReleaseId, RenderedFile, Service, Shared, Site, Way
 from rollout.model.task import Task
 
 
@@ -60,12 +60,13 @@ class Install:
     """Upload, verify, unpack, link what is shared, and make the prepared link (Stage).
 
     The payload is the artifact's bytes, then the manifest's text; of a Delta it is what differs, then the manifest of
-    the whole, of a Pull the request (pull.py). ``present``: the host is known to have the complete release already,
-    nothing is sent, and that is checked again. Reply fields: ``installed`` (new|present).
+    the whole, of a Pull the request (pull.py). ``present``: the host has all of it, nothing is sent, and that is checked
+    again. ``rendered``: files that are the host's own; ``sealed``: a secret is in one. Reply fields: ``installed``
+    (new|present).
     Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_TAMPERED
     (it is there, and was written to), E_DISK, E_SHARED, E_FETCH, E_TOOL (of a Pull), E_BASE (of a Delta: its base is
-    not there as it was, or this host cannot do it; a Push can be said instead). A refusal, and a release that is
-    complete already, is answered without reading the payload.
+    not there as it was, or this host cannot do it; a Push can be said instead). A refusal, and ``present``, are
+    answered with the payload unread.
     """
 
     kind: Literal["install"] = "install"
@@ -74,6 +75,8 @@ class Install:
     present: bool = False
     signed: str = ""  # the statement with its signature, for a host that verifies by itself
     way: Way = field(default_factory=Push)
+    rendered: tuple[RenderedFile, ...] = ()
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

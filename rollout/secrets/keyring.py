@@ -11,7 +11,7 @@ from typing import Any
 
 from rollout.errors import Reason
 from rollout.model.check import CheckSpec, HttpCheck
-from rollout.model.release import Shared
+from rollout.model.release import RenderedFile, Shared
 from rollout.model.secret import TYPED, references_in, revealed, sealed
 from rollout.model.task import Task
 from rollout.posix.op import Install, Op, RunTask
@@ -117,8 +117,8 @@ class Keyring:
             case RunTask(task=task):
                 sent = self.of_task(task)
                 return op if sent is task else replace(op, do=replace(op.do, task=sent))
-            case Install(shared=shared) if any(references_in([f.content for f in shared.files])):
-                return replace(op, do=replace(op.do, shared=self._of_shared(shared)))
+            case Install(shared=shared, rendered=own) if any(references_in(_contents(shared, own))):
+                return replace(op, do=replace(op.do, shared=self._of_shared(shared), rendered=self.of_files(own)))
         return op
 
     def _password(self, text: str) -> str:
@@ -131,6 +131,10 @@ class Keyring:
     def _of_shared(self, shared: Shared) -> Shared:
         files = (f if f.content is None else replace(f, content=self.revealed(f.content)) for f in shared.files)
         return replace(shared, files=tuple(files))
+
+    def of_files(self, files: Iterable[RenderedFile]) -> tuple[RenderedFile, ...]:
+        """Return rendered files as they are sent, and hashed."""
+        return tuple(replace(f, content=self.revealed(f.content)) for f in files)
 
     def hidden(self, answer: Any) -> Any:
         """Return what was answered, or raised, without the values."""
@@ -154,6 +158,10 @@ def _fed(task: Task, secret: Collection[str]) -> Task:
         env={name: value for name, value in task.env.items() if name not in secret},
         stdin=f"{len(exports.encode())}\n{exports}{task.stdin}",
     )
+
+
+def _contents(shared: Shared, own: Iterable[RenderedFile]) -> list[str | None]:
+    return [f.content for f in shared.files] + [f.content for f in own]
 
 
 @cache

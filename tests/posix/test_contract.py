@@ -20,6 +20,7 @@ from rollout.testing import trees
 from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, played
 from rollout.testing.locked import LOCKED
 from rollout.testing.prunings import PRUNINGS
+from rollout.testing.renderings import NEXT, OWN, RENDERINGS
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
 from tests.artifacts.registry import Registry
@@ -46,7 +47,7 @@ class Real:
             return self.host.execute(op)
         if isinstance(op.do, Install) and isinstance(op.do.way, Pull):
             return self._fetching(op, op.do.release, payload_ok)
-        built = next((b for b in RELEASES.values() if getattr(op.do, "release", None) == b.release), None)
+        built = next((b for b in (*RELEASES.values(), OWN, NEXT) if getattr(op.do, "release", None) == b.release), None)
         if built is not None:
             self.host.payloads[built.release.id] = built.payload if payload_ok else built.payload[:-9]
         return self.host.execute(op)
@@ -131,7 +132,7 @@ def other_tool(root: Path) -> Path:
     return tree
 
 
-ALL = {**SCENARIOS, **PRUNINGS, **TAKEOVERS, **LOCKED}
+ALL = {**SCENARIOS, **PRUNINGS, **RENDERINGS, **TAKEOVERS, **LOCKED}
 FETCHING = "what a host fetches itself"
 
 
