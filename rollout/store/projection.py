@@ -11,6 +11,7 @@ from rollout.model.event import Provenance, Record, RevertStarted, RolloutFinish
 from rollout.model.plan import BRINGS, PlayPlan
 from rollout.store.codec import unicode
 from rollout.store.drains import moved
+from rollout.store.owned import own
 from rollout.store.quick import Quick
 from rollout.store.reaching import reach
 from rollout.store.schema import leases, releases, rollouts, signed
@@ -62,6 +63,7 @@ def _began(connection: Connection, record: Record, event: RolloutStarted) -> Non
     for play in plan.plays:
         if play.purpose in BRINGS:
             _released(connection, record, plan.environment, play)
+            own(connection, record.rollout, plan.environment, play)
         if play.trust.of:
             _signed(connection, record, plan.environment, play)
 

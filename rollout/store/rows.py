@@ -52,6 +52,14 @@ class StoredRelease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOwn:
+    """The manifest that a release has on one host, and the rollout whose plan says what is in it."""
+
+    manifest: str
+    rollout: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSignature:
     """Who answered for what a rollout brought. ``end``: what became of that rollout, "" while it has none."""
 

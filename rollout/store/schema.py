@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # sorted by bytes, as SQLite does
@@ -57,6 +57,15 @@ releases = Table(
     *map(_text, ("artifact", "manifest", "verdict", "rollout", "at")),
     Index("releases_by_artifact", "environment", "app", "artifact"),
 )
+
+manifests = Table(  # of releases that are not the same on every host
+    "manifests",
+    metadata,
+    *(_text(name, key=True) for name in ("environment", "app", "release", "host")),
+    *map(_text, ("manifest", "rollout")),
+)
+
+keys = Table("keys", metadata, _text("name", key=True), _text("value"))
 
 drains = Table(
     "drains",

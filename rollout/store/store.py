@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -10,12 +10,21 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
 from rollout.model.plan import BRINGS, DEPLOYS
-from rollout.store import leasing, ordering, pins
+from rollout.store import leasing, ordering, owned, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
 from rollout.store.journal import StoredJournal
 from rollout.store.place import database_at
-from rollout.store.rows import Lease, OrderKind, StoredDrain, StoredOrder, StoredRelease, StoredRollout, StoredSignature
+from rollout.store.rows import (
+    Lease,
+    OrderKind,
+    StoredDrain,
+    StoredOrder,
+    StoredOwn,
+    StoredRelease,
+    StoredRollout,
+    StoredSignature,
+)
 from rollout.store.schema import drains, leases, reached, releases, rollouts, signed
 
 
@@ -232,6 +241,18 @@ class Store:
         """Return the manifest's digest on record, "" when there is none: only such a release is a way back."""
         found = self.release_named(environment, app, release)
         return found.manifest if found else ""
+
+    def owned(self, environment: str, app: str, names: Collection[str]) -> dict[str, dict[str, StoredOwn]]:
+        """Return what these releases have of their own, by release and host; nothing of one that is equal on all."""
+        if not names:
+            return {}
+        with self.database.reading() as connection:
+            return owned.owned(connection, environment, app, names)
+
+    def key(self) -> bytes:
+        """Return the key of this state, which seals what is secret in the manifests of hosts."""
+        with self.database.reading() as connection:
+            return owned.key_of(connection)
 
     def releases(self, environment: str, app: str) -> tuple[StoredRelease, ...]:
         """Return every release of an app, oldest first."""

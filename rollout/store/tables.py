@@ -7,6 +7,7 @@ from sqlalchemy.schema import CreateColumn
 
 from rollout.errors import StoreError
 from rollout.store import schema
+from rollout.store.owned import lay_key
 
 
 def are_laid(connection: Connection, place: str) -> bool:
@@ -23,6 +24,7 @@ def lay(connection: Connection, place: str) -> None:
     """Lay or grow the tables, unless another process did since somebody looked."""
     if _is_empty(connection, place):
         schema.metadata.create_all(connection)
+        lay_key(connection)
         connection.execute(insert(schema.rollout_schema).values(version=schema.VERSION))
     elif _version(connection) < schema.VERSION:
         _grow(connection)
@@ -53,6 +55,7 @@ def _version(connection: Connection) -> int:
 def _grow(connection: Connection) -> None:
     """Add the tables and columns that came later; what is there stays as it is, and so older rows read as before."""
     schema.metadata.create_all(connection)
+    lay_key(connection)
     for name, table in schema.metadata.tables.items():
         there = {column["name"] for column in inspect(connection).get_columns(name)}
         for column in table.columns:
