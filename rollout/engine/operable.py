@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from rollout.engine.question import Question, serves
+from rollout.engine.question import Question, has_it, serves
 from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.plan import HostPlan, PoolPlan
@@ -24,7 +24,7 @@ def _named(code: str, what: str, instead: str, hosts: Iterable[str]) -> Iterator
 def trees(question: Question, hosts: Hosts, *_: object) -> Iterator[Reason]:
     """Where the release is not there any more it must be sent again: from the very artifact that is on record."""
     release = question.release
-    gone = [h for h, p in hosts.items() if p.steps and question.seen[h].releases.get(release.id) != release.manifest]
+    gone = [h for h, p in hosts.items() if p.steps and not has_it(question, h)]
     if question.artifact_at_hand:
         return
     if not release.artifact:

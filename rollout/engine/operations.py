@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rollout.engine.programs import back_at, steps_at
-from rollout.engine.question import Question, left_out, moved, serves
+from rollout.engine.question import Question, left_out, moved, recorded_for, serves
 from rollout.model.check import CheckSpec
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -100,7 +100,7 @@ def _restart(question: Question, host: HostName, members: Mapping[PoolName, Memb
     if not seen.current:
         return (), 0, "no release is there"
     release = ReleaseId(seen.current)
-    again = Restart(release=release, manifest=question.recorded.get(release, ""))
+    again = Restart(release=release, manifest=recorded_for(question, host).get(release, ""))
     steps = [
         Step(do=again, undo=(again, Verify(release=release, way_back=True)), timeout_s=timeout_s),
         Step(do=Verify(release=release), timeout_s=question.play.health.deadline_s),

@@ -9,7 +9,7 @@ from rollout.engine import batching, operations
 from rollout.engine.operations import demanded, left_as_found
 from rollout.engine.programs import back_at, delegates, steps_at
 from rollout.engine.programs import hooks as beside
-from rollout.engine.question import Question, left_out, moved, serves
+from rollout.engine.question import Question, has_it, left_out, manifest_for, moved, recorded_for, serves
 from rollout.engine.refusals import refusals
 from rollout.errors import Refused
 from rollout.model.host import HostName
@@ -128,7 +128,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
     ask, seen = question.asks[host], question.seen[host]
     members = moved(question, host)
     back = question.asks_back.get(host)
-    previous = previous_of(question.recorded, seen, question.release.id)
+    previous = previous_of(recorded_for(question, host), seen, question.release.id)
     there = _on_target(question, host)
     settled = there or not chosen
     return HostPlan(
@@ -140,6 +140,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         previous=previous,
         members=members,
         shared=ask.shared,
+        own=None if settled else question.own.get(host),
         service=ask.service,
         checks=ask.checks,
         checks_back=ask.checks if there else demanded(back, seen, previous) if back else (),
@@ -167,7 +168,7 @@ def _on_target(question: Question, host: HostName) -> bool:
     return (
         seen.current == question.release.id
         and seen.running == question.release.id
-        and seen.releases.get(question.release.id) == question.release.manifest
+        and has_it(question, host)
         and bool(_TRUSTED & seen.ledger.get(question.release.id, frozenset()))
         and seen.healthy
         and (drained or serves(question, host))
@@ -185,7 +186,7 @@ def _steps(question: Question, host: HostName, previous: str, in_pools: bool) ->
         leave = Step(do=Deregister(), undo=(Register(), *healed), timeout_s=timeout_s)
         quiet = operations.quieted(ask, release.id) if seen.current else ()  # where nothing runs nothing is in hand
         forward += [*at("before_drain"), leave, *quiet]
-    undo = _switch_back(question, ask, previous) + (() if in_pools else healed)
+    undo = _switch_back(question, host, previous) + (() if in_pools else healed)
     forward += [*at("before_switch"), *_switched(question, host, undo)]
     forward.append(Step(do=Verify(release=release.id), timeout_s=question.play.health.deadline_s))
     forward += [*at("after_service"), *at("before_register")]
@@ -203,13 +204,12 @@ def _switched(question: Question, host: HostName, undo: tuple[Action, ...]) -> I
     """
     release, timeout_s, ask = question.release, question.play.step_timeout_s, question.asks[host]
     between = tuple(steps_at(ask, "after_switch", release.id))
-    switch = Switch(
-        release=release.id, manifest=release.manifest, expect=question.seen[host].current, restart=not between
-    )
+    manifest = manifest_for(question, host)
+    switch = Switch(release=release.id, manifest=manifest, expect=question.seen[host].current, restart=not between)
     yield Step(do=switch, undo=undo, timeout_s=timeout_s)
     yield from between
     if between:
-        yield Step(do=Restart(release=release.id, manifest=release.manifest), timeout_s=timeout_s)
+        yield Step(do=Restart(release=release.id, manifest=manifest), timeout_s=timeout_s)
 
 
 def _leave_again(ask: Ask) -> tuple[Action, ...]:
@@ -219,17 +219,16 @@ def _leave_again(ask: Ask) -> tuple[Action, ...]:
 
 
 def _stage(question: Question, host: HostName) -> Step:
-    release = question.release
-    present = question.seen[host].releases.get(release.id) == release.manifest
+    present = has_it(question, host)
     stage = Stage(present=present) if present else Stage(way=question.ways.get(host, Push()))
     return Step(do=stage, undo=(Discard(),), timeout_s=question.play.step_timeout_s)
 
 
-def _switch_back(question: Question, ask: Ask, previous: str) -> tuple[Action, ...]:
-    release = question.release.id
+def _switch_back(question: Question, host: HostName, previous: str) -> tuple[Action, ...]:
+    ask, release = question.asks[host], question.release.id
     if not previous:
         return (Withdraw(release=release),)
-    back, manifest = ReleaseId(previous), question.recorded[previous]
+    back, manifest = ReleaseId(previous), recorded_for(question, host)[previous]
     between = back_at(ask, "after_switch", previous)
     return (
         *back_at(ask, "before_switch"),

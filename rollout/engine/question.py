@@ -10,7 +10,7 @@ from rollout.model.observation import Observation
 from rollout.model.plan import Purpose
 from rollout.model.play import Ask, Play
 from rollout.model.pool import Member, PoolName, Rotation, WorkersPool
-from rollout.model.release import Release, Way
+from rollout.model.release import Own, Release, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Question:
 
     ``seen``: observations of the play's hosts; ``asks``: what the play says for the new release, for
     every matched host; ``asks_back``: the same rendered for each host's previous release;
-    ``recorded``: manifest digests of the releases that the store knows as good; ``condemned``: releases
+    ``recorded``: manifest digests of the releases that the store knows as good, ``recorded_on`` those of hosts on
+    which they are not the same; ``own``: what the release has of its own on hosts; ``condemned``: releases
     reverted for a cause of their own; ``pools``: every pool's members of ours, with the host of each,
     and which of them are in service now; ``left_out``: hosts that an earlier rollout of ours had to
     leave out of rotation.
@@ -32,6 +33,8 @@ class Question:
     asks: Mapping[HostName, Ask]
     asks_back: Mapping[HostName, Ask] = field(default_factory=dict)
     recorded: Mapping[str, str] = field(default_factory=dict)
+    recorded_on: Mapping[HostName, Mapping[str, str]] = field(default_factory=dict)
+    own: Mapping[HostName, Own] = field(default_factory=dict)
     condemned: frozenset[str] = frozenset()
     allow_bad: bool = False
     in_service: Mapping[PoolName, frozenset[HostName]] = field(default_factory=dict)
@@ -45,6 +48,22 @@ class Question:
     leave_out: tuple[str, ...] = ()  # of what is adopted: what its manifest does not cover
     spare: tuple[str, ...] = ()  # releases that the store has a use for: never pruned
     fleet_release: str = ""  # the last one that a rollout brought to the whole fleet
+
+
+def manifest_for(question: Question, host: HostName) -> str:
+    """Return the digest of the manifest that the release has on a host."""
+    own = question.own.get(host)
+    return own.manifest if own else question.release.manifest
+
+
+def has_it(question: Question, host: HostName) -> bool:
+    """Whether the complete release is on a host, as it has to be there."""
+    return question.seen[host].releases.get(question.release.id) == manifest_for(question, host)
+
+
+def recorded_for(question: Question, host: HostName) -> Mapping[str, str]:
+    """Return the manifests that the store recorded for a host: what it says about itself names no way back."""
+    return question.recorded_on.get(host, question.recorded)
 
 
 def serves(question: Question, host: HostName) -> bool:

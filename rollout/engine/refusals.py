@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from rollout.engine import operable, placement
 from rollout.engine.batching import largest_floor
-from rollout.engine.question import Question, serves
+from rollout.engine.question import Question, has_it, manifest_for, recorded_for, serves
 from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -176,7 +176,7 @@ def disks(question: Question, hosts: Mapping[HostName, HostPlan], _: object) -> 
     bytes_needed = int(ROOM * (release.size + release.manifest_size + release.unpacked))
     inodes_needed = int(ROOM * release.files) + SPARE_INODES
     for host, seen in _reachable(question).items():
-        if not hosts[host].steps or seen.releases.get(release.id) == release.manifest:
+        if not hosts[host].steps or has_it(question, host):
             continue
         if seen.root == "missing":
             continue  # there is nothing to measure: ``roots`` says so
@@ -200,13 +200,16 @@ def condemned(question: Question, *_: object) -> Iterator[Reason]:
 def conflicts(question: Question, *_: object) -> Iterator[Reason]:
     """The same id with other content is never overwritten."""
     release = question.release
-    hosts = [
-        h for h, s in _reachable(question).items() if s.releases.get(release.id, release.manifest) != release.manifest
-    ]
+    there = [h for h, s in _reachable(question).items() if release.id in s.releases]
+    hosts = [h for h in there if not has_it(question, h)]
     if release.id in question.recorded and question.recorded[release.id] != release.manifest:
         what = f"release {release.id} is known with other content."
         yield Reason(code="E_RELEASE_CONFLICT", what=what, instead="Give this build an id of its own.")
         return
+    said = {h: recorded_for(question, h).get(release.id) for h in question.own}
+    others = [h for h, known in said.items() if known not in (None, manifest_for(question, h))]
+    what = f"release {release.id} is on record with another configuration for"
+    yield from _named("E_RELEASE_CONFLICT", what, "Make a new plan: it takes the next revision.", others)
     what = f"release {release.id} is there with other content on"
     yield from _named("E_RELEASE_CONFLICT", what, "Give this build an id of its own.", hosts)
 
