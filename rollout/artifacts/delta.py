@@ -32,9 +32,9 @@ class Cut:
     manifest_text: str  # of the whole new release
     file: io.FileIO = field(repr=False, compare=False)
 
-    def open(self) -> BinaryIO:
+    def open(self, manifest: str = "") -> BinaryIO:
         """Return a new reader of the tar's bytes, then of the manifest's text. Many may read at once."""
-        return sent(self.file, self.delta.size, self.manifest_text.encode())
+        return sent(self.file, self.delta.size, (manifest or self.manifest_text).encode())
 
     def close(self) -> None:
         """Close the file; readers that are open stop."""

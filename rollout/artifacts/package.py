@@ -54,8 +54,8 @@ class Package:
     file: io.FileIO = field(repr=False, compare=False)
     changed_ns: int = field(default=0, repr=False, compare=False)  # the file's ctime when it was hashed
 
-    def open(self) -> BinaryIO:
-        """Return a new reader of the artifact's bytes, then of the manifest's text.
+    def open(self, manifest: str = "") -> BinaryIO:
+        """Return a new reader of the artifact's bytes, then of the manifest's text: of a host's own, where it has one.
 
         Many may read at once. Raises InputError (E_CHANGED) when the file was written to since.
         """
@@ -63,7 +63,7 @@ class Package:
         if (status.st_size, status.st_mtime_ns) != (self.size, self.changed_ns):
             what = "the artifact was written to after it was checked."
             raise InputError(Problem(file=self.path, code="E_CHANGED", what=what, instead="Start again."))
-        return sent(self.file, self.size, self.manifest_text.encode())
+        return sent(self.file, self.size, (manifest or self.manifest_text).encode())
 
     def close(self) -> None:
         """Close the file; readers that are open stop."""

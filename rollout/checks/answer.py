@@ -20,11 +20,11 @@ def judged(spec: HttpCheck, status: int, body: bytes) -> Probed:
         return Probed(ok=False, summary=f"{said}, asked for {', '.join(map(str, spec.status))}")
     if not spec.json:
         return Probed(ok=True, summary=said)
-    wrong = _wrong(spec.json, body)
+    wrong = _wrong(spec.json, spec.json_or, body)
     return Probed(ok=not wrong, summary=f"{said}, {wrong}" if wrong else said)
 
 
-def _wrong(wanted: Mapping[str, str], body: bytes) -> str:
+def _wrong(wanted: Mapping[str, str], too: Mapping[str, str], body: bytes) -> str:
     if len(body) > BODY_CAP:
         return "the body is larger than 64 KiB"
     try:
@@ -34,7 +34,7 @@ def _wrong(wanted: Mapping[str, str], body: bytes) -> str:
         return f"the body is not JSON: {one_line(body, 60)}" if body else "the body is empty, not JSON"
     for path, text in wanted.items():
         found = _field(document, path)
-        if found != text:
+        if found not in (text, too.get(path, text)):
             return f"{one_line(path, 40)} is {one_line(found, 60)}, asked for {one_line(text, 60)}"
     return ""
 
