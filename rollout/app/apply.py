@@ -20,6 +20,7 @@ from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
+from rollout.app.revisions import revised
 from rollout.app.signals import heeded
 from rollout.app.vouching import admitted, vouched_for
 from rollout.engine.rollout import Rollout, evolve, initial
@@ -84,12 +85,13 @@ def apply(request: Request, showing: Showing) -> int:
         wait_s, allow_bad = request.lock_wait_s, request.allow_bad
         first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
         with held(first, plays) as look:
-            parts = [_filed(one, filed) for one in admitted(plays, packages, vouched, request, store)]
+            parts = [_filed(one, filed, store) for one in admitted(plays, packages, vouched, request, store)]
             return _applied(request, showing, parts, replace(look, guard=guard_of(request, store, showing.say)), filed)
 
 
-def _filed(part: Part, filed: Filed | None) -> Part:
-    return replace(part, release=named_as_filed(part.release, filed, part.play)) if filed else part
+def _filed(part: Part, filed: Filed | None, store: Store) -> Part:
+    named = replace(part, release=named_as_filed(part.release, filed, part.play)) if filed else part
+    return revised(named, store, filed)
 
 
 def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Look, filed: Filed | None) -> int:

@@ -53,6 +53,12 @@ def helper(request: Request, helping: Helping) -> str:
     if play.signature is None:
         what = f"the play of {play.app} does not say who has to sign."
         raise _problem(request, "E_SIG_IDENTITY", what, "Write `release.signature`.")
+    if any(asks[h].templates for h in play.hosts):
+        what = f"the play of {play.app} has `release.templates`."
+        why = "What is rendered is signed by nobody, so a host could not verify the whole of its release."
+        raise _problem(
+            request, "E_SIG_TEMPLATES", what, "Leave them out; `release.shared.files` may have `content`.", why
+        )
     guard = Guard(
         root=roots[0].rstrip("/"),
         app=play.app,
@@ -73,8 +79,8 @@ def _play(request: Request, app: str) -> Play:
     return plays[0]
 
 
-def _problem(request: Request, code: str, what: str, instead: str) -> InputError:
-    return InputError(Problem(file=str(request.playbook), code=code, what=what, instead=instead))
+def _problem(request: Request, code: str, what: str, instead: str, why: str = "") -> InputError:
+    return InputError(Problem(file=str(request.playbook), code=code, what=what, why=why, instead=instead))
 
 
 def _ops(play: Play, ask: Ask) -> Iterator[Op]:

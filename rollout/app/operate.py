@@ -11,6 +11,7 @@ from rollout.app.apply import Showing, new_id, releases_in, shown_and_done, some
 from rollout.app.guard import guard_of
 from rollout.app.parts import Look, Part, held
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
+from rollout.app.revisions import as_recorded
 from rollout.errors import InputError, Problem, Reason, Refused
 from rollout.model.event import RolloutStarted
 from rollout.model.plan import DEPLOYS, Plan, PlayPlan, Purpose
@@ -58,7 +59,8 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
 
 def _part(play: Play, store: Store, work: Work, open_files: ExitStack, say: Callable[[str], None]) -> Part:
     release = chosen(store, play, work)
-    return Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work, say)))
+    part = Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work, say)))
+    return as_recorded(part, store) if work.purpose in DEPLOYS else part
 
 
 def _idle(made: Plan, store: Store, work: Work) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,8 +29,9 @@ from rollout.store.place import path_of
 if TYPE_CHECKING:
     from rollout.app.guard import Guard
     from rollout.artifacts.package import Package
+    from rollout.model.host import HostName
     from rollout.model.play import Play
-    from rollout.model.release import Release, ReleaseId
+    from rollout.model.release import Own, Release, ReleaseId
     from rollout.store.store import Store
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Part:
     release: Release
     package: Package | None = None
     trust: Trust = field(default_factory=Trust)
+    own: Mapping[HostName, Own] = field(default_factory=dict)  # what the release has of its own on hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,8 @@ def looked_at(parts: Sequence[Part], look: Look) -> Iterator[tuple[Plan, tuple[O
     if guard is not None:
         guard.meets(parts)
     pace = pace_of(part.play.upload_rate for part in parts)
-    sendings = [Sending(package=part.package, ask=part.play.artifact, pace=pace) for part in parts]
+    key = look.store.key() if any(part.own for part in parts) else b""
+    sendings = [Sending(package=part.package, ask=part.play.artifact, pace=pace, key=key) for part in parts]
     try:
         with opened([_acting(part, look, sending) for part, sending in zip(parts, sendings, strict=True)]) as outsides:
             policy = guard.policy.digest if guard else ""
@@ -202,6 +205,7 @@ def _preflights(
             earlier={p.play.app: p.release.id for p in parts[:number]},
             purpose=look.purpose,
             trust=part.trust,
+            own=part.own,
             sending=sending,
             several=len(parts) > 1,
             leave_out=look.leave_out,

@@ -10,6 +10,7 @@ from rollout.app.parts import Look, looked_at, packages_of
 from rollout.app.planfile import write_plan
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.review import review_of
+from rollout.app.revisions import revised
 from rollout.app.vouching import admitted, vouched_for
 from rollout.engine.rules import breaches
 
@@ -24,7 +25,8 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Pat
         try:
             guard = guard_of(request, store, showing.say)
             look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, guard=guard, say=showing.say)
-            with looked_at(admitted(plays, packages, vouched, request, store), look) as (made, _):
+            parts = [revised(one, store) for one in admitted(plays, packages, vouched, request, store)]
+            with looked_at(parts, look) as (made, _):
                 review = review_of(made, plays, request.playbook, store)
         finally:
             store.close()

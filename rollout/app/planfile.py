@@ -20,6 +20,7 @@ from rollout.errors import InputError, Problem, Reason, StoreError
 from rollout.model.event import RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.release import Release
+from rollout.model.revision import base_of
 from rollout.playbook.files import bounded
 from rollout.store.codec import canonical, decode, plain
 
@@ -106,9 +107,10 @@ def _unusable(path: Path, what: str, instead: str) -> InputError:
 
 
 def named_as_filed(release: Release, filed: Filed, play: Play) -> Release:
-    """Return the release under the id that the file gives the same content, unless the play writes one."""
+    """Return the release under the id that the file gives the same content; one that the play writes it may revise."""
     was = next((p.release for p in filed.plan.plays if p.app == play.app), release)
-    return replace(release, id=was.id) if not play.release_id and was.artifact == release.artifact else release
+    ours = not play.release_id or base_of(was.id) == play.release_id
+    return replace(release, id=was.id) if ours and was.artifact == release.artifact else release
 
 
 def drift(filed: Filed, made: Plan) -> tuple[Reason, ...]:

@@ -14,6 +14,7 @@ from rollout.app.aftermath import left_out
 from rollout.app.asking import asked
 from rollout.app.needs import unmet
 from rollout.app.outside import each
+from rollout.app.records import Records, records_of
 from rollout.app.sending import Sending
 from rollout.app.transfer import Choice, ways
 from rollout.balancers.missing import explain_missing
@@ -26,7 +27,8 @@ from rollout.model.observation import Observation
 from rollout.model.plan import DEPLOYS, Plan, Purpose
 from rollout.model.play import Ask, Play, delegates_of
 from rollout.model.pool import PoolName, PoolState, Rotation, WorkersPool
-from rollout.model.release import Release, ReleaseId, Way
+from rollout.model.release import Own, Release, ReleaseId, Way
+from rollout.model.revision import base_of
 from rollout.model.trust import Trust
 from rollout.perform.observe import Glance, greet, observe, try_checks, with_members
 from rollout.perform.outside import Outside
@@ -53,6 +55,7 @@ class Preflight:
     earlier: Mapping[str, str] = field(default_factory=dict)  # app -> release that plays before this one bring
     purpose: Purpose = "apply"
     trust: Trust = field(default_factory=Trust)
+    own: Mapping[HostName, Own] = field(default_factory=dict)
     sending: Sending = field(default_factory=Sending)
     leave_out: tuple[str, ...] = ()  # of what is adopted
     state_lost: bool = False  # what hosts remember of other rollouts is nobody's any more
@@ -68,7 +71,7 @@ def release_of(play: Play, package: Package, store: Store) -> Release:
     from rollout.artifacts.package import default_id
 
     known = [r.id for r in store.releases_by_digest(play.environment, play.app, package.sha256)]
-    name = play.release_id or (known[-1] if known else default_id(datetime.now(UTC), package.sha256))
+    name = play.release_id or (base_of(known[-1]) if known else default_id(datetime.now(UTC), package.sha256))
     return Release(
         id=ReleaseId(name),
         artifact=package.sha256,
@@ -248,8 +251,8 @@ def question_of(
 ) -> Question:
     """Return all that the plan of a play is made from: what was seen, and what the store knows."""
     play, store, release = preflight.play, preflight.store, preflight.release
-    recorded = _recorded(preflight, seen)
-    back = {h: previous_of(recorded, s, release.id) for h, s in seen.items()}
+    records = _recorded(preflight, seen)
+    back = {h: previous_of(records.on(h), s, release.id) for h, s in seen.items()}
     return Question(
         rollout=preflight.rollout,
         play=play,
@@ -257,7 +260,9 @@ def question_of(
         seen=seen,
         asks=asks,
         asks_back=_asks(preflight, {h: p for h, p in back.items() if p}),
-        recorded=recorded,
+        recorded=records.of,
+        recorded_on={h: records.on(h) for h in seen} if records.own else {},
+        own=preflight.own,
         condemned=store.condemned(play.environment, play.app),
         allow_bad=preflight.allow_bad,
         purpose=preflight.purpose,
@@ -277,13 +282,15 @@ def question_of(
 def _ways(
     preflight: Preflight, asks: Mapping[HostName, Ask], seen: Mapping[HostName, Observation]
 ) -> Mapping[HostName, Way]:
+    play = preflight.play
     return ways(
         Choice(
-            play=preflight.play,
+            play=play,
             release=preflight.release,
             rollout=preflight.rollout,
             outside=preflight.outside,
-            store=preflight.store,
+            records=records_of(preflight.store, play.environment, play.app, {s.current for s in seen.values()}),
+            own=preflight.own,
             sending=preflight.sending,
             asks=asks,
             seen=seen,
@@ -308,9 +315,8 @@ def _is_out(seen: Observation) -> bool:
     return any(state is not None and state.admin != Rotation.READY for state in seen.members.values())
 
 
-def _recorded(preflight: Preflight, seen: Mapping[HostName, Observation]) -> dict[str, str]:
+def _recorded(preflight: Preflight, seen: Mapping[HostName, Observation]) -> Records:
     """Return the manifests that the store recorded: only these are a way back, whatever hosts say."""
     play = preflight.play
     names = {i for s in seen.values() for i in s.ledger} | {preflight.release.id}
-    found = {i: preflight.store.release_named(play.environment, play.app, i) for i in sorted(names)}
-    return {i: r.manifest for i, r in found.items() if r is not None}
+    return records_of(preflight.store, play.environment, play.app, names)

@@ -8,6 +8,7 @@ from rollout.app.apply import Showing, new_id
 from rollout.app.operate import UNRECORDED, brought, earlier
 from rollout.app.outside import each
 from rollout.app.parts import glancing
+from rollout.app.records import records_of
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.engine.planner import previous_of
 from rollout.errors import Refused
@@ -46,7 +47,7 @@ def _asked(play: Play, store: Store) -> Shelf:
 
 def _shelf(store: Store, app: str, environment: str, seen: list[Observation]) -> Shelf:
     stored = store.releases(environment, app)
-    recorded = {row.id: row.manifest for row in stored}
+    recorded = records_of(store, environment, app, (row.id for row in stored))
     shown = stored[-LATEST:]
     answered = [s for s in seen if s.reachable and s.identity in ("", f"{environment}/{app}")]
     try:
@@ -56,9 +57,9 @@ def _shelf(store: Store, app: str, environment: str, seen: list[Observation]) ->
     return Shelf(
         app=app,
         environment=environment,
-        entries=entries(shown, {row.id: brought(store, row).unpacked for row in shown}, answered, recorded),
+        entries=entries(shown, {row.id: brought(store, row).unpacked for row in shown}, answered, recorded.of),
         asked=tuple(s.host for s in answered),
         silent={s.host: s.why or f"its root belongs to {s.identity}" for s in seen if s not in answered},
-        back={s.host: previous_of(recorded, s, "") for s in answered},
+        back={s.host: previous_of(recorded.on(s.host), s, "") for s in answered},
         rollback=rollback,
     )

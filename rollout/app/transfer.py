@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import each
@@ -13,14 +13,14 @@ from rollout.perform.observe import Glance
 from rollout.posix.drift import shared_paths
 
 if TYPE_CHECKING:
+    from rollout.app.records import Records
     from rollout.app.sending import Sending
     from rollout.artifacts.delta import Basis
     from rollout.model.host import HostName
     from rollout.model.observation import Observation
     from rollout.model.play import Ask, Play
-    from rollout.model.release import Release
+    from rollout.model.release import Own, Release
     from rollout.perform.outside import Outside
-    from rollout.store.store import Store
 
 SMALL = 1_000_000  # bytes of an artifact; what is smaller is sent faster than it is compared
 WORTH = 0.5  # of the artifact: the largest delta that `auto` takes
@@ -43,13 +43,14 @@ class Choice:
     release: Release
     rollout: str
     outside: Outside
-    store: Store
+    records: Records
+    own: Mapping[HostName, Own] = field(default_factory=dict)
     sending: Sending
     asks: Mapping[HostName, Ask]
     seen: Mapping[HostName, Observation]
 
 
-Base = tuple[ReleaseId, str, tuple[str, ...]]  # its id, its manifest's digest, and what the host shares
+Base = tuple[ReleaseId, tuple[str, ...]]  # its id, and what the host shares
 
 
 def ways(choice: Choice) -> dict[HostName, Way]:
@@ -64,8 +65,13 @@ def ways(choice: Choice) -> dict[HostName, Way]:
     found: dict[HostName, Way] = {}
     for base, hosts in _bases(choice).items():
         way = _way(choice, base, hosts) if base else Push(why=NO_BASE)
-        found |= {h: _shared(choice, h, way) if isinstance(way, Delta) else way for h in hosts}
+        found |= {h: _there(choice, h, way) if isinstance(way, Delta) else way for h in hosts}
     return found
+
+
+def _there(choice: Choice, host: HostName, way: Delta) -> Delta:
+    """Return a delta as a host is to take it: the base may have a manifest of its own there."""
+    return _shared(choice, host, replace(way, manifest=choice.records.on(host)[way.base]))
 
 
 def _shared(choice: Choice, host: HostName, way: Delta) -> Delta:
@@ -82,37 +88,38 @@ def _bases(choice: Choice) -> dict[Base | None, list[HostName]]:
     groups: dict[Base | None, list[HostName]] = {}
     for host in choice.play.hosts:
         seen = choice.seen[host]
-        if seen.reachable and seen.releases.get(choice.release.id) != choice.release.manifest:
+        own = choice.own.get(host)
+        if seen.reachable and seen.releases.get(choice.release.id) != (own or choice.release).manifest:
             groups.setdefault(_base(choice, host), []).append(host)
     return groups
 
 
 def _base(choice: Choice, host: HostName) -> Base | None:
     """Return what is current on a host, where it is what the store has on record."""
-    seen, play = choice.seen[host], choice.play
-    row = choice.store.release_named(play.environment, play.app, seen.current) if seen.current else None
-    if row is None or seen.releases.get(seen.current) != row.manifest:
+    seen = choice.seen[host]
+    recorded = choice.records.on(host).get(seen.current, "")
+    if not recorded or seen.releases.get(seen.current) != recorded:
         return None
-    return ReleaseId(seen.current), row.manifest, tuple(sorted(shared_paths(choice.asks[host].shared)))
+    return ReleaseId(seen.current), tuple(sorted(shared_paths(choice.asks[host].shared)))
 
 
 def _way(choice: Choice, base: Base, hosts: Sequence[HostName]) -> Way:
     from rollout.artifacts.delta import Basis
 
-    release, digest, shared = base
-    text = next((t for t in _texts(choice, release, digest, hosts[:ASKED]) if t), "")
+    release, shared = base
+    digest, text = next((one for one in _texts(choice, release, hosts[:ASKED]) if one[1]), ("", ""))
     if not text:
         return Push(why=UNREAD.format(base=release))
     return _cut(choice, Basis(release=release, digest=digest, text=text, shared=shared))
 
 
-def _texts(choice: Choice, release: ReleaseId, digest: str, hosts: Sequence[HostName]) -> Iterator[str]:
-    """Ask one host after the other."""
+def _texts(choice: Choice, release: ReleaseId, hosts: Sequence[HostName]) -> Iterator[tuple[str, str]]:
+    """Ask one host after the other; the digest and the text of each."""
     play = choice.play
     for host in hosts:
-        ask = choice.asks[host]
+        ask, digest = choice.asks[host], choice.records.on(host)[release]
         glance = Glance(rollout=choice.rollout, ask=ask, app=play.app, environment=play.environment)
-        yield each(choice.outside, [manifest_of(glance, release, digest)], 1)[0]
+        yield digest, each(choice.outside, [manifest_of(glance, release, digest)], 1)[0]
 
 
 def _cut(choice: Choice, basis: Basis) -> Way:

@@ -13,6 +13,7 @@ from rollout.app.becoming import refuse_without
 from rollout.app.operate import UNRECORDED
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import glancing
+from rollout.app.records import records_of
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.balancers.via import Fence
 from rollout.errors import Reason, Refused
@@ -97,6 +98,8 @@ def _meant(host: str, limit: str) -> bool:
 def _checked(store: Store, looking: Looking, release: str, at_once: int) -> Checked:
     outside, glances = looking
     app, environment = glances[0].app, glances[0].environment
-    known = {row.id: row.manifest for row in store.releases(environment, app)}
+    known = records_of(store, environment, app, (row.id for row in store.releases(environment, app)))
     seen: list[Drift] = each(outside, (inspect(g, release) for g in glances), at_once)
-    return Checked(app=app, environment=environment, hosts=tuple(recorded(d, known.get(d.release, "")) for d in seen))
+    return Checked(
+        app=app, environment=environment, hosts=tuple(recorded(d, known.on(d.host).get(d.release, "")) for d in seen)
+    )

@@ -15,7 +15,7 @@ from rollout.posix.sanitise import line as inert
 
 SURVEY_S = 600.0  # a tree of many gigabytes is read once
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(RELEASE_ID)
+_ID = re.compile(RELEASE_ID + r"(~[0-9]+)?")
 
 
 async def survey(glance: Glance, leave_out: tuple[str, ...] = (), *, listing: bool = False) -> Tree:

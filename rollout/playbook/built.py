@@ -66,7 +66,7 @@ PLAY: Keys = {
             "files": {"*": {"path": BUILT, "content": BUILT, "mode": BUILT}},
             "add": BUILT,
         },
-        "templates": LATER,
+        "templates": {"*": {"src": BUILT, "dest": BUILT, "mode": BUILT}},
         "prepare": _TASKS,
         "keep": BUILT,
         "keep_for": BUILT,

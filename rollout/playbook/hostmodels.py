@@ -64,6 +64,29 @@ class SharedModel(Strict):
         return self
 
 
+class TemplateModel(Strict):
+    """One entry of ``release.templates``."""
+
+    src: w.Text
+    dest: w.Relative
+    mode: Annotated[str, w.Accepts(w.own_mode)] = "0640"
+
+
+class TemplatesModel(RootModel[list[TemplateModel]]):
+    """``release.templates``."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> TemplatesModel:
+        paths = sorted(t.dest for t in self.root)
+        for one, other in pairwise(paths):
+            if other == one or other.startswith(one + "/"):
+                refuse("E_TEMPLATE_DEST", f"`{one}` and `{other}` cannot both be files.", "Each has its place.")
+        for path in paths:
+            if path.split("/")[0].startswith(".rollout"):
+                refuse("E_TEMPLATE_DEST", f"`{path}` is a name of rollout's own.", instead="Give it another `dest`.")
+        return self
+
+
 class UnitModel(Strict):
     """One unit of ``service.systemd``."""
 

@@ -36,6 +36,7 @@ from rollout.playbook.hostmodels import (
     ServerName,
     ServiceModel,
     SharedModel,
+    TemplatesModel,
 )
 from rollout.playbook.nodes import Node, Path, Scalar, descend, plain, templates
 from rollout.playbook.tasks import TASKS
@@ -95,6 +96,7 @@ PATHS: Mapping[Path, type[BaseModel]] = {
     ("connection",): ConnectionModel,
     ("release", "root"): RootPath,
     ("release", "shared"): SharedModel,
+    ("release", "templates"): TemplatesModel,
     ("service",): ServiceModel,
     ("health", "checks"): ChecksModel,
     **TASKS,

@@ -190,14 +190,8 @@ class _Loading:
             model = self._model(renderer, words, matched)
             if model is not None:
                 return self._assembled(model, renderer, words, matched, hosts)
-            resolver = Resolver(
-                words=words,
-                renderer=renderer,
-                parts=Parts.of(self.source.play, 0),
-                pools=(),
-                folder=self.source.folder,
-                chosen={},
-            )
+            parts, folder = Parts.of(self.source.play, 0), self.source.folder
+            resolver = Resolver(words=words, renderer=renderer, parts=parts, pools=(), folder=folder, chosen={})
             self._add(resolver.render(dict.fromkeys(matched, TRIAL_ID))[1])
         return None
 
@@ -340,6 +334,7 @@ class _Loading:
             parts=Parts.of(play, len(model.load_balancers)),
             pools=pools,
             folder=self.source.folder,
+            digests=self.source.digests,
             chosen={
                 "user": options.user,
                 "private_key": options.private_key,

@@ -107,6 +107,7 @@ class ReleaseModel(Strict):
     allow_links: w.Listed[w.Absolute] = ()
     root: Any
     shared: Any = None
+    templates: Any = None
     prepare: Any = None
     keep: Annotated[int, w.Accepts(w.whole(1, 1000))] = 5
     keep_for: w.Seconds = 604_800.0

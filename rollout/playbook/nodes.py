@@ -20,12 +20,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """One value; ``text`` is what stands in the file, ``plain`` whether it stands there without quotes."""
+    """One value; ``text`` is what stands in the file, ``plain`` whether it stands there without quotes.
+
+    ``lines``: of a file that is a template as a whole.
+    """
 
     place: Place
     value: str | int | float | bool | None
     text: str = ""
     plain: bool = False
+    lines: tuple[str, ...] = ()
 
     @property
     def templated(self) -> bool:

@@ -13,7 +13,7 @@ from rollout.inventory.fleet import Place as InventoryPlace
 from rollout.model.host import Connection, HostName
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, WorkersPool
-from rollout.model.release import NoService
+from rollout.model.release import NoService, RenderedFile
 from rollout.model.task import Position
 from rollout.playbook.hostmodels import ConnectionModel, SharedModel
 from rollout.playbook.hostparts import (
@@ -33,8 +33,11 @@ from rollout.playbook.pools import Pool, at_place
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.sealing import placed
 from rollout.playbook.tasks import tasks_of
+from rollout.playbook.templatefiles import PATH as TEMPLATES
+from rollout.playbook.templatefiles import Files, TemplateFiles
 from rollout.playbook.templates import Rendered, Renderer
-from rollout.playbook.vars import Said, Variables, shared
+from rollout.playbook.vars import Said, Variables
+from rollout.playbook.vars import shared as alike
 
 ANSIBLE = (
     "ansible_host",
@@ -61,7 +64,7 @@ class Words:
     def of_play(self, hosts: Sequence[HostName], release: Mapping[str, str]) -> Variables:
         """Return what is the same on all these hosts."""
         layers = [self.inventory.hosts[h].variables for h in hosts]
-        common = shared(layers)
+        common = alike(layers)
         unequal = {name for layer in layers for name in layer} - common.keys() - self.said.values.keys()
         return Variables(
             common=common | self.said.values | {"groups": self.groups, "release": release},
@@ -72,7 +75,7 @@ class Words:
     def of_hosts(self, ids: Mapping[HostName, str], root: str) -> Variables:
         """Return what each host's templates see; ``root`` may itself be a template."""
         layers = [self.inventory.hosts[h].variables for h in ids]
-        common = shared(layers) | self.said.values | {"groups": self.groups}
+        common = alike(layers) | self.said.values | {"groups": self.groups}
         releases = [_release(id, root) for id in ids.values()]
         one = len(set(ids.values())) == 1
         if one:
@@ -135,6 +138,8 @@ class Resolver:
     kept: dict[tuple[HostName, str], Ask] = field(default_factory=dict)
     matches: dict[str, frozenset[HostName]] = field(default_factory=dict)
     files: KeyFiles | None = None
+    digests: dict[str, str] = field(default_factory=dict)  # of everything that was read
+    templates: TemplateFiles | None = None
 
     def __call__(self, ids: Mapping[HostName, str]) -> Mapping[HostName, Ask]:
         """Return the Ask of each host; raise InputError with every problem."""
@@ -154,15 +159,17 @@ class Resolver:
         parts = self.parts.all()
         wanted = dict(pair for p in parts for pair in p.templates) | self._connection_templates(ids)
         rendered: dict[Path, Rendered] = {}
-        if wanted:
+        files: Files = {}
+        if wanted or self.parts.by_path[TEMPLATES].node is not None:
             variables = self.words.of_hosts(ids, self.parts.root)
             with self.renderer as renderer:
                 answers = renderer.render(list(wanted.values()), variables)
-            rendered = {p: placed(p, t, r) for (p, t), r in zip(wanted.items(), answers, strict=True)}
-            found |= dict.fromkeys(p for r in rendered.values() for p in r.problems)
+                rendered = {p: placed(p, t, r) for (p, t), r in zip(wanted.items(), answers, strict=True)}
+                files, problems = self._files(ids, rendered, renderer, variables)
+            found |= dict.fromkeys([p for r in rendered.values() for p in r.problems] + problems)
         asks = {}
         for number, host in enumerate(ids):
-            ask, problems = self._ask(host, number, rendered)
+            ask, problems = self._ask(host, number, rendered, files.get(host, ()))
             found |= dict.fromkeys(problems)
             if ask is not None:
                 asks[host] = ask
@@ -170,6 +177,19 @@ class Resolver:
         found |= dict.fromkeys(problems)
         found |= dict.fromkeys(p for one in parts for p in one.problems)
         return asks, list(found)
+
+    def _files(
+        self, ids: Mapping[HostName, str], rendered: Mapping[Path, Rendered], renderer: Renderer, variables: Variables
+    ) -> tuple[Files, list[Problem]]:
+        """Return the files that a release has of its own on each host."""
+        part = self.parts.by_path[TEMPLATES]
+        if part.node is None:
+            return {}, []
+        if self.templates is None:
+            self.templates = TemplateFiles(play=self.parts.play, folder=self.folder, digests=self.digests)
+        models = {host: (number, part.value(rendered, number)) for number, host in enumerate(ids)}
+        asked = {host: (number, model.root) for host, (number, model) in models.items() if model is not None}
+        return self.templates.rendered(asked, lambda texts: renderer.render(texts, variables))
 
     def _delegated(self, asks: dict[HostName, Ask]) -> tuple[dict[HostName, Ask], list[Problem]]:
         """Return the Asks with the hosts that their tasks' patterns name, and how those are reached."""
@@ -246,7 +266,9 @@ class Resolver:
                     )
         return found
 
-    def _ask(self, host: HostName, number: int, rendered: Mapping[Path, Rendered]) -> tuple[Ask | None, list[Problem]]:
+    def _ask(
+        self, host: HostName, number: int, rendered: Mapping[Path, Rendered], files: tuple[RenderedFile, ...]
+    ) -> tuple[Ask | None, list[Problem]]:
         """Return one host's Ask, or None when something of it is wrong."""
         values = {path: p.value(rendered, number) for path, p in self.parts.by_path.items() if p.node is not None}
         asked = values.get(("connection",), ConnectionModel())
@@ -260,13 +282,17 @@ class Resolver:
         if problems or not needed or None in values.values() or len(members) < sum(host in p.hosts for p in self.pools):
             return None, problems
         service = values[("service",)]
+        shared = shared_of(values.get(("release", "shared"), SharedModel()))
+        if self.templates is not None and (wrong := self.templates.hidden(files, shared)):
+            return None, wrong
         checks = values.get(("health", "checks"))
         ask = Ask(
             host=host,
             connection=connection,
             root=values["release", "root"].root,
             service=service_of(service, self._groups_of(service, host)) if service.written else NoService(),
-            shared=shared_of(values.get(("release", "shared"), SharedModel())),
+            shared=shared,
+            templates=files,
             members=members,
             checks=checks_of(checks.root) if checks else (),
             tasks=tasks_of(values, self.folder),

@@ -14,11 +14,12 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from jinja2 import Undefined
-from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
+from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
 
 from rollout.playbook.guards import plainly
 from rollout.playbook.scope import Cycle, Jinja, Refused, Scope, Template
@@ -166,6 +167,7 @@ def _bounded(size: int) -> int:
 def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
     """Return what went wrong as plain text: a code, a sentence, and the variables it went through."""
     found: dict[str, Any] = {"host": host, "code": "E_TEMPLATE", "within": list(scope.within), "near": ""}
+    found["line"] = line_of(error)
     scope.within.clear()
     if isinstance(error, Refused):
         return found | {"code": error.code, "what": error.what}
@@ -182,6 +184,14 @@ def fault(error: Exception, scope: Scope, host: int) -> dict[str, Any]:
     if isinstance(error, MemoryError | RecursionError | OverflowError):
         return found | {"code": "E_TEMPLATE_LIMIT", "what": "Rendering needs more memory or depth than it may have."}
     return found | {"what": f"The template fails: {type(error).__name__}: {str(error)[:300]}."}
+
+
+def line_of(error: Exception) -> int:
+    """Return the line of the text that was being rendered; 0 where nobody knows."""
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    frames = traceback.walk_tb(error.__traceback__)
+    return next((line for frame, line in frames if frame.f_code.co_filename == "<template>"), 0)
 
 
 def _sentence(error: Exception) -> str:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import IO, Any, cast
 
@@ -197,6 +197,8 @@ def _problem(template: Scalar, error: Mapping[str, Any], variables: Variables) -
         if name in variables.places:
             place = variables.places[name]
             break
+    if template.lines and not within and 0 < error.get("line", 0) <= len(template.lines):
+        place = replace(place, line=error["line"], source=template.lines[error["line"] - 1])
     why = f"It is met in the variable {quoted(within[-1])}." if within else ""
     if error.get("name") in _LATER:
         return problem(place, "E_NOT_BUILT", f"The variable {quoted(error['name'])} is not built yet.")

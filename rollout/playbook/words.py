@@ -338,6 +338,15 @@ def release_mode(value: object) -> str:
     return said
 
 
+def own_mode(value: object) -> str:
+    """Accept the mode of a rendered file: its owner reads it, and nobody else writes to it."""
+    said = mode(value)
+    if not int(said, 8) & 0o400 or int(said, 8) & 0o022:
+        why = "A release is read by its owner, who checks it, and written by nobody else."
+        refuse("E_MODE", f"A rendered file cannot be {quoted(said)}.", why, 'Write `"0640"`.')
+    return said
+
+
 def digest(value: object) -> str:
     """Accept a SHA-256 in hex, or the name of a file of sums beside the artifact."""
     said = text(value)

@@ -8,6 +8,7 @@ from rollout.errors import Reason
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, QUIET, HostPlan, Plan, PlayPlan, Prune, Stage, Step, Switch, Verify
 from rollout.model.release import Delta, Pull
+from rollout.model.revision import base_of, number_of
 from rollout.model.sealed import secrets_of
 from rollout.report.curve import capacity, chart
 from rollout.report.text import count, duration, inert, names, size, table
@@ -81,6 +82,7 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         f"  release   {release.id}, {size(release.size)}, {count(release.files, 'file')}, artifact {digest}{sent}"
         if digest
         else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
+        *_rendered(play, todo),
         *_signed(play),
         *_transfer(play, todo),
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
@@ -88,6 +90,17 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
     ]
     off = [f"  off target (unreachable): {names(play.off_target)}"] if play.off_target else []
     return lines + off
+
+
+def _rendered(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
+    """Say which files the release has of its own on hosts, and of what it is a revision."""
+    owns = [own for own in (play.hosts[host].own for host in todo) if own is not None]
+    release = play.release.id
+    if number_of(release) and play.purpose == "apply":
+        yield f"  revision  {number_of(release)} of {base_of(release)}: the same artifact, other rendered files"
+    if paths := sorted({file.path for own in owns for file in own.files}):
+        ways = count(len({own.manifest for own in owns}), "manifest")
+        yield f"  rendered  {inert(', '.join(paths), 200)}; {ways} on {count(len(owns), 'host')}"
 
 
 def _signed(play: PlayPlan) -> list[str]:

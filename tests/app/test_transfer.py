@@ -11,22 +11,24 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 
+from rollout.app.records import Records
 from rollout.app.sending import Sending
 from rollout.app.transfer import NO_BASE, PACKED, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
 from rollout.artifacts.package import Package, prepare
 from rollout.model.host import HostName
 from rollout.model.play import ArtifactAsk
-from rollout.model.release import Delta, NoService, Pull, Push, Release, ReleaseId, Way
+from rollout.model.release import Delta, NoService, Pull, Push, Release, ReleaseId, RenderedFile, Way
 from rollout.model.task import Task
 from rollout.model.trust import SignatureAsk
 from rollout.perform.effects import Effect, Tell
 from rollout.posix.delta import PIECE
+from rollout.posix.manifest import digest
 from rollout.posix.op import ReadManifest, Reply
+from rollout.posix.rendered import manifest_with
 from tests.engine.questions import ask, bare, on, play
 
 H1, H2 = HostName("h1"), HostName("h2")
@@ -78,6 +80,7 @@ class Case:
     hosts: Hosts
     recorded: str
     seen: dict[HostName, Any] = field(default_factory=dict)
+    own: dict[str, dict[HostName, str]] = field(default_factory=dict)
 
     def ways(
         self,
@@ -87,14 +90,13 @@ class Case:
     ) -> dict[HostName, Way]:
         digest = self.old.manifest_sha256
         seen = {h: on("v1", h, releases={"v1": digest}) for h in (H1, H2)} | self.seen
-        row = SimpleNamespace(id="v1", manifest=self.recorded)
         sending = Sending(package=self.new)
         choice = Choice(
             play=play((H1, H2), transfer=transfer, artifact=self.asked, **more),
             release=Release(id=ReleaseId("v2"), artifact=self.new.sha256, manifest=self.new.manifest_sha256),
             rollout="r1",
             outside=self.hosts,  # type: ignore[arg-type]
-            store=SimpleNamespace(release_named=lambda _e, _a, name: row if name == "v1" else None),  # type: ignore[arg-type]
+            records=Records(of={"v1": self.recorded}, own=self.own),  # type: ignore[arg-type]
             sending=sending,
             asks={h: replace(ask(h), **asked) for h in (H1, H2)},
             seen=seen,
@@ -189,6 +191,19 @@ def test_only_what_is_on_record_is_compared_with(case: Case) -> None:
 def test_each_host_has_a_way_of_its_own(case: Case) -> None:
     case.seen = {H1: bare(H1), H2: on("v1", H2, releases={"v2": case.new.manifest_sha256})}
     assert case.ways() == {H1: Push(why=NO_BASE)}
+
+
+def test_a_base_with_files_of_each_hosts_own_makes_one_delta_for_all(case: Case) -> None:
+    """What is rendered is never sent: only the digest of the base differs."""
+    text = manifest_with(case.old.manifest_text, [RenderedFile(path="env", content="of h1")])
+    case.hosts.text = text
+    own = {H1: digest(text), H2: "f" * 64}
+    case.own = {"v1": own}
+    case.seen = {h: on("v1", h, releases={"v1": own[h]}) for h in own}
+    found = case.ways()
+    assert {h: w.manifest for h, w in found.items() if isinstance(w, Delta)} == own
+    assert len({w.artifact for w in found.values() if isinstance(w, Delta)}) == 1
+    assert case.hosts.asked == [H1]
 
 
 def test_half_of_it_is_too_much_unless_it_is_asked_for(case: Case, tmp_path: Path) -> None:

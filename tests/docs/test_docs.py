@@ -59,6 +59,8 @@ def test_a_pipeline_in_the_docs_is_typed_right(text: str) -> None:
 @pytest.mark.parametrize(("page", "how", "text"), PLAYBOOKS)
 def test_a_playbook_in_the_docs_is_what_it_says(page: str, how: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(text)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/env.j2").write_text("PORT={{ http_port }}\n")
     words = shlex.split(how)
     options = Options(
         environ={"ROLLOUT_VAR_TOKEN": "of a server"},

@@ -33,6 +33,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "release.signature": play.SignatureModel,
     "release.shared": host.SharedModel,
     "release.shared.files.*": host.SharedFileModel,
+    "release.templates.*": host.TemplateModel,
     "service": host.ServiceModel,
     "service.systemd.*": host.UnitModel,
     "service.commands": host.CommandsModel,

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from rollout.model.release import NoService, Process, Release, ReleaseId, Service, Shared, SharedFile, Site
+from rollout.model.release import (
+    NoService,
+    Process,
+    Release,
+    ReleaseId,
+    RenderedFile,
+    Service,
+    Shared,
+    SharedFile,
+    Site,
+)
 from rollout.model.task import Task
 from rollout.posix import frame
 from rollout.posix.helper import FREE, Guard, assignments, text
@@ -136,6 +146,7 @@ def services() -> dict[str, Service]:
         Install(release=V1, shared=Shared(files=(SharedFile(path="motto", content="other"),))),
         Install(release=V1, shared=Shared(files=(SharedFile(path="../x", content="it's $HOME\n`id`\n"),))),
         Install(release=V1, shared=Shared()),
+        Install(release=V1, shared=SHARED, rendered=(RenderedFile(path="bin/serve", content="touch canary"),)),
         Mark(release=ReleaseId("../../x"), mark="kept"),
         Mark(release=ReleaseId(""), mark="kept"),
         RunCheck(release=ReleaseId("v1"), argv=("touch", "canary"), timeout_s=5),  # words of two that are known

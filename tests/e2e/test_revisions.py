@@ -1,0 +1,93 @@
+"""Rendered files on real hosts: a secret that is rotated is a revision, and goes back like any release."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.lab import Lab
+
+pytestmark = pytest.mark.timeout(300)
+
+OLD, NEW = "horse-battery-1", "staple-correct-2"
+ENV = """\
+HOST={{ inventory_hostname }}
+RELEASE={{ release.id }}
+PASSWORD={{ secret('env:DB_PASSWORD') }}
+{% for n in range(2) %}
+WORKER_{{ n }}=it's
+{% endfor %}
+"""
+TEMPLATES = "    templates: [{ src: templates/env.j2, dest: config/app/env }]\n"
+
+
+def written(lab: Lab, templates: str = TEMPLATES, text: str = ENV) -> None:
+    folder = lab.folder / "templates"
+    folder.mkdir(exist_ok=True)
+    (folder / "env.j2").write_text(text)
+    play = lab.playbook()
+    play.write_text(play.read_text().replace("    shared:\n", f"{templates}    shared:\n"))
+
+
+def typed(lab: Lab, verb: str, secret: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return lab.type(*lab.words_of(verb, "v1", *more), env={"DB_PASSWORD": secret})
+
+
+def on(lab: Lab, host: str) -> Path:
+    return lab.fleet.host(host).root / "current" / "config/app/env"
+
+
+def kept(lab: Lab) -> bytes:
+    """Return all that the state keeps, and what hosts have on record of their steps."""
+    files = [p for p in lab.state.parent.rglob("*") if p.is_file()]
+    for host in lab.fleet.hosts:
+        files += [p for p in (host.root / ".rollout").rglob("*") if p.is_file()]
+    return b"".join(p.read_bytes() for p in files)
+
+
+def digests(secret: str, host: str, release: str) -> set[bytes]:
+    """Return what nobody may find: the secret, its plain hash, and that of the file that it stands in."""
+    text = f"HOST={host}\nRELEASE={release}\nPASSWORD={secret}\n\nWORKER_0=it's\n\nWORKER_1=it's\n\n"
+    return {secret.encode(), *(hashlib.sha256(t.encode()).hexdigest().encode() for t in (secret, text))}
+
+
+def currents(lab: Lab) -> set[str]:
+    return {lab.current(host) for host in lab.hosts}
+
+
+def test_a_rotated_secret_is_a_revision_and_goes_back(lab: Lab) -> None:
+    lab.release("v1")
+    written(lab)
+    plan = lab.folder / "plan.json"
+    said = [typed(lab, "apply", OLD)]
+    assert said[0].returncode == 0, said[0].stdout + said[0].stderr
+    assert currents(lab) == {"v1"}
+    for host in lab.hosts:
+        text = on(lab, host).read_text()
+        assert text == f"HOST={host}\nRELEASE=v1\nPASSWORD={OLD}\n\nWORKER_0=it's\n\nWORKER_1=it's\n\n"
+        assert on(lab, host).stat().st_mode & 0o777 == 0o640
+    said.append(typed(lab, "apply", OLD))
+    assert said[-1].returncode == 0
+    assert "every host is on v1 already" in said[-1].stdout + said[-1].stderr
+    said.append(typed(lab, "plan", NEW, "--out", str(plan)))
+    assert "revision  1 of v1" in said[-1].stdout
+    said.append(typed(lab, "apply", OLD, "--plan", str(plan)))
+    assert said[-1].returncode == 6, "the secret is not the one that was planned with"
+    said.append(typed(lab, "apply", NEW, "--plan", str(plan)))
+    assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
+    assert currents(lab) == {"v1~1"}
+    assert all(f"PASSWORD={NEW}\n" in on(lab, host).read_text() for host in lab.hosts)
+    said.append(typed(lab, "verify", NEW))
+    assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
+    said.append(typed(lab, "rollback", "gone", "-y"))
+    assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
+    assert currents(lab) == {"v1"}, "it was there, so nobody has to know the old secret any more"
+    assert all(f"PASSWORD={OLD}\n" in on(lab, host).read_text() for host in lab.hosts)
+    found = kept(lab) + plan.read_bytes() + "".join(one.stdout + one.stderr for one in said).encode()
+    for secret, release in ((OLD, "v1"), (NEW, "v1~1")):
+        for host in lab.hosts:
+            assert not {d for d in digests(secret, host, release) if d in found}
+    print("\n".join(f"$ {' '.join(map(str, one.args))}\n{one.stdout}{one.stderr}" for one in said))
