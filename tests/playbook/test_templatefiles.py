@@ -62,7 +62,13 @@ def test_each_host_has_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "content"),
-    [("{{ http_port }}", "8081"), ("{{ [1, 'a'] }}\n", "[1, 'a']\n"), ("plain\n\n", "plain\n\n"), ("", "")],
+    [
+        ("{{ http_port }}", "8081"),
+        ("{{ (1, 2) }}", "(1, 2)"),
+        ("{{ [1, 'a'] }}\n", "[1, 'a']\n"),
+        ("plain\n\n", "plain\n\n"),
+        ("", ""),
+    ],
 )
 def test_a_file_is_a_text_whatever_it_is_made_of(tmp_path: Path, text: str, content: str) -> None:
     assert of_hosts(tmp_path, ONE, {"templates/env.j2": text})["web1"][0].content == content

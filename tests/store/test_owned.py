@@ -49,8 +49,14 @@ def test_a_state_of_before_is_given_a_key(tmp_path: Path) -> None:
         old.execute("DROP TABLE manifests")
         old.execute("UPDATE rollout_schema SET version = 5")
     store = open_store(str(path), create=False)
-    assert len(store.key()) == 32
+    key = store.key()
+    assert len(key) == 32
     assert store.owned("default", "shop", ["2.0.0"]) == {}
+    store.close()
+    with sqlite3.connect(path) as old:
+        old.execute("UPDATE rollout_schema SET version = 5")
+    store = open_store(str(path))
+    assert store.key() == key, "what comes later does not make another one"
     store.close()
 
 
