@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.e2e.lab import Lab
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 OLD, NEW = "horse-battery-1", "staple-correct-2"
 ENV = """\
@@ -91,3 +94,42 @@ def test_a_rotated_secret_is_a_revision_and_goes_back(lab: Lab) -> None:
         for host in lab.hosts:
             assert not {d for d in digests(secret, host, release) if d in found}
     print("\n".join(f"$ {' '.join(map(str, one.args))}\n{one.stdout}{one.stderr}" for one in said))
+
+
+@pytest.mark.long
+def test_what_was_planned_is_gone_on_with_and_a_new_machine_is_given_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller dies, a secret is rotated meanwhile, and a host comes back with nothing on it."""
+    lab.release("v1")
+    written(lab)
+    assert typed(lab, "apply", OLD).returncode == 0
+    monkeypatch.setenv("DB_PASSWORD", NEW)
+    begun = subprocess.Popen(
+        lab.command(*lab.words_of("apply", "v1")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "CI": ""},
+        start_new_session=True,
+    )
+    lab.wait(lambda: (lab.fleet.host("lab4").root / ".rollout/incoming").exists() or lab.current("lab1") != "v1", "it")
+    os.killpg(begun.pid, signal.SIGKILL)
+    begun.wait()
+    went_on = lab.type("resume", lab.last()["id"], "--state", str(lab.state))
+    assert went_on.returncode == 0, went_on.stdout + went_on.stderr
+    assert currents(lab) == {"v1~1"}
+    assert all(f"PASSWORD={NEW}\n" in on(lab, host).read_text() for host in lab.hosts)
+
+    root = lab.fleet.host("lab4").root
+    for pid in lab.fleet.apps("lab4"):
+        os.kill(pid, signal.SIGKILL)
+    for path in root.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    other = typed(lab, "converge", "another", "-y")
+    assert other.returncode != 0
+    assert "E_CHANGED" in other.stdout + other.stderr, "what is on record for it cannot be made any more"
+    back = typed(lab, "converge", NEW, "-y")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert currents(lab) == {"v1~1"}
+    assert f"PASSWORD={NEW}\n" in on(lab, "lab4").read_text()

@@ -17,6 +17,7 @@ from rollout.model.release import (
     Process,
     Release,
     ReleaseId,
+    RenderedFile,
     Shared,
     SharedFile,
     Site,
@@ -125,10 +126,13 @@ def _installs(said: Said, names: Names) -> None:
     files = [SharedFile(path=p, content=names.one("content")) for p in names.some("shared")]
     bare = [SharedFile(path=p) for p in names.some("shared", 50)]
     release = Release(id=ReleaseId(names.one("release")), artifact=HEX, manifest=HEX, strip=names.one("shared"))
-    op = _op(names, Install(release=release, shared=Shared(dirs=tuple(dirs), files=(*files, *bare), add=tuple(add))))
+    own = tuple(RenderedFile(path=p, content=names.one("content")) for p in names.some("shared", 50))
+    shared = Shared(dirs=tuple(dirs), files=(*files, *bare), add=tuple(add))
+    op = _op(names, Install(release=release, shared=shared, rendered=own))
     lines = 'share_dir() { show "$1"; }\nshare_file() { show "$1"; }\nshare_add() { show "$1"; }\n'
-    lines += 'share_text() { show "$1" "$3"; }\nshares\n'
+    lines += 'share_text() { show "$1" "$3"; }\nshares\nrender_file() { show "$1" "$3"; }\nrenders\n'
     wanted = [*dirs, *add, *(one for f in files for one in (f.path, f.content or "")), *(f.path for f in bare)]
+    wanted += [one for f in own for one in (f.path, f.content)]
     site = f"{op.site.environment}/{op.site.app}"
     lines += shown("root", "identity", "become", "id", "strip", "rollout", "over")
     heads = (op.site.root.rstrip("/"), site, op.become, release.id, release.strip, op.epoch.rollout, op.epoch.over[0])

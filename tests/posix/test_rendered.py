@@ -97,6 +97,13 @@ def test_what_differs_is_sent_and_what_is_rendered_comes_on_top(host: ShellHost)
     assert (host.root / "releases/v3/VERSION").read_text() == "1 of this host\n"
 
 
+def test_as_much_as_may_be_rendered_arrives(host: ShellHost) -> None:
+    files = [RenderedFile(path=f"config/{n}", content=("'\\n$x" * 20_000)[: 64 * 1024]) for n in range(4)]
+    host.provide(with_files(RELEASES["v1"], files))
+    assert host.do(install(with_files(RELEASES["v1"], files), files)).status == "done"
+    assert (host.root / "releases/v1/config/3").read_text() == files[3].content
+
+
 def test_a_step_with_rendered_files_stays_small() -> None:
     script = frame.said(replace(OP, do=replace(install(), rendered=())), N)
     more = frame.said(replace(OP, do=install()), N)
