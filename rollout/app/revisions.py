@@ -36,10 +36,10 @@ class Configuring:
 
     part: Part
     store: Store
-    seals: Seals
     rows: Mapping[str, StoredRelease]
     known: Mapping[str, Mapping[str, StoredOwn]]
     made: dict[tuple[str, tuple[RenderedFile, ...]], Own] = field(default_factory=dict)
+    seals: Seals | None = None
 
     @classmethod
     def of(cls, part: Part, store: Store) -> Configuring:
@@ -47,8 +47,7 @@ class Configuring:
         play, base = part.play, base_of(part.release.id)
         rows = {r.id: r for r in store.releases(play.environment, play.app) if base_of(r.id) == base}
         known = store.owned(play.environment, play.app, rows)
-        seals = Seals(key=store.key(), environment=play.environment, app=play.app)
-        return cls(part=part, store=store, seals=seals, rows=rows, known=known)
+        return cls(part=part, store=store, rows=rows, known=known)
 
     @property
     def plain(self) -> bool:
@@ -75,9 +74,17 @@ class Configuring:
             package = self.part.package
             assert package is not None  # noqa: S101 - a release is only brought with its artifact at hand
             sealed = any(references_in([f.content for f in files]))
-            said = self.seals.manifest(release, package.manifest_text, _sent(files) if sealed else files, sealed=sealed)
+            sent = _sent(files) if sealed else files
+            said = self._seals().manifest(release, package.manifest_text, sent, sealed=sealed)
             self.made[release, files] = Own(manifest=digest(said), manifest_size=len(said.encode()), files=files)
         return self.made[release, files]
+
+    def _seals(self) -> Seals:
+        """Return what seals manifests: the key is asked for when there is something to seal."""
+        if self.seals is None:
+            play = self.part.play
+            self.seals = Seals(key=self.store.key(), environment=play.environment, app=play.app)
+        return self.seals
 
     def agrees(self, release: str) -> Hosts | None:
         """Return what hosts are to have of a revision on record, where that contradicts nothing of it; else None."""

@@ -233,7 +233,9 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         packages = _packages(left, stack) if aim == "resume" else {}
         pace = pace_of(state.play.upload_rate for state in left.state.plays)
-        sendings = [Sending(package=packages.get(s.index), pace=pace, key=store.key()) for s in left.state.plays]
+        own = any(plan.own for state in left.state.plays for plan in state.play.hosts.values())
+        key = store.key() if own else b""
+        sendings = [Sending(package=packages.get(s.index), pace=pace, key=key) for s in left.state.plays]
         acting = [_acting(store, s, epoch, sending) for s, sending in zip(left.state.plays, sendings, strict=True)]
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
