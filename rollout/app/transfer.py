@@ -77,7 +77,7 @@ def _there(choice: Choice, host: HostName, way: Delta) -> Delta:
 def _shared(choice: Choice, host: HostName, way: Delta) -> Delta:
     """Say whether two releases of a host may have files in common: where nothing that runs there can write them."""
     ask = choice.asks[host]
-    if any(task.where in ("host", "one_host") for tasks in ask.tasks.values() for task in tasks):
+    if any(task.where != "controller" for tasks in ask.tasks.values() for task in tasks):
         return replace(way, why=TASKS)
     apart = isinstance(ask.service, NoService) or choice.seen[host].apart
     return replace(way, linked=True) if apart else replace(way, why=WRITABLE)

@@ -133,7 +133,7 @@ def test_files_are_shared_only_where_nothing_that_runs_can_write_them(case: Case
         H2: (True, ""),
     }
     assert all(w.linked for w in case.ways(asked={"service": NoService()}).values() if isinstance(w, Delta))
-    for where, links in (("host", False), ("one_host", False), ("controller", True)):
+    for where, links in (("host", False), ("one_host", False), ("delegates", False), ("controller", True)):
         tasks = {"before_switch": (Task(argv=("true",), where=where),)}  # type: ignore[arg-type]
         found = case.ways(asked={"tasks": tasks})[H2]
         assert isinstance(found, Delta)
