@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from rollout.model.release import NoService, Process, Pull, ReleaseId, Service, Site
+from rollout.model.release import NoService, Process, ReleaseId, Service, Site
 from rollout.model.task import Task
 from rollout.posix.op import (
     Activate,
@@ -118,11 +118,6 @@ def install(name: str, *, present: bool = False) -> Install:
 def delta(**more: str) -> Install:
     """Install v3 as what differs from v1."""
     return Install(release=RELEASES["v3"].release, way=replace(DELTA, **more))  # type: ignore[arg-type]
-
-
-def pull(name: str) -> Install:
-    """Install a release of the table, which the host fetches itself."""
-    return Install(release=RELEASES[name].release, way=Pull())
 
 
 def activate(name: str, expect: str = "", service: Service = SERVICE) -> Activate:
@@ -270,9 +265,6 @@ SCENARIOS: Mapping[str, tuple[Say | Act, ...]] = {
         Say(deed=delta(), spoiled=True),
         *("tamper v1", Say(deed=delta())),
         *(Say(deed=install("v3")), Say(deed=delta())),
-    ),
-    "what a host fetches itself": (
-        *(Say(deed=pull("v1"), spoiled=True), Say(deed=pull("v1")), Say(deed=pull("v1")), Say(deed=activate("v1"))),
     ),
     "and is all that comes": (Say(deed=install("v1")), Say(deed=delta()), Say(deed=activate("v3"))),
     "the root of another app": ("foreign", *V1_RUNS, Say(deed=Settle(op="r1-1"))),

@@ -17,9 +17,10 @@ from rollout.model.release import Delta, Pull, Release
 from rollout.posix.op import Install, Op, Reply
 from rollout.posix.pull import request
 from rollout.testing import trees
-from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, played
+from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, Say, played
 from rollout.testing.locked import LOCKED
 from rollout.testing.prunings import PRUNINGS
+from rollout.testing.pulls import PULLS
 from rollout.testing.renderings import NEXT, OWN, RENDERINGS
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
@@ -133,20 +134,19 @@ def other_tool(root: Path) -> Path:
 
 
 ALL = {**SCENARIOS, **PRUNINGS, **RENDERINGS, **TAKEOVERS, **LOCKED}
-FETCHING = "what a host fetches itself"
 
 
-@pytest.mark.parametrize("scenario", sorted(ALL.keys() - {FETCHING}))
+@pytest.mark.parametrize("scenario", ALL)
 def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
-    agree(Real(host), scenario)
+    agree(Real(host), ALL[scenario])
 
 
-def test_and_on_what_is_fetched(host: ShellHost, tmp_path: Path, trusted: tuple[Registry, Path]) -> None:
-    agree(Real(with_curl(host, tmp_path, trusted[1]), server=trusted[0]), FETCHING)
+@pytest.mark.parametrize("scenario", PULLS)
+def test_and_on_what_is_fetched(host: ShellHost, tmp_path: Path, trusted: tuple[Registry, Path], scenario: str) -> None:
+    agree(Real(with_curl(host, tmp_path, trusted[1]), server=trusted[0]), PULLS[scenario])
 
 
-def agree(real: Real, scenario: str) -> None:
-    lines = ALL[scenario]
+def agree(real: Real, lines: tuple[Say | Act, ...]) -> None:
     simulated = played(SimulatedContract.fresh(), lines)
     for ours, theirs in zip(simulated, played(real, lines), strict=True):
         absent = ours.host.keys() ^ theirs.host.keys()
