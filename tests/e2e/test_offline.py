@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 SECRET = (
     "min_in_service: 2\n  hooks: { after_service: { run: ['true'], env: { A: \"{{ secret('cmd:touch ran') }}\" } } }"

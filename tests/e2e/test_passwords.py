@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.lab import Lab
 from tests.e2e.takeover import COMMANDS
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(400)]
 
 WORD = "hunter2-typed-at-night"
 
