@@ -19,7 +19,7 @@ ROWS = {
     "B78": Row(
         what="secrets that do not come; ansible-vault",
         codes="E_SECRET E_NOT_BUILT E_TAG",
-        not_built="files of variables that ansible-vault has encrypted as a whole; no command is run to validate a play.",
+        not_built="variables that ansible-vault has encrypted as a whole; no command is run to validate a play.",
     ),
     "B79": Row(what="variables of processes", codes="E_ENV_NAME E_CONTROL_CHAR"),
     "B80": Row(what="commands that a shell would have to read", codes="E_COMMAND E_TASK"),
