@@ -6,7 +6,7 @@ Such a plan is read by people; it is kept in no file, and nothing carries it out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING
 from rollout.app.aftermath import left_out
 from rollout.app.apply import Showing, new_id, something
 from rollout.app.asking import asked
+from rollout.app.operate import UNRECORDED
 from rollout.app.outside import Acting, opened
+from rollout.app.parts import Part
 from rollout.app.preflight import Preflight, planned, question_of, release_of, to_be_seen
+from rollout.app.records import records_of
 from rollout.app.remembered import Remembered, remembered
 from rollout.app.request import Request, cache_dir, package_of, plays_of, store_of, warned
 from rollout.app.review import review_of
+from rollout.app.revisions import as_recorded, revised
 from rollout.balancers.via import Fence
 from rollout.engine.planner import plan as plan_of
 from rollout.errors import Reason, Refused
@@ -29,8 +33,11 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.play import ArtifactAsk, Ask, Play
 from rollout.model.pool import HaproxyPool, MemberState, PoolName, PoolState, Rotation
+from rollout.model.release import ReleaseId
+from rollout.model.revision import base_of, number_of
+from rollout.model.secret import references_in
 from rollout.perform.observe import with_members
-from rollout.report.offlineview import Marks, Sighting
+from rollout.report.offlineview import NOT_KNOWN, WHICH, Marks, Sighting
 
 if TYPE_CHECKING:
     from rollout.model.plan import Plan
@@ -47,12 +54,12 @@ def offline(request: Request, showing: Showing, mark: Callable[[Marks], None], *
     with closing(store_of(request, writing=False)) as store, ExitStack() as stack:
         known = {play.app: remembered(store, play) for play in plays}
         _refuse_unseen(plays, known, store)
-        mark(_marks(plays, known))
         (nobody,) = stack.enter_context(opened([_nobody(plays[0])]))
         preflights: list[Preflight] = []
         for play in plays:
             earlier = {p.play.app: p.release.id for p in preflights}
             preflights.append(_preflight(play, request, store, nobody, earlier, stack))
+        mark(_marks(plays, known))
         made = planned(preflights, look=partial(_planned, known=known))
         review = review_of(made, plays, request.playbook, store)
     showing.plan(made)
@@ -83,6 +90,7 @@ def _marks(plays: Sequence[Play], known: Mapping[str, Mapping[HostName, Remember
         seen=tuple(Sighting(rollout=r, at=at, hosts=tuple(hosts)) for (r, at), hosts in seen.items()),
         never=tuple(dict.fromkeys(h for play in plays for h in play.matched if h not in known[play.app])),
         half_way=tuple(dict.fromkeys(h for of in known.values() for h, one in of.items() if one.half_way)),
+        not_known=(*NOT_KNOWN, WHICH) if any(map(_sealed, plays)) else NOT_KNOWN,
     )
 
 
@@ -95,15 +103,35 @@ def _preflight(
     play: Play, request: Request, store: Store, nobody: Outside, earlier: Mapping[str, str], stack: ExitStack
 ) -> Preflight:
     package = stack.enter_context(closing(package_of(at_hand(play.artifact))))
+    part = _configured(Part(play=play, release=release_of(play, package, store), package=package), store)
     return Preflight(
         play=play,
-        release=release_of(play, package, store),
+        release=part.release,
+        own=part.own,
         rollout=new_id(),
         outside=nobody,
         store=store,
         allow_bad=request.allow_bad,
         earlier=earlier,
     )
+
+
+def _configured(part: Part, store: Store) -> Part:
+    """Return a play with the revision that it comes to; where secrets are in templates, with the newest on record."""
+    if not _sealed(part.play):
+        return revised(part, store)
+    play, release = part.play, part.release
+    rows = store.releases_by_digest(play.environment, play.app, release.artifact)
+    known = [r.id for r in rows if base_of(r.id) == base_of(release.id)]
+    newest = max(known, key=number_of, default=release.id)
+    named = replace(part, release=replace(release, id=ReleaseId(newest)), package=None)
+    return as_recorded(named, store)
+
+
+def _sealed(play: Play) -> bool:
+    """Whether a secret is in a rendered file: nobody reads it now."""
+    asks = play.resolve(dict.fromkeys(play.matched, UNRECORDED.id)).values()
+    return any(references_in([f.content for ask in asks for f in ask.templates]))
 
 
 def at_hand(ask: ArtifactAsk) -> ArtifactAsk:
@@ -134,7 +162,7 @@ def _seen(ask: Ask, was: Remembered | None, play: Play, store: Store) -> Observa
     """Return what a host would say if nobody had touched it since."""
     if was is None:
         return Observation(host=ask.host)
-    manifests = dict(_manifests(was, play, store))
+    manifests = _manifests(was, ask.host, play, store)
     return Observation(
         host=ask.host,
         identity=f"{play.environment}/{play.app}",
@@ -150,12 +178,11 @@ def _seen(ask: Ask, was: Remembered | None, play: Play, store: Store) -> Observa
     )
 
 
-def _manifests(was: Remembered, play: Play, store: Store) -> Iterator[tuple[str, str]]:
-    """Yield the releases that the host is taken to have, the one that it is on last."""
-    for name in dict.fromkeys((was.before, was.release)):
-        row = store.release_named(play.environment, play.app, name) if name else None
-        if row is not None:
-            yield name, row.manifest
+def _manifests(was: Remembered, host: HostName, play: Play, store: Store) -> dict[str, str]:
+    """Return the releases that the host is taken to have, the one that it is on last."""
+    names = [name for name in dict.fromkeys((was.before, was.release)) if name]
+    there = records_of(store, play.environment, play.app, names).on(host)
+    return {name: there[name] for name in names if name in there}
 
 
 def _pools(

@@ -14,6 +14,7 @@ NOT_KNOWN = (
     "how much of the release has to be sent",
     "who has signed the release, and whether a policy lets it pass",
 )
+WHICH = "which revision it is: secrets are in its templates, and none was read; the newest on record is taken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

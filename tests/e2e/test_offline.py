@@ -20,8 +20,8 @@ SECRET = (
 NEW = "[web]\nlab9 ansible_host=127.0.0.1 ansible_port=9 app_port=9 app_root=/srv/none\n"
 
 
-def planned(lab: Lab, *more: str) -> dict[str, Any]:
-    done = lab.plan("v2", "--json", *more)
+def planned(lab: Lab, *more: str, version: str = "v2") -> dict[str, Any]:
+    done = lab.plan(version, "--json", *more)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

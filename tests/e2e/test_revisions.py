@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.lab import Lab
+from tests.e2e.test_offline import decided, planned
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -85,6 +86,9 @@ def test_a_rotated_secret_is_a_revision_and_goes_back(lab: Lab) -> None:
     assert all(f"PASSWORD={NEW}\n" in on(lab, host).read_text() for host in lab.hosts)
     said.append(typed(lab, "verify", NEW))
     assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
+    said.append(typed(lab, "plan", "gone", "--offline"))
+    assert "which revision it is: secrets are in its templates" in said[-1].stdout, said[-1].stderr
+    assert "every host is on v1~1 already" in said[-1].stdout, "the newest on record is taken"
     said.append(typed(lab, "rollback", "gone", "-y"))
     assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
     assert currents(lab) == {"v1"}, "it was there, so nobody has to know the old secret any more"
@@ -94,6 +98,15 @@ def test_a_rotated_secret_is_a_revision_and_goes_back(lab: Lab) -> None:
         for host in lab.hosts:
             assert not {d for d in digests(secret, host, release) if d in found}
     print("\n".join(f"$ {' '.join(map(str, one.args))}\n{one.stdout}{one.stderr}" for one in said))
+
+
+def test_a_plan_without_a_look_names_the_revision_too(lab: Lab) -> None:
+    lab.release("v1")
+    written(lab, text="HOST={{ inventory_hostname }}\n")
+    assert typed(lab, "apply", "").returncode == 0
+    written(lab, text="NAME={{ inventory_hostname }}\n")
+    assert decided(planned(lab, "--offline", version="v1")) == decided(looked := planned(lab, version="v1"))
+    assert looked["plays"][0]["release"]["id"] == "v1~1"
 
 
 @pytest.mark.long
