@@ -54,6 +54,7 @@ class _Held:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.busy = threading.Lock()  # held in each transaction
         self.driver: Any = connection.connection.driver_connection
         self.beside: Mapping[str, Mark | None] = connection.connection.info[BESIDE]
 
@@ -70,7 +71,8 @@ class SqliteDatabase:
             self._must_exist()
         self.engine = _engine(path)
         self._thread = threading.local()  # its connection: taking one anew takes a fifth of an append
-        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._opening = threading.Lock()
         self._whereabouts = Whereabouts(path)
         with self.reading() as connection:
             laid = tables.are_laid(connection, self.place)
@@ -120,21 +122,31 @@ class SqliteDatabase:
         What is not committed at the end is rolled back. Where the files are not at their places any more, nothing is
         begun, and what was committed meanwhile is not believed.
         """
+        held = None
         try:
-            held = self._held()
+            held = self._taken()
             try:
-                held.driver.execute(f"BEGIN {kind}")
-                self._in_place(held)
-                yield held.connection
-                held.driver.commit()
+                yield from self._transaction(held, kind)
             finally:
-                if not held.connection.invalidated and held.driver.in_transaction:
-                    held.driver.rollback()
-                if held.connection.in_transaction():
-                    held.connection.rollback()  # SQLAlchemy's own idea of it
-            self._in_place(held)
+                held.busy.release()
         except _FAILED as error:
             raise _explained(self.path, error) from error
+        finally:
+            if held is not None and held.connection.invalidated:
+                self._let_go()
+
+    def _transaction(self, held: _Held, kind: str) -> Iterator[Connection]:
+        try:
+            held.driver.execute(f"BEGIN {kind}")
+            self._in_place(held)
+            yield held.connection
+            held.driver.commit()
+        finally:
+            if not held.connection.invalidated and held.driver.in_transaction:
+                held.driver.rollback()
+            if held.connection.in_transaction():
+                held.connection.rollback()  # SQLAlchemy's own idea of it
+        self._in_place(held)
 
     def expect_appends(self) -> None:
         """Lay the log out ahead: writing over what is there is synced in half the time that growing it takes.
@@ -163,10 +175,31 @@ class SqliteDatabase:
         """Return the connection of this thread; no new one to what is not the state any more."""
         held: _Held | None = getattr(self._thread, "held", None)
         if held is None or held.connection.closed or held.connection.invalidated:
-            self._whereabouts.check({})
-            held = self._thread.held = _Held(self.engine.connect())
-            self._connections.add(held.connection)
+            with self._opening:
+                self._whereabouts.check({})
+                held = self._thread.held = _Held(self.engine.connect())
+                self._connections.add(held)
         return held
+
+    def _taken(self) -> _Held:
+        """Return the connection of this thread for one transaction: nobody else closes it meanwhile."""
+        while True:
+            held = self._held()
+            held.busy.acquire()
+            if not held.connection.invalidated:
+                return held
+            held.busy.release()
+
+    def _let_go(self) -> None:
+        """Close the connections of all threads: the last one writes what was committed where it belongs.
+
+        A new one beside an old one would begin another log, and what only the old log had would be lost.
+        """
+        with self._opening:
+            for held in list(self._connections):
+                with held.busy:
+                    if not held.connection.closed:
+                        held.connection.invalidate()
 
     def _in_place(self, held: _Held) -> None:
         """Raise where one of the connection's files is another one by now; then it is of no more use."""
@@ -178,8 +211,8 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close every connection."""
-        for connection in list(self._connections):
-            connection.close()
+        for held in list(self._connections):
+            held.connection.close()
         self.engine.dispose()
         self._whereabouts.close()
 

@@ -42,7 +42,9 @@ def test_a_balancer_that_may_only_be_read_is_refused_before_anything_leaves(kept
 @pytest.mark.fault("F80")
 def test_a_balancer_killed_after_a_drain_is_read_first_when_it_is_back(kept: Lab) -> None:
     with between(kept.fleet.haproxy_socket) as made:
-        process, version = begun(kept, *through(made), extra=SLOW)
+        process, version = begun(
+            kept, *through(made), extra=SLOW.replace("sleep 2", "sleep 6")
+        )  # it is out all the time
         switched(kept, "lab1", version)
         kept.fleet.stop_haproxy()
         time.sleep(2.5)

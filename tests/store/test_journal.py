@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,20 @@ def test_a_locked_journal_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(StoreError, match="E_JOURNAL_LOCKED"):
         store.journal("r1").append(step(1))
     raw.close()
+
+
+@pytest.mark.fault("F13")
+def test_a_log_that_is_deleted_takes_nothing_with_it_whoever_has_it_open(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "s.db"))
+    begin(store)
+    with ThreadPoolExecutor(1) as another:  # which keeps a connection of its own
+        assert len(another.submit(store.journal("r1").read).result()) == 1
+        (tmp_path / "s.db-wal").unlink()
+        with pytest.raises(StoreError, match="E_STATE_MOVED"):
+            store.journal("r1").append(step(1))
+        assert len(store.journal("r1").read()) == 1
+        assert len(another.submit(store.journal("r1").read).result()) == 1
+    assert store.journal("r1").append(step(1))[0].seq == 2
 
 
 @pytest.mark.parametrize("round", range(10))
