@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from rollout.app.apply import Showing, new_id, releases_in, shown_and_done, something
 from rollout.app.guard import guard_of
 from rollout.app.parts import Look, Part, held
+from rollout.app.records import plays_in
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.app.revisions import as_recorded
 from rollout.errors import InputError, Problem, Reason, Refused
-from rollout.model.event import RolloutStarted
 from rollout.model.plan import DEPLOYS, Plan, PlayPlan, Purpose
 from rollout.model.release import Release, ReleaseId
 
@@ -139,12 +139,8 @@ def recorded(store: Store, play: Play, name: str) -> Release:
 
 def brought(store: Store, row: StoredRelease) -> Release:
     """Return a release as the rollout that first brought it had it."""
-    for record in store.journal(row.rollout).read()[:1]:
-        if isinstance(record.event, RolloutStarted):
-            for one in record.event.plan.plays:
-                if one.app == row.app and one.release.id == row.id:
-                    return one.release
-    return Release(id=ReleaseId(row.id), artifact=row.artifact, manifest=row.manifest)
+    found = (play.release for play in plays_in(store, row.rollout, row.app) if play.release.id == row.id)
+    return next(found, Release(id=ReleaseId(row.id), artifact=row.artifact, manifest=row.manifest))
 
 
 def _refused(code: str, what: str, instead: str) -> Refused:

@@ -1,4 +1,4 @@
-"""Which manifest a release has on a host, as the state has it on record: only such a release is a way back."""
+"""What the state has on record of releases: their manifests on hosts, and the plans that brought them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rollout.model.event import RolloutStarted
+
 if TYPE_CHECKING:
+    from rollout.model.plan import PlayPlan
     from rollout.store.store import Store
 
 
@@ -31,3 +34,10 @@ def records_of(store: Store, environment: str, app: str, names: Iterable[str]) -
     rows = {row.id: row.manifest for row in store.releases(environment, app) if row.id in wanted}
     own = store.owned(environment, app, rows)
     return Records(of=rows, own={i: {h: one.manifest for h, one in hosts.items()} for i, hosts in own.items()})
+
+
+def plays_in(store: Store, rollout: str, app: str) -> tuple[PlayPlan, ...]:
+    """Return the plays of an app that a rollout began with."""
+    started = store.journal(rollout).first()
+    plays = started.plan.plays if isinstance(started, RolloutStarted) else ()
+    return tuple(play for play in plays if play.app == app)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollout.app.records import plays_in
 from rollout.engine.review import (
     Fewer,
     LocalCommand,
@@ -86,6 +87,5 @@ def _last(play: PlayPlan, made: Plan, store: Store) -> Iterator[tuple[str, PlayP
     """Yield the newest rollout of an app that brought a release and succeeded, and its plan; nothing without one."""
     rollouts = store.rollouts(made.environment, play.app, 1_000_000)
     newest = next((r for r in rollouts if r.end == "succeeded" and r.purpose == "apply"), None)
-    started = store.journal(newest.id).first() if newest is not None else None
-    if newest is not None and isinstance(started, RolloutStarted):
-        yield from ((newest.id, p) for p in started.plan.plays if p.app == play.app)
+    if newest is not None:
+        yield from ((newest.id, was) for was in plays_in(store, newest.id, play.app))

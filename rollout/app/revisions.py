@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from rollout.app.records import plays_in
 from rollout.app.sealing import Seals
 from rollout.errors import Reason, Refused
-from rollout.model.event import RolloutStarted
 from rollout.model.release import Own, ReleaseId, RenderedFile
 from rollout.model.revision import base_of, number_of, revision
 from rollout.model.secret import references_in
@@ -160,8 +160,7 @@ def as_recorded(part: Part, store: Store) -> Part:
 
 def _planned(store: Store, rollout: str, app: str) -> Hosts:
     """Return what a rollout of an app was to bring to each host."""
-    started = (r.event for r in store.journal(rollout).read()[:1] if isinstance(r.event, RolloutStarted))
-    plays = (play for event in started for play in event.plan.plays if play.app == app)
+    plays = plays_in(store, rollout, app)
     return {host: plan.own for play in plays for host, plan in play.hosts.items() if plan.own is not None}
 
 

@@ -13,7 +13,8 @@ from rollout.model.host import Connection, HostName
 from rollout.model.release import Site
 from rollout.ports import Session, Transport
 from rollout.posix import frame
-from rollout.posix.op import Epoch, Op, ReadState, Reply, WriteState
+from rollout.posix.op import Epoch, Op, Reply
+from rollout.posix.stateop import ReadState, WriteState
 from rollout.store.store import Store, open_store
 
 STEP_S = 30.0

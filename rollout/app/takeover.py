@@ -102,10 +102,9 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
         _of_these_apps(found, plays)
         if found.finished:
             return 0
-        if (
-            guard := guard_of(request, store, lambda _: None)
-        ) is not None:  # a rollout that is well is not ended for one
-            guard.meets(Part(play=play, release=UNRECORDED) for play in plays)  # that may not begin
+        guard = guard_of(request, store, lambda _: None)
+        if guard is not None:  # a rollout that is well is not ended for one that may not begin
+            guard.meets(Part(play=play, release=UNRECORDED) for play in plays)
         if at_work(store, found):
             orders.halt(store, found.id, f"superseded by {user()}", showing.say)
         else:

@@ -13,11 +13,10 @@ from rollout.app.becoming import refuse_without
 from rollout.app.operate import UNRECORDED
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import glancing
-from rollout.app.records import records_of
+from rollout.app.records import plays_in, records_of
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.balancers.via import Fence
 from rollout.errors import Reason, Refused
-from rollout.model.event import RolloutStarted
 from rollout.model.plan import BRINGS, HostPlan
 from rollout.model.play import Ask
 from rollout.perform.drift import inspect, recorded
@@ -78,17 +77,11 @@ def _hosts(store: Store, app: str, environment: str) -> list[HostPlan]:
     for row in store.rollouts(limit=1_000_000):
         if row.environment != environment or app not in row.app.split(",") or row.purpose not in BRINGS:
             continue
-        found = _planned(store, row.id, app)
+        found = [host for play in plays_in(store, row.id, app) for host in play.hosts.values()]
         if not row.limited:
             return found
         narrowed = narrowed or found
     return narrowed
-
-
-def _planned(store: Store, rollout: str, app: str) -> list[HostPlan]:
-    started = (r.event for r in store.journal(rollout).read()[:1])
-    plays = (p for event in started if isinstance(event, RolloutStarted) for p in event.plan.plays)
-    return [host for play in plays if play.app == app for host in play.hosts.values()]
 
 
 def _meant(host: str, limit: str) -> bool:

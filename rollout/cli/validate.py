@@ -23,8 +23,8 @@ def validate(output: str, **options: Any) -> int:
     """
     from rollout.inventory import load_inventory
     from rollout.inventory.project import folder_of
-    from rollout.playbook.load import Options
     from rollout.playbook.load import validate as check
+    from rollout.playbook.options import Options
 
     request = request_of(options)
     inventory = load_inventory([Path(i) for i in request.inventory], folder_of(request.playbook))

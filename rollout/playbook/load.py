@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory
-from rollout.inventory.names import user_fault
-from rollout.inventory.project import below, is_path, paths_in, project_of
 from rollout.model.host import HostName
-from rollout.model.play import Ask, Play
+from rollout.model.play import ArtifactAsk, Ask, Play
+from rollout.model.trust import SignatureAsk
 from rollout.playbook.artifact import artifact_of
 from rollout.playbook.checking import check
 from rollout.playbook.hostparts import of_each_host, server_path
 from rollout.playbook.making import Made
 from rollout.playbook.models import PlayModel
 from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, plain, templates
+from rollout.playbook.options import Options, environment_problems, user_problems
 from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, reached_by, specs, twins, vias_of
 from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
 from rollout.playbook.said import problem, quoted
@@ -32,7 +32,6 @@ from rollout.playbook.urls import UNKNOWN
 from rollout.playbook.vars import RESERVED, Said, Variables
 
 MAX_HOSTS = 20_000
-ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 TRIAL_ID = "0"  # stands for an id that is made later
 
 
@@ -47,29 +46,6 @@ class Report:
     warnings: tuple[str, ...] = ()
     plays: tuple[Play, ...] = ()
     left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line says besides the playbook and the inventory.
-
-    ``user``, ``private_key`` and ``become`` count, as with Ansible, where play and inventory say
-    nothing; ``forks`` wins over the play's. ``seed`` is that of ``order: shuffle``: drawn when
-    it is not given. ``environ`` is the environment that ``env('NAME')`` reads (None: our own).
-    """
-
-    limit: str = ""
-    extra_vars: Mapping[str, Any] = field(default_factory=dict)
-    environment: str = "default"
-    forks: int | None = None
-    user: str | None = None
-    private_key: str | None = None
-    become: bool | None = None
-    become_password: str = ""
-    seed: int | None = None
-    environ: Mapping[str, str] | None = None
-    granted: Sequence[str] | None = None  # absolute paths that were typed (None: those among extra_vars)
-    released: bool = True  # whether a release is named; else its id and artifact may be missing
 
 
 def load(
@@ -132,21 +108,6 @@ def validate(path: str | os.PathLike[str], inventory: Inventory, options: Option
         plays=() if problems else told(tuple(m.play for m in members if m.play), left_out),
         left_out=left_out,
     )
-
-
-def environment_problems(name: str) -> list[Problem]:
-    """Check the name that --env gives."""
-    if ENVIRONMENT.fullmatch(name):
-        return []
-    what = f"The environment {quoted(name)} cannot be used."
-    instead = "Allowed: a-z, 0-9, `_` and `-`, 63 characters at most, a letter or digit first."
-    return [problem(Place(file="--env"), "E_NAME", what, "It names leases and folders.", instead)]
-
-
-def user_problems(name: str | None) -> list[Problem]:
-    """Check the name that --user gives."""
-    fault = user_fault(name) if name is not None else None
-    return [problem(Place(file="--user"), fault.code, fault.what, "", fault.instead)] if fault else []
 
 
 def _member(loading: _Loading) -> Member:
@@ -314,44 +275,18 @@ class _Loading:
     ) -> Play | None:
         """Return the play with its hosts in order, after everything about each host was tried."""
         play, options = self.source.play, self.options
-        pools, problems = pools_of(model.load_balancers, matched, self.inventory.match, play)
-        self._add(problems)
-        artifact, problems = artifact_of(model.release, self.source.folder, play, self._granted)
-        if not options.released:
-            model = model.model_copy(update={"release": model.release.model_copy(update={"id": None})})
-            artifact = replace(artifact, path="", url="") if problems else artifact
-            problems = []
-        self._add(problems)
-        signature, problems = signature_of(model.release.signature, self.source.folder, play, released=options.released)
-        self._add(problems)
-        place = self._node("load_balancers")[1]
-        self._add(homeless(pools, matched, place))
-        floor_place = self._node("min_in_service")[1]
-        self._add(floor_problems(model.min_in_service, model.allow_outage, pools, matched, floor_place))
-        resolver = Resolver(
-            words=words,
-            renderer=renderer,
-            parts=Parts.of(play, len(model.load_balancers)),
-            pools=pools,
-            folder=self.source.folder,
-            digests=self.source.digests,
-            chosen={
-                "user": options.user,
-                "private_key": options.private_key,
-                "become": options.become,
-                "become_password": options.become_password,
-            },
-        )
+        pools = self._pools(model, matched)
+        model, artifact, signature = self._release(model)
+        resolver = self._resolver(model, words, renderer, pools)
         self._try(resolver, model, pools, matched)
         connections, problems = resolver.reached(vias_of(pools))
         self._add(problems)
-        pools = reached_by(pools, connections, model.load_balancers)
         self._warn(model, hosts, resolver)
         made = Made(
             model=model,
             artifact=artifact,
             signature=signature,
-            pools=specs(pools),
+            pools=specs(reached_by(pools, connections, model.load_balancers)),
             resolve=resolver,
             matched=matched,
             hosts=hosts,
@@ -367,19 +302,45 @@ class _Loading:
             warnings=(*self.inventory.warnings, *self.source.warnings),
         )
 
-    def _granted(self) -> list[str]:
-        """Return the places outside of the project that a person named: typed, or in an inventory of their own."""
-        typed = self.options.granted
-        values = list(paths_in(self.options.extra_vars) if typed is None else typed)
-        ours = project_of(os.path.realpath(self.source.folder))
-        theirs = {file for file in self.inventory.sources if not below(ours, file)}
-        for host in self.inventory.hosts.values() if theirs else ():
-            values += [
-                v
-                for n, v in host.variables.items()
-                if n in host.places and host.places[n].file in theirs and is_path(v)
-            ]
-        return list(dict.fromkeys(values))
+    def _pools(self, model: PlayModel, matched: tuple[HostName, ...]) -> tuple[Pool, ...]:
+        """Return the pools, with what is wrong about them and the floor said."""
+        pools, problems = pools_of(model.load_balancers, matched, self.inventory.match, self.source.play)
+        self._add(problems)
+        self._add(homeless(pools, matched, self._node("load_balancers")[1]))
+        place = self._node("min_in_service")[1]
+        self._add(floor_problems(model.min_in_service, model.allow_outage, pools, matched, place))
+        return tuple(pools)
+
+    def _release(self, model: PlayModel) -> tuple[PlayModel, ArtifactAsk, SignatureAsk | None]:
+        """Return the artifact and its signature; where no release is named, the model without an id too."""
+        play, folder, released = self.source.play, self.source.folder, self.options.released
+        granted = partial(self.options.paths, self.inventory, folder)
+        artifact, problems = artifact_of(model.release, folder, play, granted)
+        if not released:
+            model = model.model_copy(update={"release": model.release.model_copy(update={"id": None})})
+            artifact = replace(artifact, path="", url="") if problems else artifact
+            problems = []
+        self._add(problems)
+        signature, problems = signature_of(model.release.signature, folder, play, released=released)
+        self._add(problems)
+        return model, artifact, signature
+
+    def _resolver(self, model: PlayModel, words: Words, renderer: Renderer, pools: tuple[Pool, ...]) -> Resolver:
+        options = self.options
+        return Resolver(
+            words=words,
+            renderer=renderer,
+            parts=Parts.of(self.source.play, len(model.load_balancers)),
+            pools=pools,
+            folder=self.source.folder,
+            digests=self.source.digests,
+            chosen={
+                "user": options.user,
+                "private_key": options.private_key,
+                "become": options.become,
+                "become_password": options.become_password,
+            },
+        )
 
     def _try(self, resolver: Resolver, model: PlayModel, pools: Sequence[Pool], matched: Sequence[HostName]) -> None:
         """Render everything for every host once, so that what is wrong is known now."""

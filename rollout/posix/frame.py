@@ -48,7 +48,6 @@ from rollout.posix.op import (
     Op,
     Prune,
     ReadManifest,
-    ReadState,
     Reply,
     RunCheck,
     RunTask,
@@ -56,9 +55,9 @@ from rollout.posix.op import (
     Survey,
     TellBalancer,
     Withdraw,
-    WriteState,
 )
 from rollout.posix.quote import Script, assign, lean
+from rollout.posix.stateop import ReadState, WriteState
 
 # One dd that takes the script in one read where dd can (fullblock never reads ahead), byte by byte elsewhere.
 CONSTANT = (

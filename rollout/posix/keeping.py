@@ -13,8 +13,8 @@ leases.jsonl it has read, by its digest, and is told when that is no longer the 
 
 from __future__ import annotations
 
-from rollout.posix.op import ReadState, WriteState
 from rollout.posix.quote import Script, assign, lean
+from rollout.posix.stateop import ReadState, WriteState
 
 PIECE = 600_000  # bytes of the journal that one round trip brings, before they are compressed
 

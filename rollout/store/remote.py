@@ -27,8 +27,9 @@ from sqlalchemy.pool import StaticPool
 
 from rollout.errors import OutcomeUnknown, RolloutError, StateGone, StoreError, Unreachable
 from rollout.model.event import Record
-from rollout.posix.op import ReadState, Reply, WriteState
+from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert
+from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import ServerClock

@@ -21,7 +21,8 @@ from pydantic.fields import FieldInfo
 from rollout.cli import cli
 from rollout.playbook.built import TOP, Keys
 from rollout.playbook.extra_vars import parse_extra_vars
-from rollout.playbook.load import Options, validate
+from rollout.playbook.load import validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 from tests.playbook.test_keys import MODELS
 from tests.sampling import sampled

@@ -15,7 +15,8 @@ from rollout.model.play import Play
 from rollout.model.pool import HaproxyPool, WorkersPool
 from rollout.model.release import Commands, Process, Systemd
 from rollout.model.share import Share
-from rollout.playbook.load import Options, validate
+from rollout.playbook.load import validate
+from rollout.playbook.options import Options
 
 TOP = Path(__file__).parents[2]
 LAB = """\

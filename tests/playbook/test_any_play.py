@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.playbook.load import Options, Report, validate
+from rollout.playbook.load import Report, validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 from tests.playbook.test_keys import good
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rollout.model.play import ArtifactAsk
-from rollout.playbook.load import Options, load, validate
+from rollout.playbook.load import load, validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 
 SHA = "a" * 64

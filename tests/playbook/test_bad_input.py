@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import InputError, Problem
-from rollout.playbook.load import Options, load, validate
+from rollout.playbook.load import load, validate
 from rollout.playbook.loader import read
+from rollout.playbook.options import Options
 from rollout.playbook.said import render_problem
 from tests.badinput.places import wrong_places
 from tests.playbook.fleet import fleet

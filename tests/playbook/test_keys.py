@@ -15,7 +15,8 @@ from rollout.playbook import hostmodels as host
 from rollout.playbook import models as play
 from rollout.playbook import taskmodels as tasks
 from rollout.playbook.built import PLAY, Keys, below, homes
-from rollout.playbook.load import Options, validate
+from rollout.playbook.load import validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 
 TASKS = ("release.prepare", "drain.start", *(f"hooks.{name}" for name in HOOKS))

@@ -10,8 +10,9 @@ import pytest
 
 from rollout.model.host import HostName
 from rollout.model.secret import references, revealed, sealed, shown
-from rollout.playbook.load import Options, load, validate
+from rollout.playbook.load import load, validate
 from rollout.playbook.nodes import Place, Scalar
+from rollout.playbook.options import Options
 from rollout.playbook.templates import Rendered, Renderer
 from rollout.playbook.vars import Variables
 from tests.playbook.fleet import fleet

@@ -11,7 +11,8 @@ from rollout.errors import InputError
 from rollout.model.need import Need, Term
 from rollout.model.play import Play
 from rollout.model.share import Share
-from rollout.playbook.load import Options, Report, load, validate
+from rollout.playbook.load import Report, load, validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 
 TWO = """\

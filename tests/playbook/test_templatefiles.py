@@ -10,7 +10,8 @@ import pytest
 from rollout.model.host import HostName
 from rollout.model.release import RenderedFile
 from rollout.model.secret import sealed
-from rollout.playbook.load import Options, Report, load, validate
+from rollout.playbook.load import Report, load, validate
+from rollout.playbook.options import Options
 from tests.playbook.fleet import fleet
 
 PLAY = """\

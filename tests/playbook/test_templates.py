@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from rollout.errors import InputError
-from rollout.playbook.load import Options, load, validate
+from rollout.playbook.load import load, validate
 from rollout.playbook.nodes import Place, Scalar
+from rollout.playbook.options import Options
 from rollout.playbook.templates import Rendered, Renderer, readable_environ
 from rollout.playbook.vars import Variables, same, shared
 from tests.playbook.fleet import fleet

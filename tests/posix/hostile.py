@@ -13,8 +13,8 @@ from rollout.inventory.names import host_fault, user_fault
 from rollout.playbook import words as w
 from rollout.playbook.files import hidden_in
 from rollout.playbook.hostmodels import SharedFileModel
-from rollout.playbook.load import ENVIRONMENT
 from rollout.playbook.models import OVER_SSH
+from rollout.playbook.options import ENVIRONMENT
 from rollout.playbook.taskmodels import EnvName, EnvValue, PlainTaskModel, Printed
 
 CANARY = "canary"

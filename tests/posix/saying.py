@@ -39,16 +39,15 @@ from rollout.posix.op import (
     Observe,
     Op,
     Prune,
-    ReadState,
     RunCheck,
     RunTask,
     Settle,
     Survey,
     TellBalancer,
     Withdraw,
-    WriteState,
 )
 from rollout.posix.quote import assign, listing, quote
+from rollout.posix.stateop import ReadState, WriteState
 from tests.posix.shells import NONCE
 
 SHOW = "s=\nshow() { [ $# = 0 ] || printf '%s\\0' \"$@\"; }\n"

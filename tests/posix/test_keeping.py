@@ -11,7 +11,8 @@ import pytest
 
 from rollout.model.release import Site
 from rollout.posix import frame
-from rollout.posix.op import Epoch, Op, ReadState, Reply, WriteState
+from rollout.posix.op import Epoch, Op, Reply
+from rollout.posix.stateop import ReadState, WriteState
 from tests.posix.shells import NAMES, NONCE, Shell, shell
 
 

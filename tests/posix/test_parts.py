@@ -41,15 +41,14 @@ from rollout.posix.op import (
     Op,
     Prune,
     ReadManifest,
-    ReadState,
     RunCheck,
     RunTask,
     Settle,
     Survey,
     TellBalancer,
     Withdraw,
-    WriteState,
 )
+from rollout.posix.stateop import ReadState, WriteState
 from tests.posix.shells import NONCE
 
 HOSTILE = "'\n$(id)`id`\n}; id #"

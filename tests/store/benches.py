@@ -22,7 +22,8 @@ import psycopg
 from rollout.errors import OutcomeUnknown
 from rollout.model.release import Site
 from rollout.posix import frame
-from rollout.posix.op import Epoch, Op, ReadState, Reply, WriteState
+from rollout.posix.op import Epoch, Op, Reply
+from rollout.posix.stateop import ReadState, WriteState
 from rollout.store.remote import RemoteDatabase
 from rollout.store.store import Store, open_store
 from tests.ports import free_port

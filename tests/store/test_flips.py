@@ -21,7 +21,8 @@ import pytest
 from rollout.cli.audit import _checked, _hold_to
 from rollout.errors import StoreError
 from rollout.model.event import Record, StagingClosed
-from rollout.posix.op import ReadState, Reply, WriteState
+from rollout.posix.op import Reply
+from rollout.posix.stateop import ReadState, WriteState
 from rollout.store.remote import RemoteDatabase
 from rollout.store.store import Store, open_store
 from rollout.testing.store_contract import GOOD, StoreBench, many_of, staged, started

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import OutcomeUnknown, StoreError
-from rollout.posix.op import ReadState, Reply, WriteState
+from rollout.posix.op import Reply
+from rollout.posix.stateop import ReadState, WriteState
 from rollout.store.store import Store, open_store
 from rollout.testing.store_contract import LONG_AGO, staged, started
 from tests.posix.shells import shell

@@ -29,6 +29,15 @@ def roll(store: Store, rollout: str, **own: str) -> None:
     store.journal(rollout).append([SUCCEEDED])
 
 
+def meddled(folder: Path, script: str) -> Path:
+    """Change a state past rollout, made where there is none."""
+    path = folder / "state.db"
+    open_store(str(path)).close()
+    with sqlite3.connect(path) as raw:
+        raw.executescript(script)
+    return path
+
+
 def test_a_state_has_one_key_that_stays(tmp_path: Path) -> None:
     keys = []
     for _ in range(2):
@@ -42,31 +51,20 @@ def test_a_state_has_one_key_that_stays(tmp_path: Path) -> None:
 
 
 def test_a_state_of_before_is_given_a_key(tmp_path: Path) -> None:
-    path = tmp_path / "state.db"
-    open_store(str(path)).close()
-    with sqlite3.connect(path) as old:
-        old.execute("DROP TABLE keys")
-        old.execute("DROP TABLE manifests")
-        old.execute("UPDATE rollout_schema SET version = 5")
+    path = meddled(tmp_path, "DROP TABLE keys; DROP TABLE manifests; UPDATE rollout_schema SET version = 5")
     store = open_store(str(path), create=False)
     key = store.key()
     assert len(key) == 32
     assert store.owned("default", "shop", ["2.0.0"]) == {}
     store.close()
-    with sqlite3.connect(path) as old:
-        old.execute("UPDATE rollout_schema SET version = 5")
-    store = open_store(str(path))
+    store = open_store(str(meddled(tmp_path, "UPDATE rollout_schema SET version = 5")))
     assert store.key() == key, "what comes later does not make another one"
     store.close()
 
 
 def test_a_state_without_its_key_says_so(tmp_path: Path) -> None:
     """A new one would make a revision of everything that has a secret in it."""
-    path = tmp_path / "state.db"
-    open_store(str(path)).close()
-    with sqlite3.connect(path) as spoilt:
-        spoilt.execute("DELETE FROM keys")
-    store = open_store(str(path))
+    store = open_store(str(meddled(tmp_path, "DELETE FROM keys")))
     with pytest.raises(StoreError, match="lost its key"):
         store.key()
     store.close()
