@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,16 @@ def _ending(words: list[str]) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_command_that_takes_too_long_is_ended() -> None:
-    with pytest.raises(subprocess.TimeoutExpired):
-        typed([str(ROLLOUT), "--help"], env=os.environ, timeout_s=0.0001)
+def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """One that would wait a minute for a server which says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        (tmp_path / "hosts.ini").write_text(f"w1 ansible_host=127.0.0.1 ansible_port={port}\n")
+        play = "- app: shop\n  hosts: all\n  connection: { connect_timeout: 60s, known_hosts: [known] }\n"
+        play += "  release: { id: v1, artifact: a.tar, root: /srv/shop }\n  service: none\n  load_balancers: none\n"
+        (tmp_path / "play.yml").write_text(play)
+        words = ["hostkeys", "scan", str(tmp_path / "play.yml"), "-i", str(tmp_path / "hosts.ini")]
+        began = time.monotonic()
+        with pytest.raises(subprocess.TimeoutExpired):
+            typed([str(ROLLOUT), *words], env=os.environ, timeout_s=3)
+        assert time.monotonic() - began < 60 / 2

@@ -16,6 +16,7 @@ import pytest
 from rollout.errors import Fenced, StoreError
 from rollout.ports import Journal
 from rollout.store.codec import encode
+from rollout.store.sqlite import SqliteDatabase
 from rollout.store.store import open_store
 from tests.store.stories import step
 from tests.store.test_store import begin, elsewhere, killed
@@ -139,6 +140,24 @@ def test_a_log_that_is_deleted_takes_nothing_with_it_whoever_has_it_open(tmp_pat
         assert len(store.journal("r1").read()) == 1
         assert len(another.submit(store.journal("r1").read).result()) == 1
     assert store.journal("r1").append(step(1))[0].seq == 2
+
+
+def test_a_connection_that_is_let_go_before_its_thread_used_it_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path / "s.db"))
+    begin(store)
+    held = SqliteDatabase._held
+    moments = iter(["just now"])
+
+    def let_go_at_that_moment(database: SqliteDatabase) -> object:
+        found = held(database)
+        if next(moments, ""):
+            database._let_go()
+        return found
+
+    monkeypatch.setattr(SqliteDatabase, "_held", let_go_at_that_moment)
+    assert len(store.journal("r1").read()) == 1
 
 
 @pytest.mark.parametrize("round", range(10))
