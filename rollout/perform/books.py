@@ -53,7 +53,7 @@ class Seat:
     as_found: bool = False  # on its way back, and it served nobody before: ready is all, whatever is thought of it
     shown: str = ""  # the last note about it
     acknowledged: bool = False  # the balancer took our last write without an error
-    unsure: bool = False  # a writing of ours may arrive late: only one that is heard after it settles that
+    unsure: bool = False  # what is seen may not be what stays: only a writing that is heard from now on settles that
     heed_by: float = 0.0  # by when the balancer must be seen to do what it was told
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
     again: int = 0  # how often it was told again since, by one and the same process

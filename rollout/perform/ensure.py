@@ -20,6 +20,8 @@ from rollout.posix.op import READ_ONLY, Adopt, Deed, Epoch, Mark, Op, Prune, Rep
 from rollout.posix.sanitise import line as inert
 
 ATTEMPTS = 1000  # sequence numbers kept for the attempts of one step
+UPLOADS = 3  # times that an upload is begun which the network cuts off
+CUT_OFF = "E_SHORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
     """Return the proven reply, or Lost when the host could not be asked within the time."""
     desk = wording.desk
     deadline = desk.now() + timeout_s
-    sent, pause = False, 0.0
+    sent, pause, cut_off = False, 0.0, 0
     while True:
         op = wording.op(deed, timeout_s)
         try:
@@ -86,14 +88,17 @@ async def ensure(wording: Wording, deed: Deed, timeout_s: float) -> Reply | Lost
                     about="retry", host=wording.host, text=f"outcome unknown: {str(error).rstrip('.')}; asking the host"
                 )
             )
-        answer = await _settle(wording, op, deadline + desk.pace.settle_s)
+        answer = await _settle(wording, op, max(deadline, desk.now()) + desk.pace.settle_s)
         if isinstance(answer, Lost):
             return answer
         if answer.status != "done":
             return replace(answer, status="failed")  # what was in doubt may have been done: it is not untouched
         recorded = _recorded(answer)
-        if recorded is not None:
+        cut_off += recorded is not None and recorded.code == CUT_OFF
+        if recorded is not None and (recorded.code != CUT_OFF or cut_off == UPLOADS):
             return recorded
+        if recorded is not None:  # it had got on until then: it has its time again
+            deadline = desk.now() + timeout_s
         if desk.now() + pause >= deadline:
             return Lost(why="the step did not end in time, and the host has no record of it", sent=True)
         if pause:  # what is lost again and again would use up the step's numbers

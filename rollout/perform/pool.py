@@ -347,7 +347,10 @@ def leave(books: Books, ask: Leave, now: float) -> None:
 
 
 def enter(books: Books, ask: Enter, now: float) -> None:
-    """Note that a member is to come back, and on which release; the next reading says from where."""
+    """Note that a member is to come back, and on which release; the next reading says from where.
+
+    Whom we had put out is put in by our own word: a reading that has it in already may be wrong.
+    """
     (books.arrived.discard if ask.way_back else books.arrived.add)(ask.member)
     old = books.seats.get(ask.member)
     books.seats[ask.member] = Seat(
@@ -359,7 +362,7 @@ def enter(books: Books, ask: Enter, now: float) -> None:
         as_found=ask.as_found,
         theirs=old.theirs if old else books.left.get(ask.member),
         proven=ask.proven,
-        unsure=books.taken_over or (old is not None and old.unsure),
+        unsure=books.taken_over or (old is not None and (old.unsure or old.stand is Stand.PARKED)),
         reply=ask.reply,
         give_up_at=now + ask.timeout_s,
     )

@@ -52,7 +52,7 @@ class PoolWorker:
         while not self.stopped:
             for message in await self.gathered(self.pause_s()):
                 await self.take(message)
-            if self.books.seats or self.confirming:
+            if not self.stopped and (self.books.seats or self.confirming):
                 await self.turn()
 
     async def gathered(self, pause_s: float) -> list[Any]:

@@ -12,6 +12,7 @@ from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
 SLOWEST = 16_384  # bytes a second, at which a payload still gets on: the time that it may take beyond its step's
+STILL_S = 40  # so often an upload is looked at: one that has not got on since the last time has lost its connection
 
 # link_share PATH: one link in the release $top, by the way from it to the root
 _SHARE = lean(r"""
@@ -109,18 +110,37 @@ _PLACE = lean(r"""
     hashed() { h=${1%% *}; [ "$h" = "$2" ]; }
     placed() {
         room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
-        try mkdir -p .rollout/incoming && chmod 700 .rollout/incoming && try mkdir -m 700 "$stage" ||
-            spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
+        folder .rollout/incoming
+        folder "$stage"
     }
+    folder() {
+        try mkdir -m 700 "$1" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
+    }
+    full() { room || spoiled E_DISK "$root is full"; }
 """)
 
 _RECEIVE = lean(r"""
+    # A connection that is lost without a word would hold the lock for as long as the slowest link may take.
+    watch() {
+        trap 'kill $!; exit' 15
+        b=
+        while a=$b; sleep "$still" & wait $!; do
+            b=$(wc -c <"$stage/payload")
+            [ "$a" != "$b" ] || kill $h
+        done
+    }
     receive() {
         placed
         left
         all=$((size + extra))
-        said=$({ timeout -s KILL "$((left + all / slowest))" head -c "$all" <&8 8<&- >"$stage/payload"; } 2>&1)
+        said=$({
+            timeout -s KILL "$((left + all / slowest))" head -c "$all" <&8 8<&- >"$stage/payload" & h=$!
+            watch >/dev/null 2>&1 8<&- &
+            wait $h
+            kill $!
+        } 2>&1)
         got=$(wc -c <"$stage/payload")
+        [ "$got" -eq "$all" ] || short E_SHORT upload
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
         [ "$got" -le "$size" ] || dd if=/dev/null of="$stage/payload" bs=1 seek="$size" count=0 2>/dev/null
@@ -139,15 +159,15 @@ _UNPACK = lean(r"""
             '' | *Killed* | *Terminated*) ;;
             *) spoiled E_DISK "the upload cannot be written below $root/.rollout/incoming: ${said##*: }";;
         esac
-        room || spoiled E_DISK "$root is full"
+        full
         spoiled "$1" "the $2 that arrived is not the one that was sent: \
-            $((got)) of $((size + extra)) bytes came, SHA-256 ${h:-none}, wanted $3"
+            $((got)) of $((size + extra)) bytes came${3:+, SHA-256 ${h:-none}, wanted $3}"
     }
     unpack() {
-        try mkdir -m 700 "$stage/tree" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
+        folder "$stage/tree"
         said=$(tar "-x$gzip" -o --no-same-permissions -f "$stage/payload" -C "$stage/tree" 2>&1) || {
             tails "$said"
-            room || spoiled E_DISK "$root is full"
+            full
             spoiled E_UNPACK "tar cannot unpack the artifact here: ${said%%"$nl"*}"
         }
         # What is not kept need not be made durable.
@@ -236,6 +256,7 @@ def _release(release: Release) -> Script:
         + assign("extra", release.manifest_size)
         + assign("unpacked", release.unpacked)
         + assign("slowest", SLOWEST)
+        + assign("still", STILL_S)
     )
 
 

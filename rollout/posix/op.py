@@ -63,10 +63,10 @@ class Install:
     The payload is the artifact's bytes, then the manifest's text; of a Delta it is what differs, then the manifest of
     the whole, of a Pull the request (pull.py). ``present``: the host has all of it, nothing is sent, and it is looked
     at again. ``rendered``: files of the host's own; ``sealed``: a secret is in one. Reply: ``installed`` (new|present).
-    Refusals: E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``, and it is not), E_TAMPERED
-    (it is there, and was written to), E_DISK, E_SHARED, E_FETCH, E_TOOL (of a Pull), E_BASE (of a Delta: its base is
-    not there as it was, or this host cannot do it; a Push can be said instead). These, and ``present``, leave the
-    payload unread.
+    Refusals: E_SHORT (it was cut off), E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``,
+    and it is not), E_TAMPERED (it is there, and was written to), E_DISK, E_SHARED, E_FETCH, E_TOOL (of a Pull), E_BASE
+    (of a Delta: its base is not there as it was, or this host cannot do it; a Push can be said instead). These, and
+    ``present``, leave the payload unread.
     """
 
     kind: Literal["install"] = "install"

@@ -170,7 +170,7 @@ class SimulatedHost(Looks):
             if self.full:
                 return refused("E_DISK")
             if not payload_ok:
-                return refused("E_FETCH" if isinstance(do.way, Pull) else "E_DIGEST")
+                return refused("E_FETCH" if isinstance(do.way, Pull) else "E_SHORT")
             if isinstance(do.way, Delta) and do.way.base in self.tampered:
                 return refused("E_BASE")
             self.releases[release.id] = release.manifest

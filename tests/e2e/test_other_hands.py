@@ -102,14 +102,21 @@ def always(path: str, line: str) -> Iterator[None]:
 @pytest.mark.fault("F83")
 @pytest.mark.long
 def test_a_tug_of_war_over_a_host_ends(kept: Lab) -> None:
-    """Something puts lab1 in again all the time: whatever came of lab1, nobody follows it."""
+    """Something puts lab1 in again all the time: whatever came of lab1, nobody follows it.
+
+    Whether its way back finds it out for long enough to change it is the other hand's doing: it is put back, or named.
+    """
     with always(str(kept.fleet.haproxy_socket), "set server shop/lab1 state ready"):
         done, version = applied(kept, extra=SLOW, healthy_for="4s", deadline="8s")
     said = done.stdout + done.stderr
-    assert done.returncode == 3, said
+    assert done.returncode in (3, 5), said
     assert "pool shop: somebody else moves lab1 again and again" in said
+    assert ("STRANDED lab1" in said and "lab1 does not stay out" in said) == (done.returncode == 5), said
+    assert "E_FENCED" not in said, "nobody took it over"
     assert {kept.current(h) for h in ("lab2", "lab3", "lab4")} == {kept.words["on"]}
-    assert kept.truth()["lab1"] in {(on, on, True) for on in (version, kept.words["on"])}
+    current, serves, inside = kept.truth()["lab1"]
+    assert current == serves in (version, kept.words["on"])
+    assert inside or done.returncode == 5
     assert said.count("was told again") < 20, "it is not put on record each time"
 
 
@@ -134,7 +141,7 @@ def test_a_balancer_that_says_in_then_out_then_in(kept: Lab, readings: int, code
         done, version = applied(kept, *through(made))
     assert done.returncode == code, done.stdout + done.stderr
     assert "lab1" in reasserted(kept)
-    assert kept.all_on(kept.words["on"] if code else version)
+    assert kept.all_on(kept.words["on"] if code else version), (kept.truth(), done.stdout)
     assert not lookout.moved_inside("lab1")
 
 

@@ -14,7 +14,7 @@ from rollout.perform.books import Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Effect, Mailbox
 from rollout.perform.pools import PoolWorker, open_books
-from rollout.perform.requests import Leave
+from rollout.perform.requests import Enter, Leave, Stop
 from tests.engine.questions import POOL
 from tests.engine.stories import plan_of
 
@@ -53,6 +53,10 @@ def seen(up: int, **admin: Rotation) -> PoolState:
 
 def leaving(host: HostName = HOST) -> Leave:
     return Leave(host=host, member=Member(host), way_back=False, as_found=False, reply=Mailbox(name="reply"))
+
+
+def coming() -> Enter:
+    return Enter(host=HOST, member=MEMBER, way_back=False, as_found=False, timeout_s=9.0, reply=Mailbox(name="reply"))
 
 
 def test_a_balancer_that_cannot_be_asked_is_said_once_until_it_answers_again() -> None:
@@ -99,6 +103,25 @@ def test_a_writing_that_failed_is_not_believed() -> None:
     effects = answered(worker.turn(), seen(3), BalancerError("cut off"), seen(3), None, seen(3))
     assert effects[:3] == ["ReadPool", "SetPool", "ReadPool"]
     assert worker.books.seats[MEMBER].stand is not Stand.PARKED
+
+
+@pytest.mark.fault("F85")
+def test_whom_we_put_out_is_put_in_by_our_own_word() -> None:
+    """A reading that has it in already may be wrong, or another's doing for a moment."""
+    worker = worker_of([])
+    answered(worker.take(leaving()))
+    drained, parked = seen(3, h0000=Rotation.DRAIN), seen(3, h0000=Rotation.MAINT)
+    answered(worker.turn(), seen(3), drained, parked)
+    answered(worker.take(coming()))
+    assert answered(worker.turn(), seen(3), seen(3)) == ["ReadPool", "SetPool"]
+    assert MEMBER not in worker.books.seats
+
+
+def test_nothing_is_asked_once_the_rollout_is_over() -> None:
+    """Its lease is given back by then, and a balancer's refusal would read as if another had taken it."""
+    worker = worker_of([])
+    answered(worker.take(leaving()))
+    assert answered(worker.run(), [Stop()], []) == ["Receive", "Receive"]
 
 
 def test_the_hosts_of_a_batch_are_gathered_before_the_first_is_served() -> None:

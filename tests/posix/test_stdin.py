@@ -6,11 +6,12 @@ import hashlib
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from rollout.posix import frame
+from rollout.posix import frame, install
 from rollout.posix.op import Install
 from rollout.testing.packing import packed
 from tests.posix.shells import NAMES, NONCE, ShellHost, shell
@@ -71,7 +72,59 @@ def test_a_payload_that_was_cut_off_leaves_nothing(host: ShellHost) -> None:
     built = packed("v1", {"data": random.Random(1).randbytes(100_000)})
     host.payloads["v1"] = built.payload[:50_000]
     reply = host.do(Install(release=built.release))
-    assert (reply.status, reply.code) == ("refused", "E_DIGEST")
+    assert (reply.status, reply.code) == ("refused", "E_SHORT")
     assert "50000 of" in reply.summary
     assert not (host.root / "releases").exists()
     assert not (host.root / ".rollout/incoming").exists() or not os.listdir(host.root / ".rollout/incoming")
+
+
+@pytest.mark.fault("F52")
+@pytest.mark.parametrize("name", NAMES)
+def test_an_upload_that_stands_still_is_given_up_and_lets_go(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its controller's connection was lost without a word: sshd keeps it open, and nothing comes any more."""
+    monkeypatch.setattr(install, "STILL_S", 1)
+    built = packed("v1", {"data": random.Random(1).randbytes(100_000)})
+    (tmp_path / "root").mkdir(mode=0o755)
+    host = ShellHost(shell(name, tmp_path), tmp_path / "root")
+    said = host.bytes_of(host.op(Install(release=built.release), timeout_s=300)) + built.payload
+    with subprocess.Popen(
+        host.shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(host.shell.env), bufsize=0
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        first = len(said) - 60_000
+        running.stdin.write(said[:first])
+        for at in range(first, first + 27_000, 9000):  # for longer than that: but it gets on
+            time.sleep(0.8)
+            running.stdin.write(said[at : at + 9000])
+        reply = frame.parse(NONCE, running.stdout.read())
+    assert reply is not None
+    assert (reply.status, reply.code) == ("refused", "E_SHORT")
+    assert f" of {len(built.payload)} bytes came" in reply.summary
+    host.provide(built)
+    assert host.do(Install(release=built.release)).fields == {"installed": "new"}
+
+
+def test_nothing_of_an_upload_runs_on(host: ShellHost) -> None:
+    built = packed("v1", {"data": b"x"})
+    host.provide(built)
+    began = host.op(Install(release=built.release))
+    with subprocess.Popen(
+        host.shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(host.shell.env), process_group=0
+    ) as running:
+        running.communicate(host.bytes_of(began))
+    assert not _group(running.pid), "whoever looks after it has gone with it"
+
+
+def _group(number: int) -> list[str]:
+    """Return what runs in a process group, once what was told to end has had a moment."""
+    left = [""]
+    for _ in range(50):
+        listed = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout
+        left = [line for line in listed.splitlines() if line.split()[0] == str(number) and "defunct" not in line]
+        if not left:
+            return left
+        time.sleep(0.1)
+    return left
