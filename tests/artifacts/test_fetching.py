@@ -199,19 +199,19 @@ def test_a_port_where_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_a_server_that_stalls_is_asked_again(registry: Registry, tmp_path: Path) -> None:
-    registry.answers = [stalled(5, 100_000)]
+    registry.answers = [stalled(20, 100_000)]
     began = time.monotonic()
     whole(registry, tmp_path)
     assert registry.ranges_asked == ["", "bytes=100000-"]
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 15
 
 
 def test_a_head_that_trickles_is_given_up(registry: Registry, tmp_path: Path) -> None:
-    registry.answers = [trickled(8)] * 3
+    registry.answers = [trickled(20)] * 3
     began = time.monotonic()
     with pytest.raises(Refused, match="no whole answer in time"):
         fetch(ask(registry), tmp_path, replace(QUICK, connect_s=0.2, read_s=0.2))
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 30
 
 
 def test_all_of_it_has_a_time(registry: Registry, tmp_path: Path) -> None:

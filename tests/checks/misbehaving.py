@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-ENOUGH_S = 12.0
+ENOUGH_S = 30.0
 OK = b"HTTP/1.1 200 OK\r\n"
 
 

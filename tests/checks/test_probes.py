@@ -133,7 +133,7 @@ def test_what_never_ends_ends_in_time(path: str, server: Misbehaving, vantage: t
     began = time.monotonic()
     seen = proven_inert(open_probe(spec, host, HERE).probe(5))
     assert (seen.ok, seen.reachable) == (False, True)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 12
 
 
 @pytest.mark.fault("F74")

@@ -178,7 +178,7 @@ def _simulated(deed: str, op: Op) -> set[Look]:
     raise AssertionError("there is no end to counting")
 
 
-LONG = ("back", "delta", "linked", "pull")
+LONG = ("back", "delta", "linked", "pull", "prune", "withdraw")
 OF_ROW = {"install": "F62", "delta": "F62", "linked": "F62", "pull": "F62"}
 MARKS = {d: [pytest.mark.fault(OF_ROW.get(d, "F56")), *([pytest.mark.long] if d in LONG else [])] for d in DEEDS}
 

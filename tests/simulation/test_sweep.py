@@ -32,9 +32,16 @@ def tried_elsewhere(kind: str, fleet: str) -> bool:
     return (kind == "deaths" and not FLEETS[fleet].pools) or (kind == "crashes" and fleet in SWEPT)
 
 
+WITH_ALL = (
+    ("incidents", "an api before a bad web"),
+    ("incidents", "3 behind 1, a bad release"),
+    ("messages", "an api before a bad web"),
+)
+
+
 def marks(kind: str, fleet: str) -> list[pytest.MarkDecorator]:
     """Every fleet is tried with ``--all``."""
-    brief = fleet in BRIEF and (kind, fleet) != ("incidents", "an api before a bad web")
+    brief = fleet in BRIEF and (kind, fleet) not in WITH_ALL
     return [LOST] * (kind == "messages") + [pytest.mark.long] * (not brief)
 
 

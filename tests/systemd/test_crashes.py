@@ -33,7 +33,13 @@ def forget_at_boot(lab: SystemdLab) -> None:
 
 
 @pytest.mark.fault("F65", "F56")
-@pytest.mark.parametrize("prepare", [lambda _: None, forget_at_boot], ids=["enabled", "not-enabled"])
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(lambda _: None, id="enabled", marks=pytest.mark.long),
+        pytest.param(forget_at_boot, id="not-enabled"),
+    ],
+)
 def test_a_machine_that_restarts_comes_back_into_its_program(
     lab: SystemdLab, prepare: Callable[[SystemdLab], None]
 ) -> None:

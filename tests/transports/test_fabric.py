@@ -213,7 +213,7 @@ def test_an_idle_session_survives_and_closes_its_threads(sshd: Sshd) -> None:
     said(session, "echo\n")
     began = time.monotonic()
     session.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it waits for no keepalive"
     _until(lambda: threading.active_count() <= before)
 
 
