@@ -134,13 +134,13 @@ _RECEIVE = lean(r"""
         left
         all=$((size + extra))
         said=$({
-            timeout -s KILL "$((left + all / slowest))" head -c "$all" <&8 8<&- >"$stage/payload" & h=$!
+            timeout -s KILL $((left + all / slowest)) head -c $all <&8 8<&- >"$stage/payload" & h=$!
             watch >/dev/null 2>&1 8<&- &
             wait $h
             kill $!
         } 2>&1)
         got=$(wc -c <"$stage/payload")
-        [ "$got" -eq "$all" ] || short E_SHORT upload
+        [ $got = $all ] || short E_SHORT upload
         tail -c "+$((size + 1))" "$stage/payload" >"$stage/manifest" 2>/dev/null
         # Cut off behind the artifact: a file is hashed and unpacked faster than a part of one from a pipe.
         [ "$got" -le "$size" ] || dd if=/dev/null of="$stage/payload" bs=1 seek="$size" count=0 2>/dev/null

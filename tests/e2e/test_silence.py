@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -29,6 +30,12 @@ def shells(lab: Lab, host: str) -> list[int]:
     """Return the shells of the steps that are at work on a host."""
     told = [p for p in lab.fleet.apps(host) if b'eval "${s%x}"' in Path(f"/proc/{p}/cmdline").read_bytes()]
     return sorted(told)
+
+
+def through(going: subprocess.Popen[str]) -> tuple[str, int]:
+    """Wait for a rollout over a link that is hardly one."""
+    said, _ = going.communicate(timeout=1100)
+    return said, going.returncode
 
 
 def unheard(*ways: Way) -> Fault:
@@ -207,13 +214,25 @@ def test_a_key_that_is_taken_away_in_the_middle(served: Lab, back_s: float, code
 
 @nft.NEEDS
 @pytest.mark.fault("F52")
-def test_a_slow_link_that_loses_packets(served: Lab) -> None:
-    """256 kbit/s each way, and 30 % of the packets lost: 1.5 MB take longer than a step may, and arrive."""
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("percent", [10, 30])
+def test_a_slow_link_that_loses_packets(served: Lab, percent: int) -> None:
+    """256 kbit/s each way, and packets are lost: 1.5 MB take longer than a step may, and arrive.
+
+    Of 30 in 100 the kernel may lose eight in a row, and gives the connection up: three times, then so does rollout.
+    """
     served.release("v2", size_mb=1.5)
     with wired(served, "lab1") as wires:
         wires["lab1"].rate = 32_000
-        lossy = [f"{packets} numgen random mod 100 < 30" for packets in nft.both_ways(wires["lab1"].port)]
+        port = wires["lab1"].port
         limits = {"extra": "min_in_service: 2\n  limits: { step_timeout: 40s }", "connect_timeout": "60s"}
-        with nft.lost(*lossy):
-            ended(served.begin("v2", "-y", "--output", "plain", deadline="90s", **limits), 0)
+        with nft.lost(*(f"{packets} numgen random mod 100 < {percent}" for packets in nft.both_ways(port))):
+            said, code = through(served.begin("v2", "-y", "--output", "plain", deadline="90s", **limits))
+    assert code in ((0,) if percent == 10 else (0, 3)), said
+    if code:
+        assert "cut off" in said or "E_SHORT" in said or "connection" in said, said
+        assert served.all_on("v1"), "nobody has left for what did not arrive"
+        assert served.apply("v2").returncode == 0, "and nothing of it is in the way"
+    incoming = served.fleet.host("lab1").root / ".rollout" / "incoming"
+    assert not incoming.exists() or not any(incoming.iterdir())
     assert served.all_on("v2")
