@@ -82,6 +82,7 @@ def blamed(zones: Fronts, said: str) -> None:
     assert zones.lab.last()["exit_code"] == 5
 
 
+@pytest.mark.long  # a minute of waiting
 @pytest.mark.fault("F80")
 def test_a_balancer_that_dies_is_blamed_and_the_others_take_their_hosts_back(zones: Fronts) -> None:
     said = ended(signalled(zones, "lb2", signal.SIGKILL, "lab2"), 5)

@@ -186,6 +186,7 @@ def test_the_state_is_named_in_ci(served: Lab) -> None:
     assert "--state" in done.stderr
 
 
+@pytest.mark.long  # a minute and a half of waiting
 @pytest.mark.usefixtures("referee")
 @pytest.mark.fault("F31", "F32")
 def test_a_network_that_is_cut_in_the_middle_ends_with_everybody_named(served: Lab) -> None:

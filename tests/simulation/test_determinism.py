@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SEEDS = 40
+SEEDS = 20
 PAIRS = 20
 PROGRAM = f"""
 import hashlib
