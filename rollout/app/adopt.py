@@ -76,7 +76,8 @@ def _release(request: Request, play: Play, look: Look) -> Release:
     """Return the one release that the hosts of a play are on; raise Refused with every reason why there is none."""
     look.say(f"reading what {'the host is' if len(play.hosts) == 1 else f'{len(play.hosts)} hosts are'} on")
     trees = surveyed(play, look)
-    naming = adoption.Naming(command=_command(request), fresh=f"{datetime.now(UTC):%Y%m%d%H%M%S}")
+    command = _command(request) + (" --state-lost" if look.above is not None else "")
+    naming = adoption.Naming(command=command, fresh=f"{datetime.now(UTC):%Y%m%d%H%M%S}")
     reasons = adoption.reasons([t for t in trees if not _skipped(play, t)], naming)
     if reasons:
         raise Refused(*reasons)
