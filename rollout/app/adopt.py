@@ -41,6 +41,9 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
     plays = plays_of(request, released=False)
     warned(plays, showing.say)
     store = store_of(request, writing=not taking.check)
+    guard = guard_of(request, store, showing.say)
+    if guard is not None:  # before hosts are asked what they are on
+        guard.begins(plays)
     first = Look(
         store=store,
         rollout=new_id(),
@@ -48,12 +51,12 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
         check=taking.check,
         leave_out=taking.leave_out,
         above=max(map(_seen, plays)) + APART if taking.state_lost else None,
+        guard=guard,
         say=showing.say,
     )
     with held(first, plays) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]
-        guarded = replace(look, guard=guard_of(request, store, showing.say))
-        return shown_and_done(request, showing, parts, guarded, _idle)
+        return shown_and_done(request, showing, parts, look, _idle)
 
 
 APART = 1000  # what was said to balancers alone since took numbers of its own
@@ -73,7 +76,8 @@ def _release(request: Request, play: Play, look: Look) -> Release:
     """Return the one release that the hosts of a play are on; raise Refused with every reason why there is none."""
     look.say(f"reading what {'the host is' if len(play.hosts) == 1 else f'{len(play.hosts)} hosts are'} on")
     trees = surveyed(play, look)
-    naming = adoption.Naming(command=_command(request), fresh=f"{datetime.now(UTC):%Y%m%d%H%M%S}")
+    command = _command(request) + (" --state-lost" if look.above is not None else "")
+    naming = adoption.Naming(command=command, fresh=f"{datetime.now(UTC):%Y%m%d%H%M%S}")
     reasons = adoption.reasons([t for t in trees if not _skipped(play, t)], naming)
     if reasons:
         raise Refused(*reasons)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app import lost
 from rollout.app.awake import TICK_S, Awake
+from rollout.app.beforehand import before_fetching
 from rollout.app.guard import Guard, guard_of
 from rollout.app.limits import ran_out
 from rollout.app.orders import healing_s, listening
@@ -78,20 +79,24 @@ def apply(request: Request, showing: Showing) -> int:
     plays = plays_of(request)
     warned(plays, showing.say)
     filed = read_plan(request.plan_file) if request.plan_file else None
+    before_fetching(plays, request)
     with packages_of(plays, showing.say) as packages:  # what is wrong with them is said before anything is written
         vouched = vouched_for(plays, packages, showing.say)
         store = store_of(request, writing=True)
         rollout = filed.plan.id if filed and not store.knows(filed.plan.id) else new_id()
         wait_s, allow_bad = request.lock_wait_s, request.allow_bad
         first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
-        with held(first, plays) as look:
-            parts = [_filed(one, filed, store) for one in admitted(plays, packages, vouched, request, store)]
-            return _applied(request, showing, parts, replace(look, guard=guard_of(request, store, showing.say)), filed)
+        with held(first, plays) as one:
+            look = replace(one, guard=guard_of(request, store, showing.say))
+            parts = [
+                _filed(part, filed, store, look.guard) for part in admitted(plays, packages, vouched, request, store)
+            ]
+            return _applied(request, showing, parts, look, filed)
 
 
-def _filed(part: Part, filed: Filed | None, store: Store) -> Part:
+def _filed(part: Part, filed: Filed | None, store: Store, guard: Guard | None) -> Part:
     named = replace(part, release=named_as_filed(part.release, filed, part.play)) if filed else part
-    return revised(named, store, filed)
+    return revised(named, store, filed, guard)
 
 
 def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Look, filed: Filed | None) -> int:

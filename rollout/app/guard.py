@@ -16,6 +16,7 @@ from rollout.engine.rules import CODE, Policy, Rules, breaches, forbidden, stran
 from rollout.errors import Reason, Refused
 from rollout.model.check import HttpCheck
 from rollout.model.play import delegates_of
+from rollout.model.release import ReleaseId
 from rollout.model.secret import references, references_in
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from rollout.app.request import Request
     from rollout.model.host import Connection, HostName
     from rollout.model.plan import Plan
+    from rollout.model.play import Ask, Play
     from rollout.store.store import Store
 
+UNKNOWN = ReleaseId("none")  # stands for whichever release
 OVERRIDE = "To let it pass by hand, for the record: --override-policy --reason WHY"
 
 
@@ -44,10 +47,20 @@ class Guard:
 
     def meets(self, parts: Iterable[Part]) -> None:
         """Refuse hosts that are not of the environment, and commands for what they would be asked with, before that."""
-        every = list(parts)
-        reached = [one for part in every for one in _connections(part)]
-        commands = dict.fromkeys(command for part in every for command in _commands(part))
+        self._meets([_asked(part.play, part.release.id) for part in parts])
+
+    def begins(self, plays: Iterable[Play]) -> None:
+        """Refuse the same before an artifact is fetched, and before it is known which release a host is asked about."""
+        self._meets([_asked(play, play.release_id or UNKNOWN) for play in plays])
+
+    def _meets(self, every: Sequence[Asked]) -> None:
+        reached = [one for asked in every for one in _connections(asked)]
+        commands = dict.fromkeys(command for asked in every for command in _commands(asked))
         self.judge((*strangers(self.rules, reached), *forbidden(self.rules, commands)))
+
+    def permits(self, app: str, references: Iterable[str]) -> None:
+        """Refuse what would run here for the values of secrets that are about to be read."""
+        self.judge(forbidden(self.rules, dict.fromkeys(commands_for(app, references))))
 
     def holds(self, made: Plan, parts: Sequence[Part], store: Store) -> None:
         """Refuse a plan that breaks a rule."""
@@ -109,19 +122,25 @@ def _changed(policy: Policy | None, pinned: Policy, request: Request, say: Calla
     return [Reason(code=CODE, what=what, instead=sign if pinned.keepers else "Its `keepers` name nobody who may sign.")]
 
 
-def _commands(part: Part) -> Iterable[LocalCommand]:
-    """Yield what runs here for the secrets that a look at the hosts takes: of checks, and of sudo."""
-    asks = part.play.resolve(dict.fromkeys(part.play.matched, part.release.id)).values()
-    for ask in asks:
-        become = ask.connection.become
-        told = [references_in(check.headers) for check in ask.checks if isinstance(check, HttpCheck)]
-        yield from commands_for(part.play.app, chain(*told, references(become.password) if become else ()))
+Asked = tuple["Play", tuple["Ask", ...]]  # a play, and what its hosts are asked for one release
 
 
-def _connections(part: Part) -> Iterable[tuple[HostName, Connection]]:
+def _asked(play: Play, release: str) -> Asked:
+    return play, tuple(play.resolve(dict.fromkeys(play.matched, ReleaseId(release))).values())
+
+
+def _commands(asked: Asked) -> Iterable[LocalCommand]:
+    """Yield what runs here for the secrets that a fetch and a look at the hosts take: of headers, checks and sudo."""
+    play, asks = asked
+    told = [references_in(check.headers) for ask in asks for check in ask.checks if isinstance(check, HttpCheck)]
+    sudo = [references(there.become.password) for _, there in _connections(asked) if there.become]
+    yield from commands_for(play.app, chain(references_in(play.artifact.headers), *told, *sudo))
+
+
+def _connections(asked: Asked) -> Iterable[tuple[HostName, Connection]]:
     from rollout.app.outside import connections_to
 
-    asks = part.play.resolve(dict.fromkeys(part.play.matched, part.release.id))
-    yield from ((host, ask.connection) for host, ask in asks.items())
-    yield from delegates_of(asks.values()).items()
-    yield from connections_to(part.play.pools).items()
+    play, asks = asked
+    yield from ((ask.host, ask.connection) for ask in asks)
+    yield from delegates_of(asks).items()
+    yield from connections_to(play.pools).items()

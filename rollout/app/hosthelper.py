@@ -18,10 +18,12 @@ from rollout.posix.op import (
     Deed,
     Epoch,
     Identify,
+    Inspect,
     Install,
     Mark,
     Observe,
     Op,
+    Prune,
     RunCheck,
     Settle,
     Withdraw,
@@ -66,6 +68,8 @@ def helper(request: Request, helping: Helping) -> str:
         allowed_signers=helping.allowed_signers,
         identity=play.signature.identity,
         revoked=helping.revoked,
+        keep=play.keep,
+        keep_for_s=play.keep_for_s,
         ops=tuple(op for h in play.hosts for op in _ops(play, asks[h])),
     )
     return text(guard)
@@ -86,7 +90,7 @@ def _problem(request: Request, code: str, what: str, instead: str, why: str = ""
 def _ops(play: Play, ask: Ask) -> Iterator[Op]:
     """Yield every step that a rollout of the play may send to a host, but for tasks."""
     become = ask.connection.become
-    for deed in _deeds(ask):
+    for deed in _deeds(ask, keeps=bool(play.keep)):
         yield Op(
             id="0",
             epoch=Epoch(number=0, rollout="0", sequence=0),
@@ -97,7 +101,7 @@ def _ops(play: Play, ask: Ask) -> Iterator[Op]:
         )
 
 
-def _deeds(ask: Ask) -> Iterator[Deed]:
+def _deeds(ask: Ask, *, keeps: bool) -> Iterator[Deed]:
     service, none = ask.service, Release(id=ANY, artifact="0" * 64, manifest="0" * 64)
     yield Observe(service=service, shared=ask.shared)
     yield Install(release=none, shared=ask.shared)
@@ -105,6 +109,9 @@ def _deeds(ask: Ask) -> Iterator[Deed]:
     yield Withdraw(release=ANY, service=service)
     yield Mark(release=ANY, mark="kept")
     yield Identify(release=ANY, service=service)
+    yield Inspect(release=ANY, shared=ask.shared)
+    if keeps:  # a play that keeps everything has nothing to prune
+        yield Prune(releases=(ANY,), service=service, add=ask.shared.add)
     yield Collect(service=service)
     yield Settle(op="0")
     yield Close()

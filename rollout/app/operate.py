@@ -52,15 +52,17 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
         say=showing.say,
     )
     with held(first, plays) as look, ExitStack() as open_files:
-        parts = [_part(play, store, work, open_files, showing.say) for play in plays]
         guarded = replace(look, guard=guard_of(request, store, showing.say))
+        if guarded.guard is not None:  # before an artifact is fetched
+            guarded.guard.begins(plays)
+        parts = [_part(play, guarded, work, open_files) for play in plays]
         return shown_and_done(request, showing, parts, guarded, lambda made: _idle(made, store, work))
 
 
-def _part(play: Play, store: Store, work: Work, open_files: ExitStack, say: Callable[[str], None]) -> Part:
-    release = chosen(store, play, work)
-    part = Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work, say)))
-    return as_recorded(part, store) if work.purpose in DEPLOYS else part
+def _part(play: Play, look: Look, work: Work, open_files: ExitStack) -> Part:
+    release = chosen(look.store, play, work)
+    part = Part(play=play, release=release, package=open_files.enter_context(at_hand(play, release, work, look.say)))
+    return as_recorded(part, look.store, look.guard) if work.purpose in DEPLOYS else part
 
 
 def _idle(made: Plan, store: Store, work: Work) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout.app.apply import Showing, new_id, something
+from rollout.app.beforehand import before_fetching
 from rollout.app.guard import guard_of
 from rollout.app.parts import Look, looked_at, packages_of
 from rollout.app.planfile import write_plan
@@ -19,13 +20,14 @@ def plan(request: Request, showing: Showing, *, detailed: bool = False, out: Pat
     """Show the plan, and write it to ``out``; with ``detailed`` return 10 when there is something to do."""
     plays = plays_of(request)
     warned(plays, showing.say)
+    before_fetching(plays, request)
     with packages_of(plays, showing.say) as packages:
         vouched = vouched_for(plays, packages, showing.say)
         store = store_of(request, writing=False)
         try:
             guard = guard_of(request, store, showing.say)
             look = Look(store=store, rollout=new_id(), allow_bad=request.allow_bad, guard=guard, say=showing.say)
-            parts = [revised(one, store) for one in admitted(plays, packages, vouched, request, store)]
+            parts = [revised(one, store, guard=guard) for one in admitted(plays, packages, vouched, request, store)]
             with looked_at(parts, look) as (made, _):
                 review = review_of(made, plays, request.playbook, store)
         finally:

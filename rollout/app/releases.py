@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id
+from rollout.app.beforehand import before_looking
 from rollout.app.operate import UNRECORDED, brought, earlier
 from rollout.app.outside import each
 from rollout.app.parts import glancing
@@ -29,6 +30,7 @@ def on_hosts(request: Request, showing: Showing) -> list[Shelf]:
     warned(plays, showing.say)
     store = store_of(request, writing=False)
     try:
+        before_looking(plays, request, store)
         return [_asked(play, store) for play in plays]
     finally:
         store.close()

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollout.app.beforehand import standing
 from rollout.app.outside import connections_to
-from rollout.app.policyfile import found_policy, parsed
 from rollout.app.review import weaker_of
 from rollout.engine.review import Review, local_commands
-from rollout.engine.rules import CODE, Policy, breaches, strangers, unproven
+from rollout.engine.rules import CODE, breaches, strangers, unproven
 from rollout.errors import Reason, Refused
 
 if TYPE_CHECKING:
@@ -26,25 +26,17 @@ if TYPE_CHECKING:
 
 def refuse_against_policy(plan: Plan, begun: Provenance, store: Store) -> None:
     """Raise Refused with each rule that the plan breaks, but for what was let pass by hand when it was begun."""
-    policy = _policy_of(plan, begun, store)
+    policy = standing(plan.environment, Path(begun.folder or "/", begun.playbook or "-"), store)
     rules = policy.environments.get(plan.environment) if policy else None
     if policy is None or rules is None:
         return
     review = Review(local_commands=tuple(local_commands(plan)), weaker=weaker_of(plan, store))
-    standing = {play.app: store.standing(plan.environment, play.app) for play in plan.plays}
-    found = [*strangers(rules, _connections(plan)), *breaches(rules, plan, review), *unproven(rules, plan, standing)]
+    proven = {play.app: store.standing(plan.environment, play.app) for play in plan.plays}
+    found = [*strangers(rules, _connections(plan)), *breaches(rules, plan, review), *unproven(rules, plan, proven)]
     reasons = [one for one in found if not _waived(one, begun.overridden)]
     if reasons:
         end = f"End it: rollout heal {plan.id}, or rollout revert {plan.id}; no policy holds these up. Then apply anew."
         raise Refused(*reasons, Reason(code=CODE, what=f"the policy is {policy.source}.", instead=end))
-
-
-def _policy_of(plan: Plan, begun: Provenance, store: Store) -> Policy | None:
-    """Return the policy that the state remembers, else the controller's own: no file that somebody names."""
-    digest, text = store.policy(plan.environment)
-    if digest:
-        return parsed(f"the one that the state remembers, digest {digest[:16]}", text.encode())
-    return found_policy("", Path(begun.folder or "/", begun.playbook or "-"))
 
 
 def _waived(reason: Reason, overridden: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from rollout.engine.review import (
     OutsideFile,
     Review,
     asked_in,
+    commands_for,
     files_of,
     local_commands,
     secrets_in,
@@ -23,6 +24,7 @@ from rollout.errors import InputError
 from rollout.inventory.project import below, folder_of, project_of
 from rollout.model.event import RolloutStarted
 from rollout.model.plan import Plan, PlayPlan
+from rollout.model.secret import references_in
 from rollout.playbook.files import MAX_BYTES, bounded
 from rollout.store.codec import canonical, plain
 
@@ -40,7 +42,7 @@ def review_of(made: Plan, plays: Sequence[Play], playbook: Path, store: Store) -
     hosts = dict.fromkeys(host for play in made.plays for host in (*play.hosts, *play.off_target))
     return Review(
         environment=made.environment,
-        local_commands=(*local_commands(made), *_ours(root)),
+        local_commands=tuple(dict.fromkeys((*local_commands(made), *_fetching(plays), *_ours(root)))),
         outside_files=tuple(dict.fromkeys(_outside(made, plays, root))),
         secrets=tuple(sorted(secrets_in(canonical(plain(RolloutStarted(plan=made)))) | _asked(made))),
         new_hosts=tuple(host for host in hosts if host not in known),
@@ -57,6 +59,12 @@ def weaker_of(made: Plan, store: Store) -> tuple[Fewer, ...]:
         for rollout, was in _last(p, made, store)
     )
     return tuple(one for one in found if one.found)
+
+
+def _fetching(plays: Sequence[Play]) -> Iterator[LocalCommand]:
+    """Yield what runs here for the headers of artifacts, wherever they are fetched: no plan has them."""
+    for play in plays:
+        yield from commands_for(play.app, references_in(play.artifact.headers))
 
 
 def _ours(root: str) -> Iterator[LocalCommand]:

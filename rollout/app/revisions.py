@@ -21,6 +21,7 @@ from rollout.posix.manifest import digest
 from rollout.posix.rendered import Misplaced
 
 if TYPE_CHECKING:
+    from rollout.app.guard import Guard
     from rollout.app.parts import Part
     from rollout.app.planfile import Filed
     from rollout.model.host import HostName
@@ -36,18 +37,19 @@ class Configuring:
 
     part: Part
     store: Store
+    guard: Guard | None
     rows: Mapping[str, StoredRelease]
     known: Mapping[str, Mapping[str, StoredOwn]]
     made: dict[tuple[str, tuple[RenderedFile, ...]], Own] = field(default_factory=dict)
     seals: Seals | None = None
 
     @classmethod
-    def of(cls, part: Part, store: Store) -> Configuring:
+    def of(cls, part: Part, store: Store, guard: Guard | None) -> Configuring:
         """Ask the state."""
         play, base = part.play, base_of(part.release.id)
         rows = {r.id: r for r in store.releases(play.environment, play.app) if base_of(r.id) == base}
         known = store.owned(play.environment, play.app, rows)
-        return cls(part=part, store=store, rows=rows, known=known)
+        return cls(part=part, store=store, guard=guard, rows=rows, known=known)
 
     @property
     def plain(self) -> bool:
@@ -74,10 +76,21 @@ class Configuring:
             package = self.part.package
             assert package is not None  # noqa: S101 - a release is only brought with its artifact at hand
             sealed = any(references_in([f.content for f in files]))
-            sent = _sent(files) if sealed else files
+            sent = self._sent(files) if sealed else files
             said = self._seals().manifest(release, package.manifest_text, sent, sealed=sealed)
             self.made[release, files] = Own(manifest=digest(said), manifest_size=len(said.encode()), files=files)
         return self.made[release, files]
+
+    def _sent(self, files: Sequence[RenderedFile]) -> tuple[RenderedFile, ...]:
+        """Return files with the secrets in them, to be hashed; raise Refused with each that cannot be had."""
+        from rollout.secrets.keyring import keyring
+
+        keys, asked = keyring(), tuple(references_in([f.content for f in files]))
+        if self.guard is not None:  # here, since what is rendered may be another thing for each candidate
+            self.guard.permits(self.part.play.app, asked)
+        if reasons := keys.faults(asked):
+            raise Refused(*reasons)
+        return keys.of_files(files)
 
     def _seals(self) -> Seals:
         """Return what seals manifests: the key is asked for when there is something to seal."""
@@ -112,23 +125,13 @@ class Configuring:
         return any((r.artifact, r.manifest) != (release.artifact, release.manifest) for r in rows)
 
 
-def _sent(files: Sequence[RenderedFile]) -> tuple[RenderedFile, ...]:
-    """Return files with the secrets in them, to be hashed; raise Refused with each that cannot be had."""
-    from rollout.secrets.keyring import keyring
-
-    keys = keyring()
-    if reasons := keys.faults(references_in([f.content for f in files])):
-        raise Refused(*reasons)
-    return keys.of_files(files)
-
-
-def revised(part: Part, store: Store, filed: Filed | None = None) -> Part:
+def revised(part: Part, store: Store, filed: Filed | None = None, guard: Guard | None = None) -> Part:
     """Return a play with the revision that its configuration comes to. Raise Refused where it comes to none.
 
     The newest revision that contradicts nothing of what is rendered now is the same release, and else there is a next
     one. A plan file has said which.
     """
-    one = Configuring.of(part, store)
+    one = Configuring.of(part, store, guard)
     if one.plain:
         return part
     release = part.release.id
@@ -141,7 +144,7 @@ def revised(part: Part, store: Store, filed: Filed | None = None) -> Part:
     return _with(part, release, one.own(release, part.play.matched))
 
 
-def as_recorded(part: Part, store: Store) -> Part:
+def as_recorded(part: Part, store: Store, guard: Guard | None = None) -> Part:
     """Return a play with what a release on record has on each host: as it was rendered then, whatever is said now.
 
     A host that it was never brought to is given what is rendered now, where the artifact is at hand.
@@ -154,7 +157,7 @@ def as_recorded(part: Part, store: Store) -> Part:
     own = {h: planned[there[h].rollout][h] for h in play.matched if h in there and h in planned[there[h].rollout]}
     new = [h for h in play.matched if h not in there]
     if new and part.package is not None:
-        own |= Configuring.of(part, store).own(release, new)
+        own |= Configuring.of(part, store, guard).own(release, new)
     return replace(part, own=own)
 
 

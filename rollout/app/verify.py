@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rollout.app.apply import Showing, new_id
 from rollout.app.becoming import refuse_without
+from rollout.app.beforehand import before_looking
 from rollout.app.operate import UNRECORDED
 from rollout.app.outside import Acting, each, opened
 from rollout.app.parts import glancing
@@ -37,6 +38,7 @@ def of_playbook(request: Request, showing: Showing, release: str) -> list[Checke
     warned(plays, showing.say)
     store = store_of(request, writing=False)
     try:
+        before_looking(plays, request, store)
         found = []
         for play in plays:
             with glancing(play, new_id(), UNRECORDED.id) as looking:

@@ -41,7 +41,7 @@ def reasons(trees: Sequence[Tree], naming: Naming) -> tuple[Reason, ...]:
     for name, same in ids.items():
         contents = _grouped(same, lambda t: t.manifest)
         if len(contents) > 1:
-            told.append(_unequal(name, list(contents.values())))
+            told.append(_unequal(name, list(contents.values()), naming))
     return tuple(told)
 
 
@@ -130,7 +130,7 @@ def _mixed(ids: dict[str, list[Tree]], naming: Naming) -> Reason:
     return Reason(code="E_MIXED", what=f"the hosts are on {len(groups)} releases: {said}.", instead=how, hosts=every)
 
 
-def _unequal(name: str, groups: list[list[Tree]]) -> Reason:
+def _unequal(name: str, groups: list[list[Tree]], naming: Naming) -> Reason:
     """Hosts with other content under one id: one release is one content."""
     groups.sort(key=len, reverse=True)
     said = " | ".join(_names(same) for same in groups)
@@ -138,11 +138,30 @@ def _unequal(name: str, groups: list[list[Tree]]) -> Reason:
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     where = f" Different: {', '.join(paths[:5])}{more}." if paths else ""
     what = f"release {name} is not the same on all hosts ({said}).{where}"
+    every = [t for same in groups for t in same]
+    if all(t.known for t in every):
+        return Reason(code="E_UNEQUAL", what=f"{what} {LOST}", instead=_anew(every, paths, naming), hosts=_hosts(every))
     out = " ".join(f"--leave-out {quote(p)}" for p in paths[:5])
     how = "Make them equal; keep in shared/ what is each host's own; or leave out of the manifest what may differ" + (
         f": {out}" if out and not more else " (--leave-out PATH)."
     )
-    return Reason(code="E_UNEQUAL", what=what, instead=how, hosts=tuple(h for same in groups for h in _hosts(same)))
+    return Reason(code="E_UNEQUAL", what=what, instead=how, hosts=_hosts(every))
+
+
+LOST = (
+    "It was rolled out with files of each host's own (`release.templates`), and what belongs where only its state knew."
+)
+
+
+def _anew(trees: Sequence[Tree], paths: Sequence[str], naming: Naming) -> str:
+    """Say how a release is recorded as it lies, without the files that every host has of its own."""
+    root, name = trees[0].root, trees[0].current
+    out = "".join(f" --leave-out {quote(p)}" for p in paths) or " --leave-out PATH"
+    return (
+        f"If that state can be had back, use it. Else have the release read anew, as it lies: on each of these hosts "
+        f"type: rm {quote(f'{root}/releases/{name}/.rollout-manifest')}; then {naming.command}{out}. What is left out "
+        f"is watched by nobody until the next release, which needs an id of its own."
+    )
 
 
 def differing(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:

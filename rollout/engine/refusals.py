@@ -135,6 +135,18 @@ def tools(question: Question, *_: object) -> Iterator[Reason]:
     yield from _named("E_TOOL", "`transfer: pull` takes curl, which is missing on", how, pulling)
 
 
+def gates(question: Question, *_: object) -> Iterator[Reason]:
+    """A forced command takes steps with signed releases: what nobody signed is not even tried there."""
+    gated = [h for h, s in _reachable(question).items() if s.gated]
+    what = "nobody has signed what `release.templates` renders, and a forced command takes what is signed alone on"
+    how = "Leave templates out (`release.shared.files` may have `content`), or use a key without a forced command."
+    yield from _named("E_SIG_TEMPLATES", what, how, [h for h in gated if question.asks[h].templates])
+    what = "the play has tasks for its hosts, and a forced command runs none on"
+    how = "Have them run on the controller (`where: controller`), or use a key without a forced command."
+    tasks = {h: [task for some in question.asks[h].tasks.values() for task in some] for h in gated}
+    yield from _named("E_SIG_TASKS", what, how, [h for h in gated if any(t.where == "host" for t in tasks[h])])
+
+
 def sudo(question: Question, *_: object) -> Iterator[Reason]:
     """Service control works without a password."""
     by_command = defaultdict(list)
@@ -305,6 +317,7 @@ _RULES: tuple[Rule, ...] = (
     identities,
     links,
     tools,
+    gates,
     sudo,
     units,
     shared,

@@ -13,7 +13,7 @@ class Tree:
 
     ``kind``: what ``current`` is (link|none|directory|file|dangling|outside), ``link`` its text, ``lies`` where a
     link leads that leads outside of releases/, "" where nothing is there. ``manifest`` is the digest, ``listing`` the
-    text where it was asked.
+    text where it was asked. ``known``: rollout put it there, or adopted it: it carries a manifest, which is believed.
     """
 
     host: HostName
@@ -25,6 +25,7 @@ class Tree:
     link: str = ""
     lies: str = ""
     manifest: str = ""
+    known: bool = False
     files: int = 0
     size: int = 0  # bytes on disk
     listing: tuple[str, ...] = ()

@@ -44,6 +44,7 @@ def _read(tree: Tree, reply: Reply) -> Tree:
         link=inert(said.get("link", "")),
         lies=inert(said.get("lies", "")),
         manifest=digest if _DIGEST.fullmatch(digest) else "",
+        known=said.get("known", "") == "1",
         files=_number(said.get("files", "")),
         size=_number(said.get("bytes", "")),
         listing=tuple(map(inert, reply.tail)),

@@ -9,12 +9,14 @@ installed, and again before it is switched to, the statement about it is verifie
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rollout.model.trust import NAMESPACE
 from rollout.posix.frame import CONSTANT, ONLY_IF_TOLD, said
-from rollout.posix.op import Activate, Install, Op, RunCheck, Withdraw
+from rollout.posix.op import Activate, Inspect, Install, Mark, Op, Prune, RunCheck, Withdraw
 from rollout.posix.quote import Script, assign, lean
 
 NONCE = "0" * 32
@@ -35,7 +37,10 @@ FREE = {
     "strip": ("^$|^[A-Za-z0-9_+-][A-Za-z0-9._+-]*$", 200),
     "machine": ("^[A-Za-z0-9-]*$", 64),
     "signed": ("^[A-Za-z0-9 .:#/+=-]*$", 16384),
+    "gone_n": ("^[0-9]+$", 3),
+    "gone_": ("^[A-Za-z0-9][A-Za-z0-9._+~-]*$", 160),  # each of that list
 }
+LISTED = re.compile(r"(gone_)[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,8 @@ class Guard:
     allowed_signers: str
     identity: str
     revoked: str
+    keep: int  # proven releases that stay, whatever is pruned
+    keep_for_s: float
     ops: tuple[Op, ...]  # each that may come, with what is the host's own in it
 
 
@@ -63,6 +70,8 @@ def text(guard: Guard) -> str:
         "h_allowed": guard.allowed_signers,
         "h_identity": guard.identity,
         "h_revoked": guard.revoked,
+        "h_keep": str(guard.keep),
+        "h_keep_for": str(math.ceil(guard.keep_for_s)),
         "h_free": "".join(f"{name} {most} {form}\n" for name, (form, most) in FREE.items()),
         "h_known": "".join(sorted({f"{_sha(_own(s) + s.text)} {_kind(op)}\n" for op, s in scripts})),
     }
@@ -75,13 +84,19 @@ def _sha(text: str) -> str:
 
 
 def _kind(op: Op) -> str:
-    kinds = {Install: "install", Activate: "activate", Withdraw: "withdraw", RunCheck: "check"}
-    return kinds.get(type(op.do), "other")
+    kinds = {Install: "install", Activate: "activate", Withdraw: "withdraw", Mark: "mark", Prune: "prune"}
+    return {**kinds, RunCheck: "reads", Inspect: "reads"}.get(type(op.do), "other")
 
 
 def _own(script: Script) -> str:
     """Return the assignments that are the host's own."""
-    return "".join(line for name, line in assignments(script.values) if name not in FREE)
+    return "".join(line for name, line in assignments(script.values) if not free(name))
+
+
+def free(name: str) -> bool:
+    """Whether the value of a name is free, within its form."""
+    listed = LISTED.fullmatch(name)
+    return (listed[1] if listed else name) in FREE
 
 
 def assignments(values: str) -> Iterable[tuple[str, str]]:
@@ -141,12 +156,14 @@ _HELPER = lean(r"""
             before = s
             one()
             if (seen[name]++) no(name " is said twice")
-            if (!(name in form)) {
+            free = name
+            if (name ~ /^gone_[0-9]+$/) free = "gone_"
+            if (!(free in form)) {
                 printf "%s", substr(before, 1, length(before) - length(s)) >own
                 continue
             }
             if (name == "signed") gsub(/\n/, " ", value)
-            if (length(value) > most[name] || value !~ form[name]) no(name " has no such value")
+            if (length(value) > most[free] || value !~ form[free]) no(name " has no such value")
         }
         print "ok " length(s)
     }
@@ -167,15 +184,18 @@ _HELPER = lean(r"""
     h_b=$(($(wc -c <"$h_at/first")))
     tail -c "+$((h_b + 1))" "$h_at/script" | head -c "$((h_size - h_text - h_b))" >"$h_at/values"
     . "$h_at/values"
-    [ -n "${id-x}" ] || [ "$h_kind" = check ] || h_no "id has no such value"
+    [ -n "${id-x}" ] || [ "$h_kind" = reads ] || h_no "id has no such value"
     h_refuse() {
         printf '\n%s begin\n%s s %s\n%s end refused %s\n' "$N" "$N" "$2" "$N" "$1"
         exit 0
     }
     h_signed=$h_root/.rollout/signed
     h_ledger=$h_root/.rollout/ledger
-    # h_was ID MARK: whether the ledger has that line; when, it says behind
-    h_was() { [ -f "$h_ledger" ] && cut -d ' ' -f 1,2 "$h_ledger" | grep -qxF "$1 $2"; }
+    # What marks and prunes take out of the ledger, and what is not to be forgotten for that: lines as in the ledger.
+    h_memory=$h_root/.rollout/remembered
+    # h_was ID MARK [FILE]: whether that line is there, in the ledger or in the memory; when, it says behind
+    h_was() { cat "${3-$h_ledger}" "${3-$h_memory}" 2>/dev/null | cut -d ' ' -f 1,2 | grep -qxF "$1 $2"; }
+    h_note() { printf '%s\n' "$1" >>"$h_memory" || h_refuse E_DISK "cannot write $h_memory"; }
     h_later() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort | tail -n 1)" = "$1" ]; }
     h_field() { sed -n "/^-----BEGIN/q; s/^$2 //p" "$1" | head -n 1; }
     h_taken() { ssh-keygen "$@" <"$h_at/message" >/dev/null 2>&1; }
@@ -233,11 +253,55 @@ _HELPER = lean(r"""
         ! h_old "$h_signed/$id" || h_refuse E_SIG_REPLAY "a release that was signed later was here already"
     }
     h_withdraw() {
-        [ ! -f "$h_ledger" ] || ! cut -d ' ' -f 2 "$h_ledger" | grep -qx kept ||
+        ! cat "$h_ledger" "$h_memory" 2>/dev/null | cut -d ' ' -f 2 | grep -qx kept ||
             h_refuse E_SIG_UNSIGNED "a release was kept here: it is not taken away"
     }
-    h_check() { :; }
+    # A release that was proven here once counts as such, whatever else is said of it later.
+    h_mark() {
+        case $made in verified | kept) ;; *) return 0;; esac
+        [ -d "$h_root/releases/$id" ] && h_was "$id" activated || return 0
+        [ "$(sed -n '$s/ [0-9]*$//p' "$h_memory" 2>/dev/null)" = "$id $made" ] || h_note "$id $made $(date +%s)"
+    }
+    # h_stays: of what is to go, one that has to stay, by the arithmetic of the play's own `keep` and `keep_for`
+    h_stays() {
+        {
+            for h_a in "$h_root"/releases/*/.rollout-manifest; do
+                h_a=${h_a%/*}
+                echo "there ${h_a##*/}"
+            done
+            sed 's/^/ledger /' "$h_ledger"
+            sed 's/^/memory /' "$h_memory"
+            h_n=0
+            while h_n=$((h_n + 1)); [ "$h_n" -le "$gone_n" ]; do eval "echo \"gone \$gone_$h_n\""; done
+        } 2>/dev/null | awk -v keep="$h_keep" -v age="$h_keep_for" -v now="$(date +%s)" '
+            $1 == "there" { there[$2] = 1; next }
+            $1 == "gone" { gone[$2] = 1; next }
+            !($2 in at) || $3 == "kept" { at[$2] = ++n; named[n] = $2 }
+            $3 == "bad" { bad[$2] = 1 }
+            $3 ~ /^(verified|kept|adopted)$/ { proven[$1, $2] = 1 }
+            $4 + 0 > since[$2] { since[$2] = $4 + 0 }
+            END {
+                for (i = n; i > 0; i--) {
+                    a = named[i]
+                    if (at[a] != i || !(a in there)) continue
+                    if (!(("memory", a) in proven) && (!(("ledger", a) in proven) || a in bad)) continue
+                    if (++stays > keep && since[a] && now - since[a] > age) continue
+                    if (a in gone) { print a; exit }
+                }
+            }'
+    }
+    h_prune() {
+        h_a=$(h_stays)
+        [ -z "$h_a" ] || h_refuse E_KEEP "release $h_a stays: by its play this host keeps $h_keep that were proven here"
+        h_n=0
+        while h_n=$((h_n + 1)); [ "$h_n" -le "$gone_n" ]; do
+            eval "h_a=\${gone_$h_n-}"
+            ! h_was "$h_a" activated || h_was "$h_a" activated "$h_memory" || h_note "$h_a activated"
+        done
+    }
+    h_reads() { :; }
     h_other() { :; }
+    h_gate=1
     "h_$h_kind"
     s=$(cat "$h_at/script"; echo x)
     rm -rf "$h_at"

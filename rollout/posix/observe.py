@@ -26,6 +26,8 @@ _WORK = lean(r"""
         x=
         ! command -v curl >/dev/null 2>&1 || x=curl
         f fetches "$x"
+        # A forced command says so: helper.py
+        [ -z "${h_gate-}" ] || f gate 1
     }
     room() {
         set -- $(df -Pk . | tail -n 1)

@@ -48,7 +48,8 @@ class Observe:
     ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
     (missing ones), ``user``, ``unit.<n>`` (load state of each unit), ``unit_as.<n>`` (whether its user can write what
     is installed: writer|other), ``shared.<n>`` (ok|missing, for each shared file without content; n counts from 0),
-    ``running`` (release that the service runs, or ""; without a service what current names), ``fresh`` (as Identify).
+    ``running`` (release that the service runs, or ""; without a service what current names), ``fresh`` (as Identify),
+    ``gate`` (1: a forced command takes signed releases alone, helper.py; else not there).
     """
 
     kind: Literal["observe"] = "observe"

@@ -16,7 +16,7 @@ from rollout.artifacts.package import prepare
 from rollout.model.play import ArtifactAsk
 from tests.artifacts.catalogue import ROWS
 from tests.artifacts.hosts import TARS, unpacked
-from tests.artifacts.pythons import name_of, pythons, verdicts, written
+from tests.artifacts.pythons import lacking, name_of, pythons, verdicts, written
 from tests.artifacts.rows import FORMATS, Row
 
 NO_ZSTD = "E_ZSTD"  # where a Python has no library for it
@@ -59,6 +59,8 @@ def main() -> int:
     for line in [head, *table]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     wrong = [line for line in table if line[-1] or "ANOTHER" in " ".join(line)]
+    if absent := lacking(found):
+        print(f"\nnot on this machine, and not tried: Python {', '.join(absent)}")
     print(f"\n{len(table)} archives, {len(wrong)} wrong; Python {', '.join(found)}; `-`: no zstd library there")
     return 1 if wrong else 0
 

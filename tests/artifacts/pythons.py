@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.artifacts.rows import Row
 
 CHECKOUT = Path(__file__).parents[2]
 OLDEST = (3, 11)
+RELEASED = ("3.11", "3.12", "3.13", "3.14")  # by when this was written: what `requires-python` lets in
 WHO = "import sys; print(*sys.version_info[:3], sep='.')"
 
 
@@ -29,6 +30,12 @@ def pythons() -> dict[str, str]:
             if re.fullmatch(r"3\.[0-9]+\.[0-9]+", said) and tuple(map(int, said.split(".")))[:2] >= OLDEST:
                 found.setdefault(said, path)
     return dict(sorted(found.items(), key=lambda one: tuple(map(int, one[0].split(".")))))
+
+
+def lacking(found: Iterable[str]) -> list[str]:
+    """Return the versions that are supported, and of which no Python was found: nobody knows what they say."""
+    there = {version.rpartition(".")[0] for version in found}
+    return [version for version in RELEASED if version not in there]
 
 
 def name_of(number: int, fmt: str) -> str:

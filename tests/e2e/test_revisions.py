@@ -146,3 +146,29 @@ def test_what_was_planned_is_gone_on_with_and_a_new_machine_is_given_it(
     assert back.returncode == 0, back.stdout + back.stderr
     assert currents(lab) == {"v1~1"}
     assert f"PASSWORD={NEW}\n" in on(lab, "lab4").read_text()
+
+
+@pytest.mark.long
+def test_a_state_that_is_lost_is_made_anew_as_it_says_to_type(lab: Lab) -> None:
+    for version in ("v1", "v2"):
+        lab.release(version)
+    written(lab)
+    assert typed(lab, "apply", OLD).returncode == 0
+    shutil.rmtree(lab.state.parent)
+    refused = typed(lab, "adopt", OLD, "-y", "--state-lost")
+    assert (refused.returncode, "E_UNEQUAL" in refused.stderr) == (6, True), refused.stderr
+    assert "Different: config/app/env." in refused.stderr
+    said = " ".join(refused.stderr.split())
+    assert "/releases/v1/.rollout-manifest; then rollout adopt" in said
+    assert "--state-lost --leave-out config/app/env" in said
+    for host in lab.fleet.hosts:
+        (host.root / "releases/v1/.rollout-manifest").unlink()
+    begun = typed(lab, "adopt", OLD, "-y", "--state-lost", "--leave-out", "config/app/env")
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    later = lab.type(*lab.words_of("apply", "v2"), env={"DB_PASSWORD": NEW})
+    assert later.returncode == 0, later.stdout + later.stderr
+    assert lab.all_on("v2")
+    back = lab.type(*lab.words_of("rollback", "v2", "-y"), env={"DB_PASSWORD": NEW})
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert lab.all_on("v1")
+    assert f"PASSWORD={OLD}" in on(lab, "lab1").read_text(), "what was left out lies there as it did"

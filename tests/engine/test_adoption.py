@@ -104,6 +104,19 @@ def test_other_content_under_one_id_names_the_paths() -> None:
     assert reason.instead.endswith("--leave-out VERSION")
 
 
+def test_other_content_of_what_rollout_put_there_is_told_what_nobody_knows_and_how_to_go_on() -> None:
+    ours = replace(A, known=True, listing=LINES)
+    other = replace(B, known=True, manifest="2" * 64, listing=(*LINES[:2], "0644 22  ./VERSION", *LINES[3:]))
+    (reason,) = reasons([ours, other], NAMING)
+    assert (reason.code, reason.hosts) == ("E_UNEQUAL", ("a", "b"))
+    assert "what belongs where only its state knew" in reason.what
+    assert (
+        "rm /srv/shop/releases/1/.rollout-manifest; then rollout adopt shop.yml --leave-out VERSION." in reason.instead
+    )
+    (reason,) = reasons([ours, replace(other, known=False)], NAMING)
+    assert "only its state knew" not in reason.what, "one of them is somebody else's"
+
+
 def test_every_reason_is_told_at_once() -> None:
     trees = [case[0] for case in CASES.values()]
     assert {r.code for r in reasons(trees, NAMING)} == {code for _, code, _ in CASES.values()}

@@ -16,8 +16,9 @@ from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure
 from rollout.model.pool import HaproxyPool, Member, PoolName, Rotation, WorkersPool
-from rollout.model.release import Pull
+from rollout.model.release import Pull, RenderedFile
 from rollout.model.share import Share
+from rollout.model.task import Task
 from tests.engine.questions import KEPT, MANIFESTS, NEW, OLD, POOL, bare, member, names, on, question
 
 H0, H1, H2 = names(3)
@@ -32,6 +33,12 @@ def pulling() -> Question:
     """Two hosts that are to fetch the release, of which one cannot; the third has it already."""
     seen = {H0: on(OLD, H0, fetches=False), H1: on(OLD, H1), H2: on(OLD, H2, fetches=False)}
     return question(seen, ways=dict.fromkeys((H0, H1), Pull()))
+
+
+def gated(**words: object) -> Callable[[], Question]:
+    """Two hosts of a play with these words, of which the first has a forced command."""
+    made = question({H0: on(OLD, H0, gated=True), H1: on(OLD, H1)})
+    return lambda: replace(made, asks={h: replace(ask, **words) for h, ask in made.asks.items()})  # type: ignore[arg-type]
 
 
 def with_play(**words: object) -> Callable[[], Question]:
@@ -97,6 +104,8 @@ REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ),
     ("tools", one(missing_tools=("tar", "gzip")), "E_TOOLS", "tar gzip missing on: h0000"),
     ("tools", lambda: pulling(), "E_TOOL", "`transfer: pull` takes curl, which is missing on: h0000. Install it there"),
+    ("gates", gated(templates=(RenderedFile(path="env", content=""),)), "E_SIG_TEMPLATES", "is signed alone on: h0000"),
+    ("gates", gated(tasks={"prepare": (Task(argv=("true",)),)}), "E_SIG_TASKS", "a forced command runs none on: h0000"),
     ("sudo", one(sudo="refused"), "E_SUDO", "sudo asks for a password or refuses"),
     ("units", one(units=("shop.service",)), "E_UNIT", "systemd does not know the unit shop.service"),
     ("shared", one(shared_missing=("config/master.key",)), "E_SHARED", "config/master.key"),
@@ -170,6 +179,7 @@ def test_every_rule_is_in_the_table() -> None:
 
 ALLOWED: list[tuple[str, Callable[[], Question]]] = [
     ("three hosts", lambda: question(3)),
+    ("a forced command, and its tasks elsewhere", gated(tasks={"prepare": (Task(argv=("x",), where="controller"),)})),
     ("a fleet of one that may go down", lambda: question(1, of={"allow_outage": True})),
     ("a bad release that is said again", lambda: question(2, condemned=frozenset({NEW}), allow_bad=True)),
     ("an unreachable host that is skipped", lambda: question(

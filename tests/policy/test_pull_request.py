@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from rollout.app.request import cache_dir
+from rollout.artifacts.cache import folder_of
 from rollout.cli import main
 
 PLAY = """\
@@ -209,3 +213,77 @@ def test_the_policy_is_part_of_the_plan_and_remembered_from_the_first_rollout_on
     assert "E_DRIFT: policy: " in change.policed("apply", "--plan", str(file))[2]
     assert change.policed("apply")[0] == 0
     assert change.current == "v2"
+
+
+# --- secrets that are read before there is a plan
+
+TOLD = "{{{{ secret('cmd:touch {folder}/told') }}}}"  # its command leaves a file, and ends without a value
+FORBIDS = POLICY.replace('["make", "notes"]', '["make", "notes"], ["tou"]')
+ALLOWS = POLICY.replace('["make", "notes"]', '["touch"]')
+
+
+def with_header(change: Change, version: str) -> None:
+    """Have the artifact come from a URL that nobody answers at, with a secret in a header."""
+    digest = hashlib.sha256((change.folder / f"project/dist/{version}.tar").read_bytes()).hexdigest()
+    header = f'headers: {{ Authorization: "{TOLD.format(folder=change.folder)}" }}'
+    artifact = f'artifact: {{ url: "https://127.0.0.1:1/app.tar", {header} }}, sha256: {digest}, root'
+    change.write()
+    file = change.folder / "project/site.yml"
+    file.write_text(file.read_text().replace('artifact: "dist/{{ version }}.tar", root', artifact))
+
+
+def with_template(change: Change, _: str) -> None:
+    """Have a rendered file hold a secret."""
+    change.write()
+    (change.folder / "project/env.j2").write_text(f"PW={TOLD.format(folder=change.folder)}\n")
+    file = change.folder / "project/site.yml"
+    file.write_text(file.read_text().replace("root:", "templates: [{ src: env.j2, dest: env }], root:"))
+
+
+def with_sudo(change: Change, _: str) -> None:
+    """Have sudo on the hosts be told a secret."""
+    password = f'password: "{TOLD.format(folder=change.folder)}"'
+    change.write(more=f"  connection: {{ become: {{ user: nobody, {password} }} }}\n")
+
+
+@pytest.mark.parametrize(
+    ("asks", "verbs"),
+    [
+        (with_header, {"plan": "v2", "apply": "v2", "converge": "v1"}),
+        (with_template, {"plan": "v2", "apply": "v2"}),
+        (with_sudo, dict.fromkeys(("adopt", "verify", "releases"), "v1")),
+    ],
+)
+def test_a_policy_is_asked_before_a_secret_is_read(
+    change: Change, asks: Callable[[Change, str], None], verbs: dict[str, str]
+) -> None:
+    """The control is the same command under a policy that allows it: then the file is there."""
+    for verb, version in verbs.items():
+        asks(change, version)
+        held = [typed_under(policy, change, verb, version) for policy in (FORBIDS, ALLOWS)]
+        assert [there for there, _, _ in held] == [False, True], verb
+        assert held[0][1] == 6
+        assert "this may not run on this machine: shop, for the value of a secret: touch DIR/told." in held[0][2]
+
+
+def typed_under(policy: str, change: Change, verb: str, version: str) -> tuple[bool, int, str]:
+    """Type a command under a policy; return whether the secret's command ran, the exit code and what was said."""
+    (change.folder / "policy.toml").write_text(policy)
+    (change.folder / "told").unlink(missing_ok=True)
+    named = ("--policy", str(change.folder / "policy.toml"))
+    assert main(["policy", "pin", *named, "--reason", "a test", "--state", str(change.folder / "state.db")]) == 0
+    code, _, err = change.type(verb, version, *(() if verb in ("verify", "releases") else named))
+    return (change.folder / "told").exists(), code, err
+
+
+def test_what_runs_for_a_header_is_listed_though_no_plan_has_it(change: Change) -> None:
+    with_header(change, "v2")
+    artifact = (change.folder / "project/dist/v2.tar").read_bytes()
+    cached = folder_of(cache_dir())
+    cached.mkdir(parents=True, exist_ok=True)
+    (cached / hashlib.sha256(artifact).hexdigest()).write_bytes(artifact)
+    code, out, err = change.policed("plan", "--override-policy", "--reason", "a test")
+    assert code == 0, err
+    assert f"  - shop, for the value of a secret: touch {change.folder}/told\n" in out
+    assert err.count("POLICY OVERRIDDEN (a test): this may not run on this machine: shop, for the value of") == 1
+    assert not (change.folder / "told").exists(), "the cache has it: nobody is asked"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from rollout.model.task import Task
 from rollout.model.trust import Trust
 from rollout.perform import steps
 from rollout.posix import frame
-from rollout.posix.op import Activate, Deed, Epoch, Install, Observe, Op, RunTask, Withdraw
+from rollout.posix.op import Activate, Deed, Epoch, Install, Observe, Op, Prune, RunTask, Withdraw
 from tests.sshd import Sshd
 from tests.trust.bench import Bench
 from tests.trust.gate import Gate
@@ -51,11 +52,11 @@ def statement(gate: Gate, version: str) -> str:
     return (gate.bench.folder / f"shop-{version}.tar.rollout-sig").read_text()
 
 
-def op(gate: Gate, deed: Deed, number: int = 10**9) -> bytes:
+def op(gate: Gate, deed: Deed, number: int = 10**9, sequence: int = 1) -> bytes:
     """Return a step as a thief who has the program sends it, newer than all rollouts."""
     site = Site(root=str(gate.bench.folder / "root"), app="shop", environment="default")
-    epoch = Epoch(number=number, rollout="thief", sequence=1, over=("*",))
-    return frame.render(Op(id="thief", epoch=epoch, site=site, do=deed, timeout_s=20), NONCE)
+    epoch = Epoch(number=number, rollout="thief", sequence=sequence, over=("*",))
+    return frame.render(Op(id=f"thief{sequence}", epoch=epoch, site=site, do=deed, timeout_s=20), NONCE)
 
 
 def test_what_is_signed_goes_and_comes_back(gate: Gate) -> None:
@@ -125,24 +126,24 @@ def test_a_key_that_is_revoked_between_the_two_is_refused_at_the_switch(gate: Ga
     assert gate.bench.current == ""
 
 
-def _package(gate: Gate) -> tuple[str, int]:
+def _package(gate: Gate, version: str = "v1") -> tuple[str, int]:
     from rollout.app.request import package_of
     from rollout.model.play import ArtifactAsk
 
-    package = package_of(ArtifactAsk(path=str(gate.bench.folder / "shop-v1.tar")))
+    package = package_of(ArtifactAsk(path=str(gate.bench.folder / f"shop-{version}.tar")))
     package.close()
     return package.manifest_text, package.size
 
 
-def _manifest(gate: Gate) -> str:
-    return _package(gate)[0]
+def _manifest(gate: Gate, version: str = "v1") -> str:
+    return _package(gate, version)[0]
 
 
-def _release(gate: Gate) -> Release:
-    text, size = _package(gate)
-    said = dict(line.split(" ", 1) for line in statement(gate, "v1").splitlines()[1:6])
+def _release(gate: Gate, version: str = "v1") -> Release:
+    text, size = _package(gate, version)
+    said = dict(line.split(" ", 1) for line in statement(gate, version).splitlines()[1:6])
     return Release(
-        id=ReleaseId("v1"),
+        id=ReleaseId(version),
         artifact=said["sent"],
         manifest=said["manifest"],
         size=size,
@@ -199,3 +200,66 @@ def test_checks_from_the_host_go_where_they_are_permitted(gate: Gate) -> None:
     gate.install(f',port-forwarding,permitopen="127.0.0.1:{gate.sshd.port}"')
     code, said = gate.apply()
     assert (code, gate.bench.current) == (0, "v1"), said
+
+
+@pytest.mark.long
+def test_a_release_is_compared_and_old_ones_go_as_the_play_keeps_them(gate: Gate) -> None:
+    """What is removed is no way round a signature: what was signed later is still known."""
+    state = ("--state", str(gate.bench.folder / "state.db"))
+    play = str(gate.bench.folder / "play.yml")
+    for version in ("v1", "v2", "v3"):
+        if version != "v1":
+            time.sleep(1.1)
+            gate.bench.sign(version)
+        gate.play(version)
+        file = Path(play)
+        file.write_text(file.read_text().replace("    root:", "    keep: 1\n    keep_for: 0s\n    root:"))
+        if version == "v1":
+            gate.install()
+        if version == "v2":
+            time.sleep(1.1)
+            gate.bench.sign("v0")
+        code, said = gate.apply()
+        assert (code, gate.bench.current) == (0, version), said
+        assert "could not be pruned" not in said
+        time.sleep(1.1)
+    releases = gate.bench.folder / "root/releases"
+    assert sorted(path.name for path in releases.iterdir()) == ["v2", "v3"], "the way back stays too"
+    (releases / "v3/hello").write_text("drifted\n")
+    seen = gate.bench.type("verify", play, "-i", gate.inventory, *state)
+    assert (seen.code, "hello" in seen.text) == (6, True), seen.text
+    assert b" end refused E_KEEP" in gate.ssh(frame.CONSTANT, fed=_pruning(gate, "v3")).stdout
+    assert gate.bench.type("rollback", play, "-i", gate.inventory, *state, "-y").code == 0
+    assert gate.bench.current == "v2"
+    shutil.rmtree(releases / "v3")
+    assert b" end done -" in gate.ssh(frame.CONSTANT, fed=_pruning(gate, "v3", sequence=2)).stdout
+    ledger = (gate.bench.folder / "root/.rollout/ledger").read_text()
+    assert "v3 activated" not in ledger
+    signed_between = gate.ssh(frame.CONSTANT, fed=_installing(gate, "v0", sequence=3)).stdout
+    assert b" end refused E_SIG_REPLAY" in signed_between, "it was signed before v3, which is gone"
+    was_here = gate.ssh(frame.CONSTANT, fed=_installing(gate, "v1", sequence=4)).stdout
+    assert b" end done -" in was_here, "it is signed, and was what ran here"
+
+
+def _installing(gate: Gate, version: str, sequence: int) -> bytes:
+    """Return the step that brings a release, as it was signed."""
+    data = (gate.bench.folder / f"shop-{version}.tar").read_bytes() + _manifest(gate, version).encode()
+    deed = Install(release=_release(gate, version), shared=SHARED, signed=statement(gate, version))
+    return op(gate, deed, sequence=sequence) + data
+
+
+def _pruning(gate: Gate, *names: str, sequence: int = 1) -> bytes:
+    return op(gate, Prune(releases=tuple(map(ReleaseId, names)), service=SERVICE), sequence=sequence)
+
+
+def test_what_nobody_signed_is_refused_before_anybody_is_sent_anything(gate: Gate) -> None:
+    play = gate.bench.folder / "play.yml"
+    plain = play.read_text()
+    (gate.bench.folder / "env.j2").write_text("A=1\n")
+    play.write_text(plain.replace("    root:", "    templates: [{ src: env.j2, dest: env }]\n    root:"))
+    code, said = gate.apply()
+    assert (code, "E_SIG_TEMPLATES: nobody has signed what" in said) == (6, True), said
+    play.write_text(plain.replace("    root:", "    prepare: [{ run: [id] }]\n    root:"))
+    code, said = gate.apply()
+    assert (code, "E_SIG_TASKS: the play has tasks" in said) == (6, True), said
+    assert not (gate.bench.folder / "root/.rollout").exists(), "nothing was written there"
