@@ -17,8 +17,7 @@ READER = (
     'eval "${s%x}"'
 )
 
-# Whether sudo lets us is asked apart: once the step runs, only its own trailer says what became of it. The SSH user's
-# home may be closed to the owner, so the step begins elsewhere.
+# Whether sudo lets us is asked apart: once the step runs, only its own trailer says what became of it.
 _TEXT = lean(r"""
     denied() {
         case $1 in
@@ -33,7 +32,6 @@ _TEXT = lean(r"""
         [ "$(id -un)" != "$become" ] || as_owner exec
         command -v sudo >/dev/null 2>&1 || refuse E_SUDO "there is no sudo here to become $become"
         permitted /bin/sh -c "$reader" </dev/null
-        cd /
         native
         [ -n "$secret" ] || as_owner exec sudo -n -u "$become" --
         { told; cat; } | as_owner sudo -S -p '' -k -u "$become" -- /bin/sh -c "$takes" sh

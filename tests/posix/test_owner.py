@@ -287,13 +287,17 @@ def test_a_group_that_the_owner_can_give_nothing_to_is_seen(place: Path, group: 
 
 
 def test_a_shared_directory_that_was_there_gets_the_group_or_is_refused(place: Path) -> None:  # noqa: F811
-    host, shared = host_with(place), Shared(dirs=("up",), group="crew")
+    host = host_with(place)
+    shared = Shared(dirs=("up",), files=(SharedFile(path="env", content="A=1\n"),), group="crew")
     old = host.root / "shared/up"
     old.mkdir(parents=True)
-    for part in (old.parent, old):
+    written = host.root / "shared/env"
+    written.write_text("A=1\n")
+    for part in (old.parent, old, written):
         shutil.chown(part, KEEPER, KEEPER)
     assert host.do(replace(install("v1"), shared=shared)).status == "done"
     assert (stat.S_IMODE(old.stat().st_mode), old.stat().st_gid) == (0o2775, CREW)
+    assert (stat.S_IMODE(written.stat().st_mode), written.stat().st_gid) == (0o640, CREW)
     shutil.chown(old, OPERATOR, OPERATOR)
     reply = host.do(replace(install("v2"), shared=shared))
     assert reply.code == "E_SHARED"
