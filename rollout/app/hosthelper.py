@@ -61,6 +61,11 @@ def helper(request: Request, helping: Helping) -> str:
         raise _problem(
             request, "E_SIG_TEMPLATES", what, "Leave them out; `release.shared.files` may have `content`.", why
         )
+    if any(asks[h].owner for h in play.hosts):
+        what = f"the play of {play.app} has `release.owner`."
+        why = "A helper runs as the user that logs in, and looks at steps that run as that user."
+        instead = "Leave `user` out, and give the key of the helper to the owner: `connection: { user: OWNER }`."
+        raise _problem(request, "E_OWNER", what, instead, why)
     guard = Guard(
         root=roots[0].rstrip("/"),
         app=play.app,

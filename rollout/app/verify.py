@@ -65,7 +65,10 @@ Looking = tuple["Outside", tuple[Glance, ...]]
 @contextmanager
 def _recorded_way(hosts: Sequence[HostPlan], app: str, environment: str) -> Iterator[Looking]:
     rollout = new_id()
-    asks = [Ask(host=h.host, connection=h.connection, root=h.root, service=h.service, shared=h.shared) for h in hosts]
+    asks = [
+        Ask(host=h.host, connection=h.connection, root=h.root, owner=h.owner, service=h.service, shared=h.shared)
+        for h in hosts
+    ]
     fence = Fence(environment=environment, app=app, rollout=rollout)
     acting = Acting(connections={a.host: a.connection for a in asks}, pools=(), fence=fence)
     glances = (Glance(rollout=rollout, ask=a, app=app, environment=environment) for a in asks)

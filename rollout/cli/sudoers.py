@@ -19,17 +19,19 @@ def sudoers(**options: Any) -> int:
     """
     from rollout.app.provenance import user
     from rollout.app.request import plays_of
-    from rollout.posix.sudoers import rights
+    from rollout.posix.sudoers import rights, way_to
 
     found, without, users = dict[str, None](), dict[str, None](), dict[str, None]()
     for play in plays_of(request_of(options), released=False):
         for ask in play.resolve(dict.fromkeys(play.hosts, play.release_id or "0")).values():
             name = ask.connection.user or user()
             become = ask.connection.become.user if ask.connection.become else ""
-            needed = rights(name, become, ask.service, ask.tasks)
-            found |= dict.fromkeys(needed.lines)
+            needed = rights(ask.owner or name, become, ask.service, ask.tasks)
+            way = (way_to(name, ask.owner),) if ask.owner else ()
+            found |= dict.fromkeys((*way, *needed.lines))
             without |= dict.fromkeys(needed.without)
-            users |= {name: None} if needed.lines else {}
+            users |= {name: None} if way or needed.lines else {}
+            users |= {ask.owner: None} if way and needed.lines else {}
     lines = [*(f"Defaults:{name} !requiretty" for name in users), *found] or ["# Nothing is run as another user."]
     click.echo("\n".join(["# What rollout runs by sudo; made by `rollout sudoers`.", *lines]))
     for command_left_out in without:

@@ -62,6 +62,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         host=host,
         connection=ask.connection,
         root=ask.root,
+        owner=ask.owner,
         steps=steps,
         staging=staging,
         previous=seen.current,

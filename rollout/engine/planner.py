@@ -135,6 +135,7 @@ def _host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         host=host,
         connection=ask.connection,
         root=ask.root,
+        owner=ask.owner,
         steps=() if settled else _steps(question, host, previous, bool(members)),
         staging=0 if settled else 1 + len(ask.tasks.get("prepare", ())),
         previous=previous,

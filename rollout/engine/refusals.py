@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from rollout.engine import operable, placement
+from rollout.engine import operable, owners, placement
 from rollout.engine.batching import largest_floor
 from rollout.engine.question import Question, has_it, manifest_for, recorded_for, serves
 from rollout.errors import Reason
@@ -49,7 +49,7 @@ def unreachable(question: Question, *_: object) -> Iterator[Reason]:
     """Hosts that no connection could be made to; where they are skipped, more than the budget allows."""
     play = question.play
     if play.unreachable == "skip":
-        off = [h for h in play.hosts if not question.seen[h].reachable]
+        off = [h for h in play.hosts if not question.seen[h].reachable and not question.seen[h].code]
         allowed = play.max_failures.floor_of(len(play.hosts))
         if off and (len(off) == len(play.hosts) or (play.max_fail_percentage_ppm is None and len(off) > allowed)):
             what = f"{len(off)} of {len(play.hosts)} hosts cannot be reached, and max_failures is {allowed}"
@@ -57,6 +57,8 @@ def unreachable(question: Question, *_: object) -> Iterator[Reason]:
             yield from _named("E_UNREACHABLE", what, how, off)
         return
     for host, seen in question.seen.items():
+        if seen.code:
+            continue  # ``owners`` says why
         if not seen.shell:
             what = f"host {host}: its login shell does not run what it is told: {seen.why}."
             yield Reason(code="E_SHELL", what=what, instead=SHELLS, hosts=(host,))
@@ -76,14 +78,11 @@ def roots(question: Question, *_: object) -> Iterator[Reason]:
             continue  # it is another app's: ``identities`` says so
         if seen.root == "missing":
             what = f"host {host}: {site} does not exist."
-            how = f"Make it once, as a user who may: install -d -o USER -m 0755 {site}"
+            how = f"Make it once, as a user who may: install -d -o {owners.whose(question, host)} -m 0755 {site}"
             yield Reason(code="E_ROOT", what=what, instead=how, hosts=(host,))
         elif seen.root != "ok" or not seen.writable:
             what = f"host {host}: {seen.root_why or _unwritten(seen.root, site)}."
-            yield Reason(code="E_ROOT", what=what, instead=_OURS.format(site=site), hosts=(host,))
-
-
-_OURS = "{site} and all above it must belong to the SSH user or root, and be writable by no one else."
+            yield Reason(code="E_ROOT", what=what, instead=owners.given(question, host), hosts=(host,))
 
 
 def _unwritten(root: str, site: str) -> str:
@@ -156,7 +155,9 @@ def sudo(question: Question, *_: object) -> Iterator[Reason]:
             by_command[bool(become and become.password), seen.sudo_why or "sudo -n"].append(host)
     for (told, command), hosts in by_command.items():
         what = "sudo does not take the password, or refuses" if told else "sudo asks for a password or refuses"
-        yield from _named("E_SUDO", f"{what} ({command}) on", _TOLD if told else _UNTOLD, hosts)
+        whom = question.asks[hosts[0]].owner
+        what, how = (owners.SUDO.format(whom=whom), owners.RIGHTS) if whom else (what, _TOLD if told else _UNTOLD)
+        yield from _named("E_SUDO", f"{what} ({command}) on", how, hosts)
 
 
 _UNTOLD = (
@@ -310,8 +311,11 @@ def _arithmetic(pool: PoolPlan) -> Reason:
     return Reason(code="E_FLOOR", what=what, instead=how)
 
 
+_OWNED: tuple[Rule, ...] = (owners.unlike, owners.groups)
+
 _RULES: tuple[Rule, ...] = (
     unreachable,
+    *_OWNED,
     twins,
     roots,
     identities,
@@ -335,17 +339,17 @@ _OF_OPERATIONS: Mapping[str, tuple[Rule, ...]] = {
     "rollback": (*_RULES, operable.trees),
     "converge": (*_RULES, operable.trees),
     "restart": (
-        *(unreachable, twins, roots, identities, links, tools, sudo, units, members, checks, floors, budgets),
+        *(unreachable, *_OWNED, twins, roots, identities, links, tools, sudo, units, members, checks, floors, budgets),
         *(operable.services, operable.unknown),
     ),
     "adopt": (
-        *(unreachable, twins, roots, identities, links, tools, units, conflicts, condemned, members, checks),
+        *(unreachable, *_OWNED, twins, roots, identities, links, tools, units, conflicts, condemned, members, checks),
         *(operable.mended, operable.stale, operable.foreign),
     ),
-    "prune": (unreachable, twins, roots, identities, tools),
+    "prune": (unreachable, *_OWNED, twins, roots, identities, tools),
     "drain": (members, operable.balancers, operable.stays),
     "register": (
-        *(operable.deaf, twins, roots, identities, links, members, checks),
+        *(operable.deaf, *_OWNED, twins, roots, identities, links, members, checks),
         *(operable.balancers, operable.bare, operable.behind),
     ),
 }

@@ -23,6 +23,7 @@ class Observation:
     host: HostName
     reachable: bool = True
     why: str = ""  # why it is not reachable
+    code: str = ""  # where it was reached and its owner was not: E_SUDO or E_OWNER; then why says more
     shell: bool = True  # whether its login shell ran what it was told; not reachable where it did not
     root: str = "ok"
     root_why: str = ""  # why it is unsafe
@@ -52,6 +53,7 @@ class Observation:
     units: tuple[str, ...] = ()
     apart: bool = False  # its units run as users that can write nothing of what is installed
     shared_missing: tuple[str, ...] = ()
+    group: str = ""  # what is wrong with the group of shared directories: missing or outside
     members: Mapping[PoolName, MemberState | None] = field(default_factory=dict)
     checks: tuple[Probed, ...] = ()
     identity_proof: bool = True

@@ -155,6 +155,7 @@ class HostPlan:
     host: HostName
     connection: Connection
     root: str = ""
+    owner: str = ""  # whose all files are, and as whom every step runs; "": the SSH user
     steps: tuple[Step, ...] = ()
     staging: int = 0
     previous: str = ""

@@ -24,6 +24,7 @@ class Ask:
     host: HostName
     connection: Connection
     root: str
+    owner: str = ""  # whose all files are; "": the SSH user's
     service: Service
     shared: Shared = field(default_factory=Shared)
     templates: tuple[RenderedFile, ...] = ()

@@ -79,12 +79,14 @@ class SharedFile:
 class Shared:
     """What outlives releases: relative paths, linked into each release.
 
-    ``add``: directories to which each release adds its own files.
+    ``add``: directories to which each release adds its own files. ``group``: who may write in ``dirs``, and read the
+    files that are written for a release ("": whichever group they get).
     """
 
     dirs: tuple[str, ...] = ()
     files: tuple[SharedFile, ...] = ()
     add: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +109,16 @@ class Own:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where an app lives on a host. ``machine``: the id of the machine that it must be, "" for whichever."""
+    """Where an app lives on a host, and as whom its steps run there ("": as the SSH user).
+
+    ``machine``: the id of the machine that it must be, "" for whichever.
+    """
 
     root: str
     app: str
     environment: str
     machine: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,13 @@ class Desk:
     def site(self, host: HostName) -> Site:
         """Return where the app lives on a host."""
         plan = self.host(host)
-        return Site(root=plan.root, app=self.play.app, environment=self.plan.environment, machine=plan.machine)
+        return Site(
+            root=plan.root,
+            app=self.play.app,
+            environment=self.plan.environment,
+            machine=plan.machine,
+            owner=plan.owner,
+        )
 
     def site_of_tasks(self) -> Site:
         """Return where a host that only runs tasks keeps what became of them."""

@@ -43,7 +43,7 @@ class Glance:
         return Op(
             id=f"{self.rollout}.0.{name}",
             epoch=Epoch(number=0, rollout=self.rollout, sequence=0),
-            site=Site(root=self.ask.root, app=self.app, environment=self.environment),
+            site=Site(root=self.ask.root, app=self.app, environment=self.environment, owner=self.ask.owner),
             do=deed,
             become=become.user if become else "",
             password=become.password if become else "",
@@ -61,6 +61,8 @@ async def observe(glance: Glance) -> Observation:
         return Observation(host=host, reachable=False, why=inert(str(error)), shell=False)
     except (Unreachable, OutcomeUnknown) as error:
         return Observation(host=host, reachable=False, why=inert(str(error)))
+    if reply.code in ("E_SUDO", "E_OWNER"):  # before anything was looked at
+        return Observation(host=host, reachable=False, code=reply.code, why=inert(reply.summary))
     if reply.status != "done":
         why = f"it could not be looked at: {reply.code} {reply.summary} {' '.join(reply.tail[-1:])}"
         return Observation(host=host, reachable=False, why=inert(why))
@@ -116,6 +118,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         units=_unknown_units(fields, ask),
         apart=_apart(fields, ask),
         shared_missing=_missing_shared(fields, ask),
+        group=inert(fields.get("group", "")),
     )
 
 

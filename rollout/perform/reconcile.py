@@ -45,11 +45,19 @@ class Doubt:
     bound_s: float
     begun: bool
     delegate: bool = False
+    password: str = ""  # for the way to the site's owner
 
     def op(self, timeout_s: float) -> Op:
         """Ask for the lock: nothing is changed but whose word counts."""
         name = f"{self.epoch.rollout}.0.taken.{self.epoch.number}"
-        return Op(id=name, epoch=self.epoch, site=self.site, do=Settle(op="-"), timeout_s=timeout_s)
+        return Op(
+            id=name,
+            epoch=self.epoch,
+            site=self.site,
+            do=Settle(op="-"),
+            password=self.password,
+            timeout_s=timeout_s,
+        )
 
 
 def doubts(state: State, epoch: Epoch) -> tuple[Doubt, ...]:
@@ -62,9 +70,18 @@ def doubts(state: State, epoch: Epoch) -> tuple[Doubt, ...]:
     site = Site(root=TASKS, app=state.play.app, environment=state.plan.environment)
     found = []
     for host, action in actions.items():
-        there = replace(site, root=state.program(host).root)
-        bound_s = bound_of(action, state.play)
-        found.append(Doubt(host=host, site=there, epoch=epoch, bound_s=bound_s, begun=action is not None))
+        program = state.program(host)
+        become = program.connection.become
+        found.append(
+            Doubt(
+                host=host,
+                site=replace(site, root=program.root, owner=program.owner),
+                epoch=epoch,
+                bound_s=bound_of(action, state.play),
+                begun=action is not None,
+                password=become.password if become and program.owner else "",
+            )
+        )
     if hook is not None and away:
         bound_s = bound_of(hook.run, state.play)
         found.append(Doubt(host=hook.host, site=site, epoch=epoch, bound_s=bound_s, begun=True, delegate=True))

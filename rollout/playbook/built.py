@@ -70,7 +70,7 @@ PLAY: Keys = {
         "prepare": _TASKS,
         "keep": BUILT,
         "keep_for": BUILT,
-        "owner": LATER,
+        "owner": {"user": BUILT, "group": BUILT},
     },
     "service": {
         "systemd": {"*": {"unit": BUILT, "action": BUILT, "timeout": BUILT, "hosts": BUILT}},

@@ -216,6 +216,19 @@ class ChecksModel(RootModel[list[CheckModel]]):
     """``health.checks``."""
 
 
+class OwnerModel(Strict):
+    """``release.owner``: whose the files of an app are on hosts, and who may write in its shared directories."""
+
+    user: w.User = ""
+    group: w.User = ""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> OwnerModel:
+        if not self.user and not self.group:
+            refuse("E_MISSING", "`user` and `group` are missing.", instead="Write one of them, or leave `owner` out.")
+        return self
+
+
 class RootPath(RootModel[w.Absolute]):
     """``release.root``."""
 

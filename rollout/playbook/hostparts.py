@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from rollout.errors import Problem
 from rollout.model.check import CheckSpec, CommandCheck, HttpCheck, TcpCheck
 from rollout.model.host import Become, Connection
+from rollout.model.play import Ask
 from rollout.model.release import (
     Commands,
     NoService,
@@ -32,6 +33,7 @@ from rollout.playbook.hostmodels import (
     CommandModel,
     ConnectionModel,
     HttpModel,
+    OwnerModel,
     RootPath,
     ServerName,
     ServiceModel,
@@ -96,6 +98,7 @@ PATHS: Mapping[Path, type[BaseModel]] = {
     ("connection",): ConnectionModel,
     ("release", "root"): RootPath,
     ("release", "shared"): SharedModel,
+    ("release", "owner"): OwnerModel,
     ("release", "templates"): TemplatesModel,
     ("service",): ServiceModel,
     ("health", "checks"): ChecksModel,
@@ -159,6 +162,23 @@ def shared_of(model: SharedModel) -> Shared:
     """Return what outlives releases."""
     files = tuple(SharedFile(path=f.path, content=f.content, mode=f.mode) for f in model.files)
     return Shared(dirs=model.dirs, files=files, add=model.add)
+
+
+def owned(ask: Ask, model: OwnerModel | None, chosen: Mapping[str, Any]) -> Ask:
+    """Return an Ask with whom its files belong to; who logs in as that user becomes nobody else.
+
+    A password that was typed is for the way there, also where nothing else is done by sudo.
+    """
+    if model is None:
+        return ask
+    ask = replace(ask, shared=replace(ask.shared, group=model.group))
+    if model.user in ("", ask.connection.user):
+        return ask
+    typed = chosen.get("become_password") or ""
+    connection = ask.connection
+    if connection.become is None and typed:
+        connection = replace(connection, become=Become(user=model.user, password=typed))
+    return replace(ask, owner=model.user, connection=connection)
 
 
 def service_of(model: ServiceModel, chosen: Chosen) -> Service:

@@ -94,7 +94,7 @@ class SignatureModel(Strict):
 
 
 class ReleaseModel(Strict):
-    """``release``: what is rolled out. ``root`` and ``shared`` are parts of each host."""
+    """``release``: what is rolled out. ``root``, ``shared`` and ``owner`` are parts of each host."""
 
     id: w.Id | None = None
     artifact: Annotated[ArtifactModel, BeforeValidator(_artifact)]
@@ -108,6 +108,7 @@ class ReleaseModel(Strict):
     root: Any
     shared: Any = None
     templates: Any = None
+    owner: Any = None
     prepare: Any = None
     keep: Annotated[int, w.Accepts(w.whole(1, 1000))] = 5
     keep_for: w.Seconds = 604_800.0

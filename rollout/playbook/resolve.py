@@ -21,6 +21,7 @@ from rollout.playbook.hostparts import (
     Part,
     checks_of,
     connection_defaults,
+    owned,
     part,
     server_part,
     service_of,
@@ -297,7 +298,7 @@ class Resolver:
             checks=checks_of(checks.root) if checks else (),
             tasks=tasks_of(values, self.folder),
         )
-        return ask, []
+        return owned(ask, values.get(("release", "owner")), self.chosen), []
 
     def _groups_of(self, service: Any, host: HostName) -> dict[str, bool]:
         """Return which of the patterns that units name this host is of."""

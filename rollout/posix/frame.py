@@ -27,6 +27,7 @@ from rollout.posix import (
     ledger,
     lock,
     observe,
+    owner,
     prune,
     reply,
     settle,
@@ -59,12 +60,7 @@ from rollout.posix.op import (
 from rollout.posix.quote import Script, assign, lean
 from rollout.posix.stateop import ReadState, WriteState
 
-# One dd that takes the script in one read where dd can (fullblock never reads ahead), byte by byte elsewhere.
-CONSTANT = (
-    "exec /bin/sh -c 'IFS= read -r n; command -v dd >/dev/null || PATH=/usr/bin:/bin; "
-    's=$(dd bs="$n" count=1 iflag=fullblock 2>/dev/null || dd bs=1 count="$n" 2>/dev/null; echo x); '
-    """eval "${s%x}"'"""
-)
+CONSTANT = f"exec /bin/sh -c '{owner.READER}'"
 
 MAX_FIELDS = 4096
 MAX_VALUE = 262_144  # characters of one field
@@ -109,7 +105,11 @@ def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
     """
     if payload_size and payload_size != _announced(op.do):
         raise ValueError(f"a payload of {payload_size} bytes was announced as {_announced(op.do)}")
-    made = said(op, nonce)
+    step = _sent(said(op, nonce))
+    return _sent(said_first(op, nonce)) + step if op.site.owner else step
+
+
+def _sent(made: Script) -> bytes:
     script = (ONLY_IF_TOLD + made.values + made.text).encode()
     return b"%d\n" % len(script) + script
 
@@ -124,6 +124,12 @@ def said(op: Op, nonce: str) -> Script:
     return Script(values=body.values, text=TEXT + body.text)
 
 
+def said_first(op: Op, nonce: str) -> Script:
+    """Return what stands before the step of an app whose files are another user's: it goes on as that user."""
+    become = owner.script(op, nonce)
+    return Script(values=become.values, text=TEXT + become.text)
+
+
 def _announced(deed: Deed) -> int:
     if isinstance(deed, WriteState):
         return deed.more + deed.lease
@@ -133,8 +139,9 @@ def _announced(deed: Deed) -> int:
 
 
 def _head(op: Op, nonce: str) -> Script:
-    said = assign("N", nonce) + assign("wait", max(1, int(op.timeout_s))) + assign("become", op.become)
-    said += assign("secret", op.password)
+    said = assign("N", nonce) + assign("wait", max(1, int(op.timeout_s)))
+    said += assign("become", "" if op.become == op.site.owner else op.become)
+    said += assign("secret", "" if op.site.owner else op.password)  # it is the SSH user's: for the way to the owner
     said += layout.arguments(op.site) + reply.TEXT + layout.LOOK + layout.ENTER
     if isinstance(op.do, READ_ONLY):
         return said + _body(op)

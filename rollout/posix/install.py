@@ -7,7 +7,7 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 from __future__ import annotations
 
 from rollout.model.release import Delta, Pull, Push, Release, Shared
-from rollout.posix import assets, delta, intact, ledger, pull, rendered
+from rollout.posix import assets, crew, delta, intact, ledger, pull, rendered
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -290,4 +290,5 @@ def script(deed: Install) -> Script:
     steps = _UNPACK + _COMPARE + _SHARE + _PREPARE
     if deed.rendered:
         arguments, steps = arguments + rendered.script(deed.rendered, sealed=deed.sealed), rendered.woven(steps)
-    return arguments + ledger.TEXT + intact.TEXT + parts + steps
+    made = arguments + ledger.TEXT + intact.TEXT + parts + steps
+    return crew.script(deed.shared.group, made) if deed.shared.group else made

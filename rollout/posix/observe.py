@@ -5,7 +5,7 @@ from __future__ import annotations
 from rollout.model.release import Commands, Service, Systemd
 from rollout.posix import service, shelf
 from rollout.posix.op import Observe
-from rollout.posix.quote import Script, lean, listing
+from rollout.posix.quote import Script, assign, lean, listing
 
 _WORK = lean(r"""
     machine() {
@@ -45,7 +45,7 @@ _WORK = lean(r"""
         [ -z "$unsafe" ] || { state_=unsafe; f root_why "$unsafe"; }
         f root "$state_"
         x=1
-        for d in . releases .rollout; do [ ! -e "$d" ] || [ -w "$d" ] || x=0; done
+        for d in . releases .rollout .rollout/*; do [ ! -e "$d" ] || [ -w "$d" ] || x=0; done
         f writable "$x"
         f identity "$is"
         room
@@ -77,6 +77,14 @@ _WORK = lean(r"""
     }
     shared() { each shared there; }
     there() { if [ -f "shared/$1" ]; then f "shared.$((e_at - 1))" ok; else f "shared.$((e_at - 1))" missing; fi; }
+    # circle: the group that is to write in shared directories; who is not in it cannot give them to it, but for root
+    circle() {
+        [ -n "$crew" ] || return 0
+        case " $(id -Gn) " in *" $crew "*) return;; esac
+        if ! getent group "$crew" >/dev/null 2>&1 && ! grep -q "^$crew:" /etc/group 2>/dev/null; then f group missing
+        elif [ "$uid" != 0 ]; then f group outside
+        fi
+    }
     unit_state() {
         l= x=root
         for w in $(timeout 10 systemctl show -p LoadState,User "$1" 2>/dev/null); do
@@ -93,6 +101,7 @@ _WORK = lean(r"""
         n=0
         whoami
         units
+        circle
         cur=
         if [ -d "$root" ] && [ ! -h "$root" ] && cd -P -- "$root" 2>/dev/null; then P=$PWD; reached
         elif [ -h "$root" ]; then f root unsafe; f root_why "$root is a symbolic link"
@@ -108,6 +117,7 @@ def script(deed: Observe) -> Script:
     """Return the script body of an Observe."""
     said = service.arguments(deed.service) + service.identity(deed.service) + service.control(deed.service)
     bare = (file.path for file in deed.shared.files if file.content is None)
+    said += assign("crew", deed.shared.group)
     return said + listing("shared", bare) + shelf.TEXT + _WORK + _asked(deed.service)
 
 

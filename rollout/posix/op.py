@@ -48,6 +48,7 @@ class Observe:
     ``boot_id``, ``init_started`` (clock ticks), ``machine_id``, ``sudo`` (ok|refused|unneeded), ``sudo_why``, ``tools``
     (missing ones), ``user``, ``unit.<n>`` (load state of each unit), ``unit_as.<n>`` (whether its user can write what
     is installed: writer|other), ``shared.<n>`` (ok|missing, for each shared file without content; n counts from 0),
+    ``group`` (missing|outside: the group of shared directories is not there, or the user is not in it),
     ``running`` (release that the service runs, or ""; without a service what current names), ``fresh`` (as Identify),
     ``gate`` (1: a forced command takes signed releases alone, helper.py; else not there).
     """
@@ -346,7 +347,8 @@ class Op:
     """One thing said to one host: what to do, where, under which epoch, within which time.
 
     ``become`` is the user that service control runs as ("" for the SSH user itself). ``password``: what sudo is told
-    where it asks, for tasks of other users too; it goes to sudo's standard input ("" where it must not ask).
+    where it asks, for tasks of other users too; it goes to sudo's standard input ("" where it must not ask). Where the
+    site has an owner the whole step runs as that one, and the password is for the way there alone.
     ``timeout_s`` bounds the step on the host, waiting for its lock included.
     """
 
@@ -363,8 +365,9 @@ class Op:
 class Reply:
     """What a host answered to an Op, proven by the frame's trailer.
 
-    Refusals that any Op may meet: E_ROOT, E_IDENTITY, E_STEP_STILL_RUNNING (with ``holder``), E_FENCED and E_STALE
-    (with ``epoch``), E_EPOCH. Those are not put on record; every other result of a changing Op is.
+    Refusals that any Op may meet: E_OWNER and E_SUDO (where the site has an owner), E_ROOT, E_IDENTITY,
+    E_STEP_STILL_RUNNING (with ``holder``), E_FENCED and E_STALE (with ``epoch``), E_EPOCH. Those are not put on record;
+    every other result of a changing Op is.
     ``status``: ``done``; ``refused`` (nothing was changed); ``failed`` (begun, and not completed).
     ``code``: an ``E_`` word, "" when done. ``fields`` and ``tail`` are hostile data.
     """

@@ -83,6 +83,7 @@ def _head(plan: Plan, play: PlayPlan) -> list[str]:
         if digest
         else f"  release   {release.id}, adopted, manifest {release.manifest[:16]}",
         *_rendered(play, todo),
+        *_owned(play, todo),
         *_signed(play),
         *_transfer(play, todo),
         f"  health    for {duration(health.healthy_for_s)}, within {duration(health.deadline_s)} of the switch",
@@ -101,6 +102,15 @@ def _rendered(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
     if paths := sorted({file.path for own in owns for file in own.files}):
         ways = count(len({own.manifest for own in owns}), "manifest")
         yield f"  rendered  {inert(', '.join(paths), 200)}; {ways} on {count(len(owns), 'host')}"
+
+
+def _owned(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
+    """Say whose the files are, and who may write in what is shared."""
+    for whose in dict.fromkeys((play.hosts[host].owner, play.hosts[host].shared.group) for host in todo):
+        said = [f"{whose[0]}, whom every step becomes by sudo"] * bool(whose[0])
+        said += [f"the group {whose[1]} writes in shared directories"] * bool(whose[1])
+        if said:
+            yield f"  owner     {'; '.join(said)}"
 
 
 def _signed(play: PlayPlan) -> list[str]:

@@ -111,7 +111,7 @@ class Keyring:
 
     def of_op(self, op: Op) -> Op:
         """Return an Op as it is sent: where the plan names no password for sudo, one that was typed since counts."""
-        if password := op.password or (sealed(TYPED) if op.become and self.holds(TYPED) else ""):
+        if password := op.password or (sealed(TYPED) if _by_sudo(op) and self.holds(TYPED) else ""):
             op = replace(op, password=self._password(password))
         match op.do:
             case RunTask(task=task):
@@ -139,6 +139,10 @@ class Keyring:
     def hidden(self, answer: Any) -> Any:
         """Return what was answered, or raised, without the values."""
         return self.hides.of(answer)
+
+
+def _by_sudo(op: Op) -> bool:
+    return bool(op.become or op.site.owner)
 
 
 # sudo takes variables as arguments, which everybody on the machine sees: these come on standard input, before its own.

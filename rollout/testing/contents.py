@@ -37,6 +37,8 @@ class Contents:
     free_bytes: int = 1 << 40
     free_inodes: int = 1 << 30
     root: str = "ok"
+    strangers: frozenset[str] = frozenset({"nobody-at-all"})  # users whom nobody knows here
+    closed_to: set[str] = field(default_factory=set)  # users whom sudo lets nobody become
     full: bool = False  # the disk: an Install is refused, a Switch is not (its link was prepared)
     read_only: bool = False  # the file system: everything that writes is refused
     tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed

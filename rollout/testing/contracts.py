@@ -85,6 +85,7 @@ class Say:
     over: tuple[str, ...] = ()
     closing: bool = False
     timeout_s: float = 300.0
+    owner: str = ""
 
 
 class ContractHost(Protocol):
@@ -386,7 +387,7 @@ def played(host: ContractHost, scenario: tuple[Say | Act, ...]) -> Iterator[Seen
 
 def _op(root: str, say: Say, sequence: int) -> Op:
     epoch = Epoch(number=say.number, rollout=say.rollout, sequence=sequence, over=say.over, closing=say.closing)
-    site = Site(root=root, app=say.app, environment="default")
+    site = Site(root=root, app=say.app, environment="default", owner=say.owner)
     return Op(id=f"{say.rollout}-{sequence}", epoch=epoch, site=site, do=say.deed, timeout_s=say.timeout_s)
 
 

@@ -43,6 +43,10 @@ class SimulatedHost(Looks):
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         """Do what an Op says, once, under its epoch; return what a real host would print."""
+        if op.site.owner in self.strangers:
+            return refused("E_OWNER")
+        if op.site.owner in self.closed_to:
+            return refused("E_SUDO")
         if isinstance(op.do, READ_ONLY):
             return self._read(op)
         if op.site.root == HOME:

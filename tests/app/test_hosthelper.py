@@ -35,6 +35,13 @@ def made(folder: Path, templates: str) -> str:
     return helper(request, Helping(app="", allowed_signers="/etc/rollout/signers", revoked=""))
 
 
+def test_a_helper_becomes_nobody(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"E_OWNER: the play of shop has `release\.owner`") as caught:
+        made(tmp_path, "owner: { user: keeper }")
+    assert "give the key of the helper to the owner" in str(caught.value)
+    assert made(tmp_path, "owner: { group: crew }") != made(tmp_path, "keep: 5")
+
+
 def test_what_is_rendered_nobody_has_signed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"E_SIG_TEMPLATES: the play of shop has `release\.templates`"):
         made(tmp_path, "templates: [{ src: env.j2, dest: config/env }]")

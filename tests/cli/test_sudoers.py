@@ -11,25 +11,27 @@ import pytest
 from rollout.cli import main
 from rollout.model.release import Commands
 from rollout.model.task import Task
-from rollout.posix.sudoers import rights
+from rollout.posix.owner import READER
+from rollout.posix.sudoers import rights, way_to
 from tests.playbook.fleet import fleet
 from tests.posix.test_sudo import Elsewhere, host_with, place
 from tests.posix.test_sudo import pytestmark as takes_root
 
 __all__ = ["place"]  # the fixture
 PAGE = (Path(__file__).parents[2] / "docs" / "sudoers.md").read_text()
-PLAY = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
-PRINTED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
+PLAYS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+PRINTED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
+@pytest.mark.parametrize(("play", "printed"), [(PLAYS[0], PRINTED[0]), (PLAYS[2], PRINTED[1])], ids=["become", "owner"])
 def test_the_file_in_the_docs_is_what_is_printed_for_its_play(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], play: str, printed: str
 ) -> None:
     fleet(tmp_path)
-    (tmp_path / "play.yml").write_text(PLAY)
+    (tmp_path / "play.yml").write_text(play)
     assert main(["sudoers", str(tmp_path / "play.yml"), "-i", str(tmp_path / "hosts.ini")]) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == (PRINTED, "")
+    assert (said.out, said.err) == (printed, "")
     (tmp_path / "made").write_text(said.out)
     assert subprocess.run(["visudo", "-cf", tmp_path / "made"], check=False, capture_output=True).returncode == 0
 
@@ -49,6 +51,36 @@ def test_what_would_allow_more_is_no_line() -> None:
     )
     assert len(found.without) == 6
     assert rights("deploy", "", service, {}).lines == ()
+
+
+@takes_root[0]
+@pytest.mark.timeout(180)
+def test_what_sudo_has_no_meaning_for_is_written_as_it_is(place: Path) -> None:
+    """visudo takes no backslash before quotes and brackets."""
+    argv = ("/usr/bin/printf", "%s", 'it\'s("a"),b=1:2#!')
+    lines = "\n".join(rights("operator", "root", Commands(start=argv), {}).lines) + "\n"
+    host = host_with(place, "dash", "Defaults:operator !requiretty\n" + lines)
+    shell = host.shell
+    assert isinstance(shell, Elsewhere)
+    done = subprocess.run(shell.inside("sudo", "-n", "-u", "root", *argv), capture_output=True, text=True, check=False)
+    assert done.stdout == argv[2], done.stderr
+
+
+@takes_root[0]
+@pytest.mark.timeout(180)
+def test_sudo_lets_nobody_run_another_text_as_the_owner(place: Path) -> None:
+    host = host_with(place, "dash", f"Defaults:operator !requiretty\n{way_to('operator', 'nobody')}\n")
+    shell = host.shell
+    assert isinstance(shell, Elsewhere)
+    for argv, allowed in (
+        (("/bin/sh", "-c", READER), True),
+        (("/bin/sh", "-c", READER + " x"), False),
+        (("/bin/sh", "-c", "id"), False),
+        (("/bin/sh",), False),
+        (("/usr/bin/id",), False),
+    ):
+        asked = shell.inside("sudo", "-n", "-u", "nobody", "-l", *argv)
+        assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is allowed, argv
 
 
 @takes_root[0]

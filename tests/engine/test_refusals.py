@@ -53,6 +53,23 @@ LINK = ", and must be a link into /srv/shop/releases. There, type:"
 REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("unreachable", one(reachable=False, why="connection refused"), "E_UNREACHABLE", "h0000 cannot be reached: connec"),
     (
+        "unlike",
+        one(reachable=False, code="E_SUDO", why="sudo does not let deploy become keeper without a password"),
+        "E_SUDO",
+        "host h0000: sudo does not let deploy become keeper without a password. Allow it in sudoers",
+    ),
+    (
+        "unlike",
+        lambda: question(
+            {h: replace(on(OLD, h), reachable=False, code="E_OWNER", why="there is no user x here") for h in (H0, H1)},
+            of={"unreachable": "skip", "max_failures": Share(count=2), "min_in_service": Share(count=1)},
+        ),
+        "E_OWNER",
+        "hosts h0000, h0001: there is no user x here. Make it there once, as root: useradd --system",
+    ),
+    ("groups", one(group="missing"), "E_OWNER", "Make it there once, as root: groupadd --system"),
+    ("groups", one(group="outside"), "E_OWNER", "so it cannot give it a directory. Take it in, as root: usermod"),
+    (
         "unreachable",
         lambda: question(
             {H0: Observation(host=H0, reachable=False), H1: on(OLD, H1), H2: on(OLD, H2)}, of={"unreachable": "skip"}

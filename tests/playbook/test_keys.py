@@ -32,6 +32,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "release": play.ReleaseModel,
     "release.artifact": play.ArtifactModel,
     "release.signature": play.SignatureModel,
+    "release.owner": host.OwnerModel,
     "release.shared": host.SharedModel,
     "release.shared.files.*": host.SharedFileModel,
     "release.templates.*": host.TemplateModel,

@@ -19,6 +19,7 @@ from rollout.posix.pull import request
 from rollout.testing import trees
 from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, Say, played
 from rollout.testing.locked import LOCKED
+from rollout.testing.owners import OWNERS
 from rollout.testing.prunings import PRUNINGS
 from rollout.testing.pulls import PULLS
 from rollout.testing.renderings import NEXT, OWN, RENDERINGS
@@ -133,7 +134,7 @@ def other_tool(root: Path) -> Path:
     return tree
 
 
-ALL = {**SCENARIOS, **PRUNINGS, **RENDERINGS, **TAKEOVERS, **LOCKED}
+ALL = {**SCENARIOS, **PRUNINGS, **RENDERINGS, **TAKEOVERS, **LOCKED, **OWNERS}
 
 
 @pytest.mark.parametrize("scenario", ALL)
