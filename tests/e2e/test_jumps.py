@@ -70,8 +70,10 @@ def test_two_hops_and_the_keys_of_all_of_them(lab: Lab, before: Before) -> None:
 def test_keys_behind_a_bastion_are_shown_once_the_bastion_is_known(lab: Lab, before: Before) -> None:
     gates = before()
     gates.known.unlink()
-    lab.playbook()
+    lab.playbook(connect_timeout=JUMP.format("bastion") + "\n    host_keys: accept-new")
     words = ("hostkeys", "scan", str(lab.folder / "shop.yml"), "-i", str(lab.reached_by), "-y")
+    assert lab.type(*words[:-1]).returncode == 6
+    assert not gates.known.exists(), "nobody was there to ask, and on the way to others a key was recorded"
     first = lab.type(*words)
     assert first.returncode == 6
     assert "bastion (127.0.0.1:" in first.stderr
