@@ -49,6 +49,7 @@ class Sshd:
     folder: Path
     extra: tuple[str, ...] = ()
     host_key_type: str = "ed25519"
+    before: tuple[str, ...] = ()  # words that its command is run behind
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -124,7 +125,7 @@ class Sshd:
         log = self.folder / "log"
         said_before = log.stat().st_size if log.exists() else 0
         self.process = subprocess.Popen(
-            [SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log")], start_new_session=True
+            [*self.before, SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log")], start_new_session=True
         )
         _wait_for(log, said_before, self.process)
 

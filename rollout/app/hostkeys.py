@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 
 from rollout.app.outside import connections_to
 from rollout.app.request import Request, plays_of
@@ -12,6 +13,7 @@ from rollout.errors import HostKeyRefused, InputError, Problem, Unreachable
 from rollout.model.host import Connection, HostName
 from rollout.model.play import delegates_of
 from rollout.posix.sanitise import line as inert
+from rollout.transports.fabric import FabricTransport
 from rollout.transports.hostkeyfiles import KnownHosts
 from rollout.transports.hostkeys import Entry, Key
 from rollout.transports.hostkeyscan import replace, shown_by
@@ -96,25 +98,40 @@ def _connections(request: Request) -> Mapping[HostName, Connection]:
         asks = play.resolve(dict.fromkeys(play.hosts, "0"))
         reached |= {h: a.connection for h, a in asks.items()}
         reached |= connections_to(play.pools) | delegates_of(asks.values())
+    reached = _hops_of(reached.values()) | reached
     return {h: c for h, c in reached.items() if c.transport != "local"}
 
 
+def _hops_of(connections: Iterable[Connection]) -> dict[HostName, Connection]:
+    """Return how the hosts are reached that others are behind, the first ones first."""
+    found: dict[HostName, Connection] = {}
+    for to in connections:
+        here: dict[HostName, Connection] = {}
+        while to.jump:
+            to, name = to.to_last_hop(), HostName(to.jump[-1].name)
+            here = {name: to} | here
+        found = found | {h: c for h, c in here.items() if h not in found}
+    return found
+
+
 def _asked(files: KnownHosts, connections: Mapping[HostName, Connection]) -> list[Found]:
-    with ThreadPoolExecutor(max_workers=SCANNERS, thread_name_prefix="scan") as threads:
-        return list(threads.map(lambda pair: _one(files, *pair), connections.items()))
+    transport = FabricTransport(known_hosts=files)  # what is behind a jump host is asked through it, once that is known
+    with ThreadPoolExecutor(max_workers=SCANNERS, thread_name_prefix="scan") as threads, transport.ways.kept():
+        return list(threads.map(lambda pair: _one(transport, *pair), connections.items()))
 
 
-def _one(files: KnownHosts, host: HostName, to: Connection) -> Found:
-    known = files.about(to.known_hosts, to.address, to.port)
+def _one(transport: FabricTransport, host: HostName, to: Connection) -> Found:
+    known = transport.known_hosts.about(to.known_hosts, to.address, to.port)
+    strict = replaced(to, host_keys="strict")  # nothing is recorded before a person has agreed, nor of a jump host
     try:
-        key = shown_by(to, known.types)
+        key = shown_by(transport, host, strict, known.types)
     except Unreachable as error:
         return Found(host=host, connection=to, recorded=known.plain, why=inert(str(error)))
     return Found(host=host, connection=to, recorded=known.plain, key=key)
 
 
 def _said(found: Found) -> str:
-    where = f"{found.host} ({found.connection.address}:{found.connection.port})"
+    where = f"{found.host} ({found.connection.address}:{found.connection.port}{found.connection.way})"
     if found.key is None:
         return f"{where}: {found.why}"
     shows = f"{where}: {found.stand.upper() if found.stand == 'changed' else found.stand}: it shows {found.key}"

@@ -11,9 +11,12 @@ OWN_FILES = 64  # the state, probes that run at once, an artifact for each uploa
 FILES_PER_HOST = 2  # its session, and a probe of it
 
 
-def room_for(hosts: int) -> None:
-    """Have so many files be allowed as these hosts take at once; raise Refused where that is not to be had."""
-    needed = OWN_FILES + FILES_PER_HOST * hosts
+def room_for(hosts: int, behind: int = 0) -> None:
+    """Have so many files be allowed as these hosts take at once; raise Refused where that is not to be had.
+
+    ``behind``: how many of them are reached through jump hosts, which takes one file more for each.
+    """
+    needed = OWN_FILES + FILES_PER_HOST * hosts + behind
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -83,16 +83,37 @@ class Acting:
 @contextmanager
 def opened(plays: Sequence[Acting]) -> Iterator[tuple[Outside, ...]]:
     """Keep the outside of each play open for a rollout; every session is closed at its end."""
-    room_for(len({h for one in plays for h in (*one.connections, *one.delegates, *connections_to(one.pools))}))
+    reached = {pair for one in plays for pair in _reached(one)}
+    room_for(len({host for host, _ in reached}), len({host for host, connection in reached if connection.jump}))
     threads = ThreadPoolExecutor(max_workers=PROBES, thread_name_prefix="probe")
     sessions = Sessions(transports=transport, connections={})
     vias = Sessions(transports=transport, connections={})
     try:
-        yield tuple(_outside(one, sessions, vias, threads) for one in plays)
+        with _jumps_kept(plays):
+            try:
+                yield tuple(_outside(one, sessions, vias, threads) for one in plays)
+            finally:
+                sessions.close()
+                vias.close()
     finally:
-        sessions.close()
-        vias.close()
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _reached(one: Acting) -> Iterator[tuple[HostName, Connection]]:
+    """Yield every host that a play reaches, and how."""
+    for connections in (one.connections, one.delegates, connections_to(one.pools)):
+        yield from connections.items()
+
+
+@contextmanager
+def _jumps_kept(plays: Sequence[Acting]) -> Iterator[None]:
+    """Keep the sessions to jump hosts open until the end: a rollout logs in to each of them once."""
+    with ExitStack() as kept:
+        for name in sorted({c.transport for one in plays for _, c in _reached(one) if c.jump}):
+            ways = getattr(transport(name), "ways", None)
+            if ways is not None:
+                kept.enter_context(ways.kept())
+        yield
 
 
 def _outside(one: Acting, sessions: Sessions, vias: Sessions, threads: ThreadPoolExecutor) -> Outside:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rollout.errors import InputError, OutcomeUnknown, Problem, Unreachable
-from rollout.model.host import Connection, HostName
+from rollout.inventory.jumps import hop_of
+from rollout.inventory.names import Fault
+from rollout.model.host import Connection, Hop, HostName
 from rollout.model.release import Site
 from rollout.ports import Session, Transport
 from rollout.posix import frame
@@ -19,6 +21,7 @@ from rollout.store.store import Store, open_store
 
 STEP_S = 30.0
 GRACE_S = 5.0
+ASKED = {"identity", "known_hosts", "jump"}
 
 
 def open_state(url: str, *, create: bool = True) -> Store:
@@ -72,14 +75,14 @@ class Way:
 
 
 def way_of(url: str) -> Way:
-    """Read ``ssh://[USER@]HOST[:PORT]/ABSOLUTE/PATH[?identity=FILE&known_hosts=FILE]``; raise InputError."""
+    """Read ``ssh://[USER@]HOST[:PORT]/ABSOLUTE/PATH[?identity=FILE&known_hosts=FILE&jump=HOPS]``; raise InputError."""
     try:
         parts = urlsplit(url)
         port, host = parts.port or 22, parts.hostname or ""
     except ValueError:
         raise _unreadable("it cannot be read") from None
     asked = parse_qs(parts.query)
-    if parts.password or not host or len(parts.path) < 2 or parts.fragment or set(asked) - {"identity", "known_hosts"}:
+    if parts.password or not host or len(parts.path) < 2 or parts.fragment or set(asked) - ASKED:
         raise _unreadable("it does not have that form" if not parts.password else "a password has no place in it")
     from rollout.app.outside import transport
 
@@ -90,10 +93,31 @@ def way_of(url: str) -> Way:
         key_files=tuple(asked.get("identity", ())),
         known_hosts=tuple(asked.get("known_hosts", ())),
     )
+    connection = replace(connection, jump=tuple(_hop(word, connection) for word in _words(asked.get("jump", []))))
     place = f"ssh://{host}{parts.path}"
     return Way(place=place, path=unquote(parts.path), connection=connection, transport=transport("fabric"))
 
 
+def _words(said: list[str]) -> list[str]:
+    return [word for one in said for word in one.split(",")]
+
+
+def _hop(word: str, to: Connection) -> Hop:
+    """Return a jump host of the URL: an address, since there is no inventory here."""
+    found = hop_of(word)
+    if isinstance(found, Fault):
+        raise _unreadable(f"its jump: {found.what.rstrip('.')}")
+    return Hop(
+        name=found.name,
+        address=found.name,
+        port=found.port or 22,
+        user=found.user or to.user,
+        key_files=to.key_files,
+    )
+
+
 def _unreadable(what: str) -> InputError:
-    instead = "Write ssh://USER@HOST/ABSOLUTE/PATH; ?identity=FILE and &known_hosts=FILE may follow."
+    instead = (
+        "Write ssh://USER@HOST/ABSOLUTE/PATH; ?identity=FILE, &known_hosts=FILE and &jump=USER@HOST:PORT may follow."
+    )
     return InputError(Problem(file="--state", code="E_STATE_URL", what=f"the ssh:// URL: {what}.", instead=instead))

@@ -150,6 +150,20 @@ def _host_keys(was: PlayPlan, now: PlayPlan) -> Iterator[str]:
         yield "the key of a host that nobody knows is accepted (`accept-new`), and was refused"
 
 
+def _jump(was: PlayPlan, now: PlayPlan) -> Iterator[str]:
+    before, after = _hops(was), _hops(now)
+    if new := sorted(after - before):
+        yield f"hosts are reached through {', '.join(new)}, and were {_way_before(before)}"
+
+
+def _hops(play: PlayPlan) -> set[str]:
+    return {f"{hop.address}:{hop.port}" for c in _connections(play) for hop in c.jump}
+
+
+def _way_before(hops: set[str]) -> str:
+    return f"reached through {', '.join(sorted(hops))}" if hops else "reached directly"
+
+
 def _become(was: PlayPlan, now: PlayPlan) -> Iterator[str]:
     before, after = _users(was), _users(now)
     if new := sorted(after - before):
@@ -179,6 +193,7 @@ COMPARISONS: dict[str, Callable[[PlayPlan, PlayPlan], Iterator[str]]] = {
     "revert": _revert,
     "drain": _drain,
     "host_keys": _host_keys,
+    "jump": _jump,
     "become": _become,
     "signature": _signature,
 }

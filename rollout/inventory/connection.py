@@ -14,8 +14,9 @@ from typing import Literal
 
 from rollout.errors import Problem
 from rollout.inventory.fleet import InventoryHost, Place
+from rollout.inventory.jumps import ARGS, hops_of
 from rollout.inventory.names import Fault, host_fault, port_fault, port_number, shown, user_fault
-from rollout.model.host import Become, Connection, HostName
+from rollout.model.host import Become, Connection, Hop, HostName
 
 TRANSPORTS: Mapping[object, Literal["fabric", "local"]] = {
     "ssh": "fabric",
@@ -51,21 +52,14 @@ RENAMED = {
     "ansible_host_key_checking": "Write connection.host_keys in the play.",
     "ansible_ssh_host_key_checking": "Write connection.host_keys in the play.",
 }
-ARGS = re.compile(r"ansible_(ssh_args|(ssh|scp|sftp)_(common|extra)_args)")
-JUMP = re.compile(
-    r"""\s*(?:-J\s*[\w.@:%,\[\]-]+
-      | -o\s*(['"]?)ProxyJump[=\s][\w.@:%,\[\]-]+\1
-      | -o\s*(['"]?)ProxyCommand[=\s]\s*(['"]?)ssh\s+(?:-q\s+)?-W\s+%h:%p\s+(?:-q\s+)?[\w.@:-]+\3\2
-    )\s*""",
-    re.X,
-)
 
 
 def connection_for(host: InventoryHost, defaults: Connection) -> tuple[Connection, tuple[Problem, ...]]:
     """Return how the host is reached, and every connection variable that is wrong or refused.
 
     ``defaults`` is what the play says; its ``address`` is not used: without ``ansible_host`` it is
-    the host's name. With problems the connection is incomplete and must not be used.
+    the host's name. Hops are returned as they are written (jumps.py). With problems the connection is incomplete and
+    must not be used.
     """
     reading = _Reading(host)
     made = replace(
@@ -76,6 +70,7 @@ def connection_for(host: InventoryHost, defaults: Connection) -> tuple[Connectio
         user=reading.user(defaults.user),
         key_files=reading.key_files(defaults.key_files),
         become=reading.become(defaults.become),
+        jump=reading.jump(defaults.jump),
     )
     reading.refuse_the_rest()
     return made, tuple(reading.problems)
@@ -170,27 +165,41 @@ class _Reading:
             self._say("ansible_become", _fault("ansible_become", value, "Write true or false."))
         return said in TRUE
 
-    def refuse_the_rest(self) -> None:
-        for name, value in self.host.variables.items():
-            if READ.fullmatch(name) or IGNORED.fullmatch(name) or not REFUSED.fullmatch(name):
-                continue
-            if ARGS.fullmatch(name):
-                self._refuse_args(name, value)
-            else:
-                hint = RENAMED.get(name, "Take it out, or put it into the play's connection.")
-                what = f"{name} is not taken from an inventory."
-                self._say(name, Fault("E_CONNECTION_VAR", what, hint), "It can run code here or weaken the connection.")
+    def jump(self, default: tuple[Hop, ...]) -> tuple[Hop, ...]:
+        found: dict[tuple[Hop, ...], str] = {}
+        for name in filter(ARGS.fullmatch, self.host.variables):
+            hops = self._hops(name)
+            if hops is not None:
+                found.setdefault(hops, name)
+        if len(found) > 1:
+            one, other = list(found.values())[:2]
+            what = f"{other} says another way than {one}."
+            self._say(other, Fault("E_JUMP", what, "Leave one of them out."))
+        return next(iter(found), default)
 
-    def _refuse_args(self, name: str, value: object) -> None:
+    def _hops(self, name: str) -> tuple[Hop, ...] | None:
+        """Return the hops that arguments of ssh name, None where they say nothing; all else is refused."""
+        value = self._value(name)
         if not value:
-            return
-        if isinstance(value, str) and JUMP.fullmatch(value):
-            what = f"{name} asks for a jump host, and jumps are not built yet."
-            self._say(name, Fault("E_NOT_BUILT", what, "Run rollout from where the host is reached directly."))
-            return
+            return None
+        hops = hops_of(value) if isinstance(value, str) else None
+        if isinstance(hops, Fault):
+            self._passes(name, hops)
+            return None
+        if hops is not None:
+            return hops
         what = f"{name} is not taken from an inventory ({shown(value)})."
         why = "Arguments of ssh can run code here and switch off host key checks."
         self._say(name, Fault("E_CONNECTION_VAR", what, "Take it out; see connection in the play."), why)
+        return None
+
+    def refuse_the_rest(self) -> None:
+        for name in self.host.variables:
+            if READ.fullmatch(name) or IGNORED.fullmatch(name) or ARGS.fullmatch(name) or not REFUSED.fullmatch(name):
+                continue
+            hint = RENAMED.get(name, "Take it out, or put it into the play's connection.")
+            what = f"{name} is not taken from an inventory."
+            self._say(name, Fault("E_CONNECTION_VAR", what, hint), "It can run code here or weaken the connection.")
 
     def _value(self, name: str) -> object:
         value = self.host.variables.get(name)

@@ -46,7 +46,7 @@ PLAY: Keys = {
     "connection": {
         "transport": BUILT,
         "user": BUILT,
-        "jump": LATER,
+        "jump": BUILT,
         "become": {"method": BUILT, "user": BUILT, "password": BUILT},
         "host_keys": BUILT,
         "known_hosts": BUILT,

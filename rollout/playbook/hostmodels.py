@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
+from rollout.inventory.jumps import hop_of
+from rollout.inventory.names import Fault
 from rollout.model.secret import bare, references
 from rollout.playbook import words as w
 from rollout.playbook.models import BecomeModel, Strict, under
@@ -27,6 +29,13 @@ class HostBecomeModel(BecomeModel):
     password: Annotated[str, w.Accepts(_password)] = ""
 
 
+def _hop(value: object) -> str:
+    found = hop_of(w.text(value))
+    if isinstance(found, Fault):
+        refuse(found.code, found.what[:1].upper() + found.what[1:], instead=found.instead)
+    return str(value)
+
+
 class ConnectionModel(Strict):
     """``connection``: Ansible's variables of a host win over it."""
 
@@ -34,6 +43,7 @@ class ConnectionModel(Strict):
         "fabric"
     )
     user: w.User = ""
+    jump: w.Listed[Annotated[str, w.Accepts(_hop)]] = ()
     become: HostBecomeModel | None = None
     host_keys: Annotated[Literal["strict", "accept-new"], w.Accepts(w.choice("strict", "accept-new"))] = "strict"
     known_hosts: w.Listed[w.Text] = ()

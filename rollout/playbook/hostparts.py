@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from rollout.errors import Problem
+from rollout.inventory.jumps import hop_of
 from rollout.model.check import CheckSpec, CommandCheck, HttpCheck, TcpCheck
-from rollout.model.host import Become, Connection
+from rollout.model.host import Become, Connection, Hop
 from rollout.model.play import Ask
 from rollout.model.release import (
     Commands,
@@ -142,6 +143,7 @@ def connection_defaults(model: ConnectionModel, folder: str, chosen: Mapping[str
         host_keys=model.host_keys,
         known_hosts=tuple(beside(folder, p) for p in model.known_hosts),
         connect_timeout_s=model.connect_timeout,
+        jump=tuple(hop for hop in map(hop_of, model.jump) if isinstance(hop, Hop)),
     )
 
 

@@ -21,13 +21,14 @@ from rollout.playbook.models import PlayModel
 from rollout.playbook.nodes import Listing, Node, Path, Place, Scalar, descend, plain, templates
 from rollout.playbook.options import Options, environment_problems, user_problems
 from rollout.playbook.pools import Pool, at_place, floor_problems, homeless, pools_of, reached_by, specs, twins, vias_of
-from rollout.playbook.resolve import Parts, Resolver, Words, no_host_twice
+from rollout.playbook.resolve import Parts, Resolver, Words
 from rollout.playbook.said import problem, quoted
 from rollout.playbook.sealing import placed
 from rollout.playbook.several import Member, between, left_out, told
 from rollout.playbook.signature import signature_of
 from rollout.playbook.source import Source, named_files, open_playbook, variable_files
 from rollout.playbook.templates import Renderer, readable_environ
+from rollout.playbook.twice import no_host_twice
 from rollout.playbook.urls import UNKNOWN
 from rollout.playbook.vars import RESERVED, Said, Variables
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from rollout.errors import InputError, Problem
 from rollout.inventory import Inventory, InventoryHost
 from rollout.inventory.connection import connection_for
 from rollout.inventory.fleet import Place as InventoryPlace
+from rollout.inventory.jumps import NAMES as ARGUMENTS
 from rollout.model.host import Connection, HostName
 from rollout.model.play import Ask
 from rollout.model.pool import Member, PoolName, WorkersPool
@@ -28,6 +29,7 @@ from rollout.playbook.hostparts import (
     shared_of,
     with_password,
 )
+from rollout.playbook.jumping import Jumps
 from rollout.playbook.keyfiles import KeyFiles
 from rollout.playbook.nodes import Node, Path, Place, Scalar, descend, has_template, written_at
 from rollout.playbook.pools import Pool, at_place
@@ -50,6 +52,7 @@ ANSIBLE = (
     "ansible_become",
     "ansible_become_method",
     "ansible_become_user",
+    *ARGUMENTS,
 )
 
 
@@ -139,6 +142,7 @@ class Resolver:
     kept: dict[tuple[HostName, str], Ask] = field(default_factory=dict)
     matches: dict[str, frozenset[HostName]] = field(default_factory=dict)
     files: KeyFiles | None = None
+    jumps: Jumps | None = None
     digests: dict[str, str] = field(default_factory=dict)  # of everything that was read
     templates: TemplateFiles | None = None
 
@@ -230,9 +234,31 @@ class Resolver:
 
         Whom service control becomes on the play's hosts says nothing about them: only their own variables do.
         """
-        ids = dict.fromkeys(hosts, "")
         part = self.parts.by_path["connection",]
-        wanted = dict(part.templates) | self._connection_templates(ids)
+
+        def said(number: int, rendered: Mapping[Path, Rendered]) -> ConnectionModel | None:
+            model = part.value(rendered, number) if part.node is not None else ConnectionModel()
+            return model.model_copy(update={"become": None}) if model else None
+
+        found, problems = self._reached(hosts, dict(part.templates), said)
+        return found, list(dict.fromkeys(problems + part.problems))
+
+    def _hop(self, host: HostName, user: str) -> tuple[Connection, list[Problem]]:
+        """Return how a jump host is reached, its own jump as it is written; ``user``: where it says nothing of one."""
+        model = ConnectionModel().model_copy(update={"user": user})
+        found, problems = self._reached([host], {}, lambda *_: model, hop=True)
+        return found[host], problems
+
+    def _reached(
+        self,
+        hosts: Sequence[HostName],
+        wanted: Mapping[Path, Scalar],
+        said: Callable[[int, Mapping[Path, Rendered]], ConnectionModel | None],
+        *,
+        hop: bool = False,
+    ) -> tuple[dict[HostName, Connection], list[Problem]]:
+        ids = dict.fromkeys(hosts, "")
+        wanted = {**wanted, **self._connection_templates(ids)}
         rendered: dict[Path, Rendered] = {}
         if wanted and ids:
             with self.renderer as renderer:
@@ -241,11 +267,10 @@ class Resolver:
         problems = [p for r in rendered.values() for p in r.problems]
         found: dict[HostName, Connection] = {}
         for number, host in enumerate(ids):
-            model = part.value(rendered, number) if part.node is not None else ConnectionModel()
-            plain_model = model.model_copy(update={"become": None}) if model else None
-            found[host], wrong = self._connection(host, number, plain_model, rendered, self.chosen_there)
+            model = said(number, rendered)
+            found[host], wrong = self._connection(host, number, model, rendered, self.chosen_there, hop=hop)
             problems += wrong
-        return found, list(dict.fromkeys(problems + part.problems))
+        return found, problems
 
     @property
     def chosen_there(self) -> Mapping[str, Any]:
@@ -335,8 +360,10 @@ class Resolver:
         model: ConnectionModel | None,
         rendered: Mapping[Path, Rendered],
         chosen: Mapping[str, Any],
+        *,
+        hop: bool = False,
     ) -> tuple[Connection, list[Problem]]:
-        """Return how a host is reached."""
+        """Return how a host is reached; the jump of a hop is left as it is written."""
         defaults = connection_defaults(model or ConnectionModel(), self.folder, chosen)
         variables = {k: v for k, v in self.words.layer(host).items() if k.startswith("ansible_")}
         for name in ANSIBLE:
@@ -352,23 +379,17 @@ class Resolver:
         if self.files is None:
             self.files = KeyFiles(play=self.parts.play, said=self.words.said.places)
         problems = (*problems, *self.files.problems(connection, known))
+        if not hop and not problems:
+            connection, wrong = self._jumps.over(host, connection, defaults)
+            problems = tuple(wrong)
         return connection, [p if p.source else self.words.inventory.pictured(p) for p in problems]
+
+    @property
+    def _jumps(self) -> Jumps:
+        """Return what finds the ways through jump hosts."""
+        if self.jumps is None:
+            self.jumps = Jumps(play=self.parts.play, inventory=self.words.inventory, reached=self._hop)
+        return self.jumps
 
 
 _WHERE = "Write a pattern of the inventory, `host`, `one_host` or `controller`."
-
-
-def no_host_twice(asks: Mapping[HostName, Ask], inventory: Inventory) -> list[Problem]:
-    """Return a problem for each host that is reached exactly as another one, where the inventory names it."""
-    first: dict[tuple[str, str, str], HostName] = {}
-    found = []
-    for host, ask in asks.items():
-        c = ask.connection
-        key = (c.transport, c.address.lower(), str(c.port)) if c.transport != "local" else ("local", ask.root, "")
-        other = first.setdefault(key, host)
-        if other != host:
-            where = f"port {c.port} of {c.address}" if c.transport != "local" else f"{ask.root} on this machine"
-            what = f"{quoted(host)} and {quoted(other)} are both {where}."
-            why = "Both would be taken out of rotation at once."
-            found.append(inventory.at(host, "E_DUP_HOST", what, why, "Leave one of them out."))
-    return found

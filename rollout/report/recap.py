@@ -138,8 +138,18 @@ def _gone_together(board: Board) -> list[tuple[str, str]]:
     gone = [h for h, row in board.ordered() if row.failure is not None and row.failure.cause is Cause.CONNECTION]
     if len(gone) < 2:
         return []
+    said = f"{count(len(gone), 'host')} could not be reached any more ({names(gone)})"
+    if hop := _before_all(board, gone):
+        return [(f"{said}, all through the jump host {inert(hop, 80)}: look first at that one", "bad")]
     common = "look first at what they have in common: a jump host, a firewall, the network of this machine"
-    return [(f"{count(len(gone), 'host')} could not be reached any more ({names(gone)}): {common}", "bad")]
+    return [(f"{said}: {common}", "bad")]
+
+
+def _before_all(board: Board, hosts: Sequence[HostName]) -> str:
+    """Return the jump host that all of these are reached through, the last one where there are several; or nothing."""
+    ways = [[hop.name for hop in plan.connection.jump] for h in hosts if (plan := board.plan_of(h)) is not None]
+    shared = [name for name in (ways[0] if ways else ()) if all(name in way for way in ways)]
+    return shared[-1] if shared else ""
 
 
 def _failed(host: HostName, row: Row, outcome: Outcome) -> str:

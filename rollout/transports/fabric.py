@@ -20,7 +20,9 @@ from rollout.transports.governor import Dropped, Governor, insist
 from rollout.transports.hostkeyfiles import KnownHosts
 from rollout.transports.hostkeys import Key
 from rollout.transports.login import KeyFiles, Login, NotLetIn, local_user
-from rollout.transports.session import SshSession
+from rollout.transports.session import ForwardingRefused, SshSession
+from rollout.transports.tunnel import tunnel
+from rollout.transports.ways import Passage, Ways
 
 KEEPALIVE_S = 15
 BANNED = (
@@ -42,20 +44,44 @@ class FabricTransport:
     known_hosts: KnownHosts = field(default_factory=KnownHosts)
     key_files: KeyFiles = field(default_factory=KeyFiles)
     addresses: Addresses = field(default_factory=Addresses)
+    ways: Ways = field(default_factory=Ways)
     _config: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, host: HostName, connection: Connection) -> SshSession:
-        """Connect, verify the host key and authenticate, all within ``connect_timeout_s``.
+        """Connect, verify the host key and authenticate, all within ``connect_timeout_s``, jump hosts included.
 
         Raises HostKeyRefused, or Unreachable with what to do. Waiting for a place among the
         logins of others is not counted.
         """
-        label = f"{host} ({connection.user or local_user()}@{connection.address}:{connection.port})"
-        with self.governor.place((connection.address.lower(), connection.port)):
-            deadline = Deadline.after(connection.connect_timeout_s)
+        label = named(host, connection)
+        if not connection.jump:
+            return self._opened(label, connection, None)
+        passage = self.passage(label, connection)
+        try:
+            session = self._opened(label, connection, passage)
+        except BaseException:
+            passage.leave()
+            raise
+        session.parting = passage.leave
+        return session
+
+    def passage(self, label: str, connection: Connection) -> Passage:
+        """Return a use of the session to the last hop before a host; raise Unreachable, or HostKeyRefused."""
+        hop, to = HostName(connection.jump[-1].name), connection.to_last_hop()
+        try:
+            return self.ways.through(to, lambda: self.open(hop, to))
+        except HostKeyRefused as e:
+            raise HostKeyRefused(f"{label}: its jump {e}") from None
+        except Unreachable as e:
+            raise Unreachable(f"{label}: its jump {e}") from None
+
+    def _opened(self, label: str, connection: Connection, passage: Passage | None) -> SshSession:
+        address = connection.address.lower() + connection.way  # the same address elsewhere is another host
+        with self.governor.place((address, connection.port)):
+            deadline = Deadline.after(connection.connect_timeout_s - (passage.took_s if passage else 0.0))
             try:
-                return insist(partial(self._attempt, label, connection, deadline), deadline)
+                session = insist(partial(self._attempt, label, connection, deadline, passage), deadline)
             except (Dropped, NotLetIn) as e:
                 raise Unreachable(f"{label}: {e}") from None
             except HostKeyRefused as e:
@@ -64,10 +90,12 @@ class FabricTransport:
                 took = f"no SSH session within {connection.connect_timeout_s:g} s (connect_timeout)"
                 raise Unreachable(f"{label}: {took}: {e}?") from None
             except OSError as e:
-                raise Unreachable(f"{label}: {_network(e)}") from None
+                raise Unreachable(f"{label}: {_network(e, connection)}") from None
+            session.took_s = connection.connect_timeout_s - deadline.left()
+            return session
 
-    def _attempt(self, label: str, connection: Connection, deadline: Deadline) -> SshSession:
-        knock = Knock(self, label, connection, deadline)
+    def _attempt(self, label: str, connection: Connection, deadline: Deadline, passage: Passage | None) -> SshSession:
+        knock = Knock(self, label, connection, deadline, passage)
         try:
             return bounded(knock.connect, deadline, abandon=knock.abandon, late=SshSession.close)
         except TimeoutError:
@@ -92,6 +120,7 @@ class Knock:
     label: str
     connection: Connection
     deadline: Deadline
+    passage: Passage | None = None  # through the hop before it
     sock: socket.socket | None = None
     line: Any = None
     given_up: bool = False
@@ -103,7 +132,8 @@ class Knock:
         if not self.named:
             return "its name is still being resolved. Is the name server slow"
         if self.sock is None:
-            return "nobody answers there. Is it up, and may this machine reach its port"
+            who = self.connection.jump[-1].name if self.connection.jump else "this machine"
+            return f"nobody answers there. Is it up, and may {who} reach its port"
         if self.line is None or not self.line.remote_version:
             return "the connection was accepted, and nothing was said. Does its sshd hang, or is it another server"
         if not self.line.initial_kex_done:
@@ -123,10 +153,7 @@ class Knock:
 
     def _connect(self) -> SshSession:
         to = self.connection
-        self.transport.addresses.of(to.address, to.port)
-        self.named = True
-        sock = self.sock = self.transport.addresses.connect(to.address, to.port, self.deadline)
-        _tune(sock)
+        sock = self.sock = self._dialled(to) if self.passage is None else self._through(to, self.passage)
         self._turned_away(sock)
         if self.given_up:
             raise TimeoutError
@@ -135,6 +162,21 @@ class Knock:
         self._open(owner)
         self.line.set_keepalive(KEEPALIVE_S)
         return SshSession(label=self.label, line=self.line, sock=sock, owner=owner, command=self.transport.command)
+
+    def _dialled(self, to: Connection) -> socket.socket:
+        self.transport.addresses.of(to.address, to.port)
+        self.named = True
+        sock = self.transport.addresses.connect(to.address, to.port, self.deadline)
+        _tune(sock)
+        return sock
+
+    def _through(self, to: Connection, passage: Passage) -> socket.socket:
+        """Return a socket that comes out at the hop before it, which also resolves the name."""
+        self.named = True
+        try:
+            return tunnel(passage.session.dial(to.address, to.port, timeout_s=self.deadline.left()))
+        except Unreachable as e:
+            raise Unreachable(f"{self.label}: its jump {e}") from None
 
     def _turned_away(self, sock: socket.socket) -> None:
         """Read, and leave to be read, the first word of a server: some say that they will not talk, and hang up."""
@@ -223,9 +265,25 @@ def _tune(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, silence, SILENCE_MS)
 
 
-def _network(error: OSError) -> str:
+def named(host: str, connection: Connection) -> str:
+    """Return how errors name a host: ``web1 (deploy@192.0.2.1:22 through bastion)``."""
+    where = f"{connection.user or local_user()}@{connection.address}:{connection.port}"
+    return f"{host} ({where}{connection.way})"
+
+
+def _network(error: OSError, to: Connection) -> str:
+    if to.jump:
+        return _beyond(error, to.jump[-1].name)
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens on that port. Is sshd running there?"
     if isinstance(error, socket.gaierror):
         return f"its name does not resolve ({one_line(str(error.strerror))}). Check the inventory's address."
     return f"no connection: {one_line(str(error))}."
+
+
+def _beyond(error: OSError, hop: str) -> str:
+    if isinstance(error, ForwardingRefused):
+        return f"{hop} forwards nothing to it. Have its sshd allow that (AllowTcpForwarding, PermitOpen)."
+    if isinstance(error, ConnectionRefusedError):
+        return f"{hop} does not get there ({one_line(str(error))}). Is sshd up, and does its name resolve on {hop}?"
+    return f"no connection from {hop}: {one_line(str(error))}."

@@ -6,23 +6,26 @@ import fcntl
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rollout.errors import HostKeyRefused, Unreachable
-from rollout.model.host import Connection
+from rollout.model.host import Connection, HostName
 from rollout.transports import ciphers, hostkeys
+from rollout.transports.fabric import FabricTransport, named
 from rollout.transports.hostkeyfiles import KnownHosts
 from rollout.transports.hostkeys import Entry, Key
+from rollout.transports.tunnel import tunnel
 
 
-def shown_by(connection: Connection, recorded: Sequence[str] = ()) -> Key:
+def shown_by(transport: FabricTransport, host: HostName, connection: Connection, recorded: Sequence[str] = ()) -> Key:
     """Return the key that a host shows, of a recorded type where it has one; raise Unreachable."""
     import paramiko
 
     to, timeout_s = connection, connection.connect_timeout_s
     try:
-        with socket.create_connection((to.address, to.port), timeout=timeout_s) as sock:
+        with _dialled(transport, host, connection) as sock:
             line = ciphers.wire(sock, recorded, timeout_s)
             try:
                 line.start_client(timeout=timeout_s)
@@ -32,6 +35,21 @@ def shown_by(connection: Connection, recorded: Sequence[str] = ()) -> Key:
                 line.close()
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{to.address}:{to.port} shows no host key: {str(error)[:200] or 'it hung up'}") from None
+
+
+@contextmanager
+def _dialled(transport: FabricTransport, host: HostName, to: Connection) -> Iterator[socket.socket]:
+    """Give a connection to where a host's sshd listens; through its jump hosts, which are logged in to for it."""
+    if not to.jump:
+        with socket.create_connection((to.address, to.port), timeout=to.connect_timeout_s) as sock:
+            yield sock
+        return
+    passage = transport.passage(named(host, to), to)
+    try:
+        with tunnel(passage.session.dial(to.address, to.port, timeout_s=to.connect_timeout_s)) as sock:
+            yield sock
+    finally:
+        passage.leave()
 
 
 def replace(files: KnownHosts, connection: Connection, old: Sequence[Entry], new: Key) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -37,6 +38,8 @@ class SshSession:
     sock: socket.socket
     owner: Any  # fabric's Connection: kept, since closing it closes the client
     command: str
+    took_s: float = 0.0  # how long the login took, those of the hops before it included
+    parting: Callable[[], None] | None = None  # what is to be done once it is closed, once
     _turns: Turns = field(default_factory=Turns)
     _answer: Future[str] | None = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
@@ -171,6 +174,9 @@ class SshSession:
         self.owner.close()
         if self.line.is_alive() and self.line is not threading.current_thread():
             self.line.join(1.0)
+        parting, self.parting = self.parting, None
+        if parting is not None:
+            parting()
 
 
 def _refused(error: Any, place: str) -> OSError:

@@ -26,6 +26,8 @@ def test_files_that_may_be_had_are_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
     room_for(300)
     assert asked == [(664, 4096)]
+    room_for(300, behind=200)
+    assert asked[1:] == [(864, 4096)]
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,7 @@ ROWS = {
     "B83": Row(what="agents forwarded, commands run locally", codes="E_CONNECTION_VAR", not_built=SSH),
     "B84": Row(what="a ControlPath that is too long", codes="E_NOT_BUILT", not_built=SSH),
     "B85": Row(what="keys that others can read, with a passphrase, gone; dead agents", codes="E_KEY E_PERM"),
-    "B86": Row(
-        what="jumps over hosts",
-        codes="E_NOT_BUILT",
-        not_built="`connection.jump` and the jumps of ansible_ssh_common_args are refused as not built.",
-    ),
+    "B86": Row(what="jumps over hosts", codes="E_JUMP E_USER E_PORT E_HOSTNAME E_CONNECTION_VAR"),
     "B87": Row(what="flags cut short, unknown, empty; `-` as a file", codes="E_LIMIT E_INVENTORY E_OUTPUT E_NOT_FILE"),
     "B88": Row(what="Turkish, C and POSIX locales; a stdout without UTF-8", codes=""),
     "B89": Row(what="no terminal, a dumb or a narrow one", codes=""),

@@ -36,11 +36,12 @@ ROW = re.compile(r"^\| `([^`]+)` \| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)")
 ROWS = {key: default.strip() for key, _, default in ROW.findall((DOCS / "reference.md").read_text())}
 BLOCKS = [(page.name, *found) for page in PAGES for found in BLOCK.findall(page.read_text())]
+INVENTORIES = {name: text for name, kind, _, _, text in BLOCKS if kind == "inventory"}  # of the page's playbooks
 PLAYBOOKS = [(name, what, text) for name, kind, what, _, text in BLOCKS if kind == "validated"]
 
 
 def test_no_example_goes_without_being_run() -> None:
-    assert [b for b in BLOCKS if b[1] not in ("validated", "run", "pipeline", "signed", "printed")] == []
+    assert [b for b in BLOCKS if b[1] not in ("validated", "run", "pipeline", "signed", "printed", "inventory")] == []
     assert len(PLAYBOOKS) >= 4
 
 
@@ -68,7 +69,8 @@ def test_a_playbook_in_the_docs_is_what_it_says(page: str, how: str, text: str, 
         environment=words[words.index("--env") + 1] if "--env" in words else "default",
         extra_vars=parse_extra_vars([words[words.index("-e") + 1]] if "-e" in words else []),
     )
-    report = validate(tmp_path / "play.yml", fleet(tmp_path), options)
+    hosts = fleet(tmp_path, INVENTORIES[page]) if page in INVENTORIES else fleet(tmp_path)
+    report = validate(tmp_path / "play.yml", hosts, options)
     assert [p.code for p in report.problems] == [w for w in words if w.startswith("E_")]
     assert report.plays or report.left_out or report.problems
 

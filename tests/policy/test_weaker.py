@@ -12,7 +12,7 @@ import pytest
 from rollout.engine import weaker as table
 from rollout.engine.weaker import COMPARISONS, weaker
 from rollout.model.check import Health, HttpCheck, TcpCheck
-from rollout.model.host import Become, Connection, HostName
+from rollout.model.host import Become, Connection, Hop, HostName
 from rollout.model.plan import HostPlan, OnFailure, PlayPlan, PoolPlan
 from rollout.model.pool import Drain, HaproxyPool, PoolName
 from rollout.model.release import NoService, Release, ReleaseId, Site
@@ -20,6 +20,7 @@ from rollout.model.share import Share
 
 H1, H2 = HostName("h1"), HostName("h2")
 TCP = TcpCheck(port=80)
+HOP, FAR = Hop(name="gate", address="gate"), Hop(name="gate", address="gate", port=99)
 HTTPS = HttpCheck(port=443, scheme="https")
 
 
@@ -80,6 +81,13 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("drain", {}, {"drain": Drain(on_deadline="kill")}, "are met with `kill`"),
     ("host_keys", {}, {"host": {"host_keys": "accept-new"}}, "`accept-new`"),
     ("host_keys", {}, {"via": {"host_keys": "accept-new"}}, "`accept-new`"),
+    ("jump", {}, {"host": {"jump": (HOP,)}}, "are reached through gate:22, and were reached directly"),
+    (
+        "jump",
+        {"host": {"jump": (HOP,)}},
+        {"via": {"jump": (FAR,)}},
+        "through gate:99, and were reached through gate:22",
+    ),
     ("become", {}, {"host": {"become": Become()}}, "run as root, and ran as nobody but the SSH user"),
     ("become", {"host": {"become": Become(user="shop")}}, {"via": {"become": Become()}}, "as root, and ran as shop"),
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rollout.model.event import BatchClosed, BatchStarted, HostSickened
-from rollout.model.host import HostName
+from rollout.model.host import Hop, HostName
 from rollout.model.pool import LEFT_IN
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.report.recap import _inventories, recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
 from tests.report import journals
-from tests.report.journals import Script
+from tests.report.journals import Script, hosts_of
 
 REVERTED = """\
 REVERTED: shop 2.0.0 to default, after 22s (rollout r1, exit 4: every touched host is back as it was)
@@ -201,6 +203,37 @@ def test_of_long_evidence_the_end_is_shown() -> None:
 )
 def test_inventories_are_named_again_as_they_were(argv: list[str], said: str) -> None:
     assert _inventories(argv) == said
+
+
+def gone_together(*ways: tuple[str, ...]) -> str:
+    """Return the recap of three hosts that are lost, each behind these jump hosts."""
+    script = Script()
+    of = script.begin(hosts=3, batches=(3,))
+    (play,) = of.plays
+    hops = [tuple(Hop(name=name, address="192.0.2.1") for name in way) for way in ways]
+    behind = {
+        host: replace(plan, connection=replace(plan.connection, jump=way))
+        for (host, plan), way in zip(play.hosts.items(), hops, strict=True)
+    }
+    first = script.records[0]
+    told = replace(of, plays=(replace(play, hosts=behind),))
+    script.records[0] = replace(first, event=replace(first.event, plan=told))  # type: ignore[call-arg]
+    script.stage(of)
+    script.add(BatchStarted(batch=0))
+    for host in hosts_of(of):
+        script.forward(of, host, upto=2, outcome=journals.LOST)
+    script.finish("halted", "3 failed, 0 allowed", 3)
+    return "\n".join(recap_text(recap(script.records)))
+
+
+@pytest.mark.fault("F41")
+def test_a_jump_host_that_all_who_vanished_are_behind_is_named() -> None:
+    said = "3 hosts could not be reached any more (web1, web2, web3), all through the jump host"
+    assert f"{said} bastion: look first at that one" in gone_together(*[("bastion",)] * 3)
+    assert f"{said} inner: look first" in gone_together(*[("outer", "inner")] * 3)
+    assert f"{said} outer: look first" in gone_together(("outer", "inner"), ("outer",), ("outer", "inner"))
+    assert "look first at what they have in common" in gone_together(("one",), ("two",), ("one",))
+    assert "look first at what they have in common" in gone_together(("one",), (), ("one",))
 
 
 @pytest.mark.fault("F41")

@@ -109,7 +109,9 @@ def test_a_turn_of_the_loop_is_one_round_trip(tmp_path: Path) -> None:
         assert bench.told - before == 3, "somebody else has written: read what, and write again"
 
 
-@pytest.mark.parametrize("url", ["ssh://u:hunter2@h/x", "ssh://h", "ssh://h:port/x", "ssh://h/x?shell=sh", "ssh:///x"])
+@pytest.mark.parametrize(
+    "url", ["ssh://u:hunter2@h/x", "ssh://h", "ssh://h:port/x", "ssh://h/x?shell=sh", "ssh:///x", "ssh://h/x?jump=a:0"]
+)
 def test_a_way_that_is_none_is_said(url: str) -> None:
     with pytest.raises(InputError, match="E_STATE_URL") as caught:
         way_of(url)
