@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from rollout.engine.question import Question
 from rollout.errors import Reason
@@ -64,9 +63,14 @@ def given(question: Question, host: HostName) -> str:
 def _shared(root: str, shared: Shared) -> list[str]:
     """Return what of ``shared/`` is the owner's: what it makes there. What lies in shared directories is not."""
     written = [file.path for file in shared.files if file.content is not None]
-    above = {str(p) for path in (*shared.dirs, *written) for p in PurePosixPath(path).parents} - {"."}
-    paths = sorted({*shared.dirs, *written, *above})
+    paths = sorted({*shared.dirs, *written, *(above for path in (*shared.dirs, *written) for above in _above(path))})
     return [f"{root}/shared", *(f"{root}/shared/{path}" for path in paths)]
+
+
+def _above(path: str) -> list[str]:
+    """Return the directories that a relative path leads through."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _on(hosts: list[HostName]) -> str:
