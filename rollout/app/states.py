@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rollout.errors import InputError, OutcomeUnknown, Problem, Unreachable
-from rollout.inventory.jumps import hop_of
-from rollout.inventory.names import Fault
 from rollout.model.host import Connection, Hop, HostName
 from rollout.model.release import Site
 from rollout.ports import Session, Transport
@@ -104,6 +102,9 @@ def _words(said: list[str]) -> list[str]:
 
 def _hop(word: str, to: Connection) -> Hop:
     """Return a jump host of the URL: an address, since there is no inventory here."""
+    from rollout.inventory.jumps import hop_of
+    from rollout.inventory.names import Fault
+
     found = hop_of(word)
     if isinstance(found, Fault):
         raise _unreadable(f"its jump: {found.what.rstrip('.')}")

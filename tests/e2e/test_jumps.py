@@ -13,7 +13,7 @@ from tests.e2e.gates import Gates
 from tests.e2e.lab import Lab
 from tests.e2e.wires import journal
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(200), names.NEEDS]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.long, names.NEEDS]
 
 Before = Callable[..., Gates]
 JUMP = "10s\n    jump: [{}]"
@@ -48,7 +48,6 @@ def test_a_rollout_through_a_bastion_logs_in_to_it_once(lab: Lab, before: Before
     assert gates.logins() == 1
 
 
-@pytest.mark.long
 def test_two_hops_and_the_keys_of_all_of_them(lab: Lab, before: Before) -> None:
     gates = before("outer", "inner")
     recorded = gates.known.read_text()
@@ -111,7 +110,6 @@ def killed_in_the_second_batch(lab: Lab, gates: Gates) -> subprocess.Popen[str]:
     return going
 
 
-@pytest.mark.long
 @pytest.mark.fault("F41")
 def test_a_bastion_that_dies_in_mid_batch_is_one_cause_and_is_named(lab: Lab, before: Before) -> None:
     gates = before()
@@ -128,7 +126,6 @@ def test_a_bastion_that_dies_in_mid_batch_is_one_cause_and_is_named(lab: Lab, be
     assert {lab.serves(h) for h in lab.hosts} == {"v2"}
 
 
-@pytest.mark.long
 @pytest.mark.fault("F41")
 def test_a_bastion_that_comes_back_is_logged_in_to_anew_and_no_release_is_blamed(lab: Lab, before: Before) -> None:
     gates = before()
