@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from rollout.engine.question import Question
 from rollout.errors import Reason
@@ -64,8 +63,9 @@ def given(question: Question, host: HostName) -> str:
 def _shared(root: str, shared: Shared) -> list[str]:
     """Return what of ``shared/`` is the owner's: what it makes there. What lies in shared directories is not."""
     written = [file.path for file in shared.files if file.content is not None]
-    above = {str(p) for path in (*shared.dirs, *written) for p in PurePosixPath(path).parents} - {"."}
-    paths = sorted({*shared.dirs, *written, *above})
+    paths = sorted(
+        {"/".join(path.split("/")[: n + 1]) for path in (*shared.dirs, *written) for n in range(path.count("/") + 1)}
+    )
     return [f"{root}/shared", *(f"{root}/shared/{path}" for path in paths)]
 
 
