@@ -63,14 +63,10 @@ def given(question: Question, host: HostName) -> str:
 def _shared(root: str, shared: Shared) -> list[str]:
     """Return what of ``shared/`` is the owner's: what it makes there. What lies in shared directories is not."""
     written = [file.path for file in shared.files if file.content is not None]
-    paths = sorted({*shared.dirs, *written, *(above for path in (*shared.dirs, *written) for above in _above(path))})
+    paths = sorted(
+        {"/".join(path.split("/")[: n + 1]) for path in (*shared.dirs, *written) for n in range(path.count("/") + 1)}
+    )
     return [f"{root}/shared", *(f"{root}/shared/{path}" for path in paths)]
-
-
-def _above(path: str) -> list[str]:
-    """Return the directories that a relative path leads through."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _on(hosts: list[HostName]) -> str:
