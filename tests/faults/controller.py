@@ -30,8 +30,8 @@ ROWS: dict[str, Row] = {
         ends="E_JOURNAL_IO; that journal writes no more (E_JOURNAL_POISONED), it is opened and read anew",
     ),
     "F7": Row(
-        what="Ctrl-C, SIGTERM, SIGHUP",
-        ends="what is in flight is healed: 130, 143; a hangup stops nothing: 0",
+        what="Ctrl-C once and twice, SIGTERM, SIGHUP",
+        ends="once: healed in the time it says: 130, 143; a second of its kind: who is not known is named: 5; HUP: 0",
     ),
     "F8": Row(
         what="the terminal is closed, or the reader of a pipe leaves",
