@@ -19,7 +19,7 @@ ROWS: dict[str, Row] = {
     ),
     "F4": Row(
         what="the disk of the state is full",
-        ends="E_JOURNAL_FULL before the next step; halts, waits, heals when there is room, ends with 8",
+        ends="E_JOURNAL_FULL before the next step; halts, waits, heals when there is room: 8; room is taken ahead: 0",
     ),
     "F5": Row(
         what="the state can only be read from some moment on",
@@ -27,7 +27,7 @@ ROWS: dict[str, Row] = {
     ),
     "F6": Row(
         what="the disk refuses a commit (EIO)",
-        ends="E_JOURNAL_IO; that journal writes no more (E_JOURNAL_POISONED), it is opened and read anew",
+        ends="E_JOURNAL_IO; that journal writes no more (E_JOURNAL_POISONED), it is read anew; heals: 8, or waits",
     ),
     "F7": Row(
         what="Ctrl-C once and twice, SIGTERM, SIGHUP",
