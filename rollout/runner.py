@@ -44,9 +44,14 @@ from rollout.perform.watch import Done, Gone, Watch
 
 
 class Aborted(RolloutError):
-    """A second signal: sessions were closed, and what was in flight is not known."""
+    """A second signal: nobody waits for what is in flight."""
 
     exit_code = 130
+
+    def __init__(self, signal: str) -> None:
+        """Keep which one it was."""
+        super().__init__(f"stopped by a second {signal}")
+        self.signal = signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Runner:
             if isinstance(fact, Knock):
                 continue
             if isinstance(fact, Abort):
-                raise Aborted(f"stopped by a second {fact.signal}")
+                raise Aborted(fact.signal)
             for event in decide(state, fact, self.rules):
                 events.append(event)
                 state = evolve(state, event)

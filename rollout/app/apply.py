@@ -200,44 +200,60 @@ def perform(run: Run, *facts: Event) -> int:
     inbox = ThreadInbox()
     journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.say))
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
+    plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
+    bound_s = partial(lost.healing_s, healing_s(plan), journal)
+    with heeded(inbox.put, run.showing.say, bound_s) as signals:
+        try:
+            state = _looped(run, stream, inbox, journal, facts)
+        except StoreError as error:
+            _stopped(run, stream)
+            if journal.failure is None:
+                raise
+            raise StoreError(error.said) from error
+        except Aborted as stop:
+            _stopped(run, stream)
+            return lost.exit_code(stream.state, stop.signal, journal.failure)
+        except RolloutError:
+            raise
+        except Exception as error:  # nobody may be left without a word, whatever it is
+            _stopped(run, stream)
+            if not spent(error):
+                raise
+            run.showing.say(ran_out(spent(error)))
+            return 3
+        signals.over()
+        return _ended(run, stream, journal, state, signals.again)
+
+
+def _looped(
+    run: Run, stream: Stream[Rollout], inbox: ThreadInbox, journal: PatientJournal, facts: Sequence[Event]
+) -> Rollout:
+    """Run the loop, and what goes on beside it."""
     workers = ThreadWorkers(perform=[outside.perform for outside in run.outsides])
     awake = Awake()
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=awake.now)
-    plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
-    bound_s = healing_s(plan)
-    try:
-        with (
-            heeded(inbox.put, run.showing.say, bound_s),
-            _heartbeat(run.store, run.rollout),
-            listening(run.store, run.rollout, inbox.put, lambda: stream.state),
-            _every(TICK_S, awake.tick),
-            _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
-        ):
-            state = runner.run(*facts)
-    except StoreError as error:
-        _stopped(run, stream)
-        if journal.failure is None:
-            raise
-        raise StoreError(error.said) from error
-    except Aborted as stop:
-        _stopped(run, stream)
-        return 143 if "SIGTERM" in str(stop) else 130
-    except RolloutError:
-        raise
-    except Exception as error:  # nobody may be left without a word, whatever it is
-        _stopped(run, stream)
-        if not spent(error):
-            raise
-        run.showing.say(ran_out(spent(error)))
-        return 3
+    with (
+        _heartbeat(run.store, run.rollout),
+        listening(run.store, run.rollout, inbox.put, lambda: stream.state),
+        _every(TICK_S, awake.tick),
+        _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
+    ):
+        state = runner.run(*facts)
     workers.join(JOIN_S)
-    if journal.settle(SETTLE_S) or journal.gone:
+    return state
+
+
+def _ended(
+    run: Run, stream: Stream[Rollout], journal: PatientJournal, state: Rollout, again: Callable[[float], bool]
+) -> int:
+    """Write down what is kept, leave the hosts, and show how it ended; return the exit code."""
+    if journal.settle(SETTLE_S, again) or journal.gone:
         for outside in run.outsides:
             outside.leave()
     stream.close()
     if journal.failure is not None:
         lost.ended(run.showing.say, run.rollout, state, journal)
-        return 8
+        return StoreError.exit_code
     run.showing.recap(run.store, run.rollout)
     return state.end.exit_code if state.end else 1
 

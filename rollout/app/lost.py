@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rollout.engine.recovery import unsettled
 from rollout.engine.rollout import Rollout
 from rollout.errors import StateGone, StoreError
 from rollout.model.event import Event, HaltOrdered
@@ -13,6 +14,7 @@ from rollout.report.text import duration
 from rollout.store.patient import PATIENCE_S, PatientJournal
 
 Say = Callable[[str], None]
+SIGNALLED = {"SIGINT": 130, "SIGTERM": 143}
 ANEW = "Where that is lost for good, begin a new one with what is on the hosts: rollout adopt PLAYBOOK --state-lost"
 
 
@@ -50,3 +52,17 @@ def unknown(say: Say, rollout: str, state: Rollout) -> None:
         say(f"  {line}")
     say(f"to put back what is in flight: rollout heal {rollout}; to go on: rollout resume {rollout}")
     say(f"to bring the fleet back: rollout revert {rollout}")
+
+
+def exit_code(state: Rollout, signal: str, failure: StoreError | None) -> int:
+    """Return what a rollout ends with that stops as it is: 130 and 143 say that nobody is half-way (playbook.md)."""
+    if failure is not None:
+        return failure.exit_code
+    if any(unsettled(play) or play.stranded for play in state.plays):
+        return 5
+    return SIGNALLED[signal]
+
+
+def healing_s(bound_s: float, journal: PatientJournal) -> float:
+    """Return how long healing may take from now on: what waits for the state waits before that."""
+    return bound_s + (PATIENCE_S if journal.behind else 0.0)

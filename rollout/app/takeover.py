@@ -147,23 +147,27 @@ def recover(request: Request, showing: Showing) -> int:
     with closing(store_of(request, writing=True)) as store:
         for play in plays:
             one = partial(_recovered, store, play.environment, play.app, showing)
-            code = waited(one, request.lock_wait_s, showing.say)
-            if code not in ENDED:
+            if code := waited(one, request.lock_wait_s, showing.say):
                 return code
     return 0
 
 
 def _recovered(store: Store, environment: str, app: str, showing: Showing) -> int:
-    """End the unfinished rollout of an app, if there is one and its process is gone; raise Busy while it lives."""
+    """End the unfinished rollout of an app, if there is one and its process is gone; raise Busy while it lives.
+
+    0 where it has ended. What was stopped by a second signal has not, whatever its code.
+    """
     found = store.unfinished(environment, app)
     if found is None:
         return 0
     code = _over(store, _left(store, found.id, ""), "recover", showing)
+    if code not in ENDED or not store.find(found.id).finished:
+        return code
     showing.say(f"rollout {found.id} was unfinished, and was ended first")
-    return code
+    return 0
 
 
-ENDED = frozenset({0, 3, 4, 5, 6, 9})  # it has an end, and its journal says what each host is
+ENDED = frozenset({0, 3, 4, 5, 6, 9})  # with these its journal says what each host is
 _TO_GO_BACK = "To go back from a release that is out, type: rollout rollback PLAYBOOK."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -25,6 +26,27 @@ def weakness(path: Path) -> str:
             "apart: use it from this machine alone, or name --state postgresql://… or ssh://…"
         )
     return ""
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system of a folder takes no writes; asked by a write that changes nothing.
+
+    One that ext4 has closed after an error is mounted ``rw`` all the same, and statvfs and access(2) see nothing of it.
+    """
+    try:
+        now = folder.stat()
+        os.utime(folder, ns=(now.st_atime_ns, now.st_mtime_ns))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the file system of a folder has no room for anything."""
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
 
 
 def kind_of(path: str, mounts: str) -> str:

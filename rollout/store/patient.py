@@ -112,13 +112,15 @@ class PatientJournal:
         kept = len(found) >= seq and found[seq - 1].hash == self._durable.hash
         return found[seq:] if kept else None
 
-    def settle(self, bound_s: float, sleep: Callable[[float], None] = time.sleep) -> bool:
-        """Try for a while to write down what is kept; return whether all is on record."""
+    def settle(self, bound_s: float, sleep: Callable[[float], bool | None] = time.sleep) -> bool:
+        """Try for a while to write down what is kept; return whether all is on record.
+
+        ``sleep`` returns whether nobody wants to wait any longer.
+        """
         until = self._clock() + bound_s
         while self.behind and not self.catch_up():
-            if self.gone or self._clock() >= until:
+            if self.gone or self._clock() >= until or sleep(min(EVERY_S, bound_s)):
                 return False
-            sleep(min(EVERY_S, bound_s))
         return True
 
     def _written(self, events: Sequence[Event]) -> Sequence[Record]:

@@ -22,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from rollout.errors import StoreError
 from rollout.store import tables
 from rollout.store.database import utc_now
+from rollout.store.mounts import is_full, is_read_only
 from rollout.store.place import check_private, make_private
 from rollout.store.whereabouts import Mark, Whereabouts, marks_beside
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 BESIDE = "beside"  # a connection's note of the files that it has open
 BUSY_TIMEOUT_MS = 10_000
 LOG_BYTES = 4_000_000  # how long SQLite lets its log become before it begins it anew
+
+READ_ONLY = "SQLITE_IOERR, and nothing there can be written"
 
 _FAILED = (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
 
@@ -41,6 +44,7 @@ _FAILURES = (
     ("SQLITE_CANTOPEN", "E_JOURNAL_OPEN", "it cannot be opened", "Look at the file and its folder"),
     ("SQLITE_CORRUPT", "E_JOURNAL_CORRUPT", "it is damaged", "Bring it back from a backup"),
     ("SQLITE_NOTADB", "E_JOURNAL_CORRUPT", "it is not an SQLite database", "Name the right file with --state PATH"),
+    (READ_ONLY, "E_JOURNAL_READONLY", "its file system has become read-only", "Look at the disk and the kernel's log"),
     ("SQLITE_IOERR", "E_JOURNAL_IO", "the disk refused to read or write", "Look at the disk and at the kernel's log"),
 )
 
@@ -257,7 +261,19 @@ def _explained(path: Path, error: Exception) -> StoreError:
         original = sqlite3.DatabaseError("its schema is no text")
         original.sqlite_errorname = "SQLITE_CORRUPT"
     name = getattr(original, "sqlite_errorname", "")
+    if name.startswith("SQLITE_IOERR"):
+        name = _behind(path, name)
     for prefix, code, what, instead in _FAILURES:
         if name.startswith(prefix):
             return StoreError(f"{code}: {path}: {what} ({original}). {instead}.", again=True)
     return StoreError(f"E_JOURNAL: {path}: {original}. Look at the file, or name another with --state PATH.")
+
+
+def _behind(path: Path, name: str) -> str:
+    """Return what is behind an error of the disk that SQLite has no name for.
+
+    A file system that was closed under its open files, or one that has no room for what lies beside the database.
+    """
+    if is_read_only(path.parent):
+        return READ_ONLY
+    return "SQLITE_FULL" if is_full(path.parent) else name

@@ -19,7 +19,7 @@ ROWS: dict[str, Row] = {
     ),
     "F4": Row(
         what="the disk of the state is full",
-        ends="E_JOURNAL_FULL before the next step; halts, waits, heals when there is room, ends with 8",
+        ends="E_JOURNAL_FULL before the next step; halts, waits, heals when there is room: 8; room is taken ahead: 0",
     ),
     "F5": Row(
         what="the state can only be read from some moment on",
@@ -27,11 +27,11 @@ ROWS: dict[str, Row] = {
     ),
     "F6": Row(
         what="the disk refuses a commit (EIO)",
-        ends="E_JOURNAL_IO; that journal writes no more (E_JOURNAL_POISONED), it is opened and read anew",
+        ends="E_JOURNAL_IO; that journal writes no more (E_JOURNAL_POISONED), it is read anew; heals: 8, or waits",
     ),
     "F7": Row(
-        what="Ctrl-C, SIGTERM, SIGHUP",
-        ends="what is in flight is healed: 130, 143; a hangup stops nothing: 0",
+        what="Ctrl-C once and twice, SIGTERM, SIGHUP",
+        ends="once: healed in the time it says: 130, 143; a second of its kind: who is not known is named: 5; HUP: 0",
     ),
     "F8": Row(
         what="the terminal is closed, or the reader of a pipe leaves",

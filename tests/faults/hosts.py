@@ -68,6 +68,6 @@ ROWS: dict[str, Row] = {
     ),
     "F68": Row(
         what="what is old cannot be removed",
-        ends="0: steps pass over it; old releases are not removed by any rollout yet",
+        ends="0: steps pass over it; the rollout says which old release is not gone, and the next one goes on with it",
     ),
 }
