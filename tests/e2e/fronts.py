@@ -22,6 +22,7 @@ from rollout.model.pool import Member, MemberState
 from tests.e2e.lab import Lab
 from tests.ports import free_port
 from tests.sshd import Sshd
+from tests.wire import Wire
 
 LINE = "{name} ansible_host=127.0.0.1 ansible_port={port} ansible_ssh_private_key_file={key} known_hosts={known}"
 ENTRY = '{{ haproxy: {{ via: {name}, socket: {socket}, backend: shop, hosts: "{hosts}" }} }}'
@@ -37,6 +38,7 @@ class Front:
     balancer: Balancer
     proc: Proc | None = None
     spoken: str = ""  # the socket that is named to rollout, where it is another
+    wire: Wire | None = None  # what stands before its sshd
 
     @property
     def port(self) -> int:
@@ -53,8 +55,20 @@ class Front:
 
     @property
     def line(self) -> str:
-        sshd = self.sshd
-        return LINE.format(name=self.name, port=sshd.port, key=sshd.client_key, known=sshd.known_hosts)
+        sshd, port = self.sshd, self.wire.port if self.wire else self.sshd.port
+        return LINE.format(name=self.name, port=port, key=sshd.client_key, known=sshd.known_hosts)
+
+    @contextmanager
+    def wired(self) -> Iterator[Wire]:
+        """Have its host reached through a wire for a while, under the key that it has."""
+        self.wire = Wire(self.sshd.port)
+        with self.sshd.known_hosts.open("a") as file:
+            file.write(self.sshd.line().replace(f":{self.sshd.port} ", f":{self.wire.port} "))
+        try:
+            yield self.wire
+        finally:
+            self.wire.close()
+            self.wire = None
 
     def members(self) -> Mapping[Member, MemberState]:
         return self.adapter.read().members
