@@ -8,10 +8,12 @@ from typing import Any
 
 import immutables
 
+from rollout.engine import reach
+from rollout.engine.jumps import jumps_of
 from rollout.engine.state import At, HostState, Phase, State, last_rolling
 from rollout.engine.succession import recovered
 from rollout.engine.tables import ROLLOUT, move
-from rollout.engine.tallies import awaits_keep, bump, noticed, put, settle, unsettle
+from rollout.engine.tallies import awaits_keep, bump, excuse, noticed, put, settle, unsettle
 from rollout.errors import InvalidTransition
 from rollout.model.event import (
     BatchClosed,
@@ -93,6 +95,7 @@ def _started(state: State, event: RolloutStarted) -> State:
         unsettled=immutables.Map({n: len(members) for n, members in batches}),
         unstaged=sum(staged.values()),
         failures=play.failures_at_start,
+        jumps=jumps_of({h: play.hosts[h].connection for h in order}),
     )
 
 
@@ -161,7 +164,7 @@ def _step_finished(state: State, event: StepFinished) -> State:
     now = state.hosts[host]
     if now.op != event.op:
         raise InvalidTransition(f"host {host} ended step {event.op} while step {now.op} is in flight. {story(state)}")
-    state = _landed(state, outcome)
+    state = reach.spoke(_landed(state, outcome), host, state.doing(host), event.op, outcome)
     if FOUND in outcome.data and not outcome.passed:
         state = noticed(state, host, outcome.data[FOUND])
         now = state.hosts[host]
@@ -236,7 +239,7 @@ def _count(state: State, host: HostName, outcome: Outcome) -> State:
         return state
     return replace(
         state,
-        hosts=state.hosts.set(host, replace(now, failed=True)),
+        hosts=state.hosts.set(host, replace(now, failed=True, charged=outcome.cause)),
         failures=state.failures + 1,
         release_failures=state.release_failures + (1 if outcome.cause is Cause.RELEASE else 0),
         failed_in=bump(state.failed_in, now.batch, 1),
@@ -252,7 +255,8 @@ def _host_sickened(state: State, event: HostSickened) -> State:
     """
     host = event.host
     if event.outcome.cause is Cause.CONNECTION:
-        return _count(state, host, event.outcome)
+        return _count(reach.lost(state, host, state.ops + 1), host, event.outcome)
+    state = reach.answered(state, host)
     now = state.hosts[host]
     after = replace(now, phase=move(host, now.phase, "sicken"), cause=event.outcome.cause, reason=event.outcome.summary)
     state = put(
@@ -309,6 +313,7 @@ def _undone(state: State, host: HostName, now: HostState, outcome: Outcome) -> S
 
 def _halt_ordered(state: State, event: HaltOrdered) -> State:
     """Keep the first halt; one that blames the release, an order to revert, or the first signal is laid over it."""
+    state = excuse(state, event.together)
     old = state.halt
     by_word = event.revert and event.cause in (Cause.PERSON, Cause.PLAY)
     state = replace(state, ordered=state.ordered or by_word, paused=None)

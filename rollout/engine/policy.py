@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rollout.engine.machine import evolve
+from rollout.engine.reach import gone
 from rollout.engine.state import At, Phase, State
 from rollout.model.event import (
     BatchClosed,
@@ -52,6 +53,16 @@ def stopped_short(why: str) -> RolloutFinished:
     """Return the end of a rollout that may touch nothing any more."""
     reason = f"a host has seen another rollout of this app, and this one stopped where it was: {why}"
     return RolloutFinished(end="halted", reason=reason, exit_code=7)
+
+
+def gone_together(state: State) -> Event | None:
+    """All that are asked behind one jump host are lost: one cause, which counts nobody and takes nobody done back."""
+    found = gone(state) if state.phase in GOING else None
+    if found is None:
+        return None
+    said = f"{len(found.hosts)} hosts behind the jump host {found.jump} were lost at once"
+    reason = f"{said}, which is one cause and no failure of theirs: {state.last_reason}"
+    return HaltOrdered(cause=Cause.CONNECTION, reason=reason, revert=False, together=found.hosts)
 
 
 def budget_exceeded(state: State) -> Event | None:
@@ -284,6 +295,7 @@ def stays(state: State) -> bool:
 
 RULES: tuple[Rule, ...] = (
     fenced,
+    gone_together,
     budget_exceeded,
     blocked,
     stranded_in_rotation,

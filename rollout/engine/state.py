@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import immutables
 
+from rollout.engine.jumps import Jumps
 from rollout.model.event import HaltOrdered, PauseOrdered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, HostPlan, Keep, Plan, PlayPlan, Register, Run, Switch
@@ -63,6 +64,7 @@ class HostState:
     way_begun: int = 0  # actions of the way back that were begun
     op: int = 0  # the step in flight, 0 for none
     failed: bool = False  # it counted against the budget
+    charged: Cause = Cause.NONE  # for what it counts; for nothing once it was lost with others behind one jump host
     working: bool = False  # it takes one of the places that the floor leaves
     settled: bool = False  # its batch need not wait for it
     found: str | None = None  # what somebody else has its ``current`` name ("": no release), as was last seen
@@ -107,6 +109,9 @@ class State:
     reverted: int = 0
     stranded: int = 0
     drifted: int = 0  # hosts on which somebody else changed ``current``
+    jumps: Jumps = field(default_factory=Jumps)  # who is behind which
+    lost: immutables.Map[HostName, int] = field(default_factory=immutables.Map)  # the step at which it was (reach.py)
+    heard: immutables.Map[HostName, int] = field(default_factory=immutables.Map)  # the newest step when it answered
     in_doubt: int = 0  # stranded hosts that may still be in rotation
     healthy: int = 0  # hosts that became healthy so far; restarts the progress deadline
     ops: int = 0

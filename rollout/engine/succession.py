@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rollout.engine.reach import answered
 from rollout.engine.state import At, HostState, Phase, State, last_rolling
 from rollout.engine.tables import move
 from rollout.engine.tallies import awaits_keep, noticed, put, settle
@@ -21,6 +22,8 @@ def recovered(state: State, event: Recovered) -> State:
             state = _interrupt(state, host, now)
     for host, current in event.seen.items():
         state = noticed(state, host, None if current in state.planned(host) else current)
+    for host in event.seen:
+        state = answered(state, host)
     for host, reason in event.stranded.items():
         now = state.hosts[host]
         if now.phase is At.STRANDED:

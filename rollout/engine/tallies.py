@@ -5,6 +5,7 @@ Every change of a host goes through here; ``put`` costs the same in any fleet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import immutables
 from rollout.engine.state import SETTLED, At, HostState, Phase, State
 from rollout.model.host import HostName
 from rollout.model.plan import Keep
+from rollout.model.verdict import Cause
 
 
 def put(state: State, host: HostName, now: HostState, **changes: Any) -> State:
@@ -39,6 +41,20 @@ def noticed(state: State, host: HostName, found: str | None) -> State:
 def bump(tally: immutables.Map[int, int], key: int, by: int) -> immutables.Map[int, int]:
     """Count so many more (or fewer) under a key."""
     return tally.set(key, tally.get(key, 0) + by)
+
+
+def excuse(state: State, hosts: Iterable[HostName]) -> State:
+    """Count these hosts no more: what befell all of them at once is one cause, and not theirs."""
+    for host in hosts:
+        now = state.hosts[host]
+        if now.charged is Cause.CONNECTION:
+            state = replace(
+                state,
+                hosts=state.hosts.set(host, replace(now, charged=Cause.NONE)),
+                failures=state.failures - 1,
+                failed_in=bump(state.failed_in, now.batch, -1),
+            )
+    return state
 
 
 def settle(state: State, host: HostName) -> State:

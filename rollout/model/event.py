@@ -159,6 +159,7 @@ class HaltOrdered:
     revert: bool
     signal: Literal["", "SIGINT", "SIGTERM"] = ""
     order: int = 0  # its number, where somebody gave it through the store
+    together: tuple[HostName, ...] = ()  # lost at once behind one jump host: one cause, and no failures of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

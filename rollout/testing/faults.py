@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -161,6 +162,11 @@ def random_incidents(seed: int, *, count: int, hosts: int, pools: int, within_s:
         )
         for _ in range(count)
     )
+
+
+def cut_off(hosts: Iterable[int], *, at_s: float, for_s: float) -> tuple[Incident, ...]:
+    """Return the partition of these hosts, all at once: of those behind a jump host that dies."""
+    return tuple(Incident(kind="partition", at_s=at_s, host=host, for_s=for_s) for host in sorted(hosts))
 
 
 def swizzled(seed: int, *, hosts: int, within_s: float = 40.0) -> tuple[Incident, ...]:

@@ -27,6 +27,7 @@ from tests.engine.beyond import BEYOND
 from tests.engine.guards import GUARDS
 from tests.engine.hands import HANDS
 from tests.engine.hunting import MOST, Mutant, attribute, handler, hunt
+from tests.engine.jumping import JUMPING, a_jump_host_that_dies_halts
 from tests.engine.plays import BINDING
 from tests.engine.seven import SEVEN
 
@@ -93,6 +94,7 @@ def _anything_goes(state: State, fact: Any) -> bool:
 
 
 PINS = {
+    policy.gone_together: a_jump_host_that_dies_halts,
     policy.stranded_in_rotation: pins.a_stranded_host_in_rotation_halts,
     policy.release_at_fault: pins.a_halt_learns_that_the_release_is_bad,
     policy.barren_batch: pins.a_batch_without_success_halts,
@@ -147,6 +149,7 @@ MUTANTS: tuple[Mutant, ...] = (
         pin=pins.a_host_refuses_an_older_word,
     ),
     *GUARDS,
+    *JUMPING,
     *BINDING,
     *BEYOND,
     *HANDS,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.engine import hands
+from tests.engine import hands, jumping
 from tests.engine.cases import CASES
 from tests.engine.hunting import Mutant, hunt
 from tests.engine.mutants import MUTANTS
@@ -14,7 +14,7 @@ from tests.engine.pins import ALL
 from tests.engine.seven import NAMES, PINNED
 
 
-@pytest.mark.parametrize("pin", [*ALL, *CASES, *hands.CASES, *PINNED], ids=lambda pin: pin.__name__)
+@pytest.mark.parametrize("pin", [*ALL, *CASES, *hands.CASES, *jumping.CASES, *PINNED], ids=lambda pin: pin.__name__)
 def test_what_each_pinned_guard_is_for(pin: Callable[[], None]) -> None:
     pin()
 

@@ -21,7 +21,7 @@ from rollout.model.event import (
 from rollout.model.host import HostName
 from rollout.model.plan import Deregister, HostPlan, Keep, PoolPlan, Register, Run, Verify
 from rollout.model.pool import Member, PoolName, PoolState, Rotation
-from rollout.model.verdict import Cause
+from rollout.model.verdict import COUNTED, Cause
 from rollout.posix.op import Activate, Install, Mark, Prune, Withdraw
 from rollout.testing.fleet import BY_HAND, LATENCY_S
 from rollout.testing.host import VANISHED
@@ -48,6 +48,9 @@ class Oracle:
         self.forced: dict[HostName, str] = {}  # what a drain's deadline did, as journaled
         self.verified_at: dict[HostName, float] = {}
         self.turned: list[str] = []
+        self.silent: set[HostName] = set()  # the last that was heard of them is that they could not be asked
+        self.charged: dict[HostName, Cause] = {}  # the first failure of each
+        self.together: dict[HostName, Cause] = {}  # hosts that were excused, and what they had been counted for
         self.halted_at = 1e9
         self.ordered = False  # a person said that all goes back
         self.along: set[int] = set()  # plays that go back for another one's sake
@@ -69,6 +72,9 @@ class Oracle:
         self.turned = [event.host for event in events if isinstance(event, HostRevertStarted)]
         halts = [event for event in events if isinstance(event, HaltOrdered)]
         self.halted_at = self.halted_at if halts else 1e9
+        self.silent, self.charged, self.together = set(), {}, {}
+        for event in events:
+            self._heard(event)
         self.rollout = self.world.folded()
 
     # -- events
@@ -88,6 +94,7 @@ class Oracle:
     def recorded(self, event: Event, rollout: Rollout) -> None:
         self.rollout = rollout
         state = rollout.plays[getattr(event, "play", 0)]
+        self._heard(event)
         match event:
             case StepStarted():
                 self._started(event, state)
@@ -99,6 +106,7 @@ class Oracle:
             case HostSickened(host=host):
                 self.truth.reported.add(host)
             case HaltOrdered(cause=cause, revert=back):
+                self._lost_together(event, state)
                 self.ordered = self.ordered or (back and cause is Cause.PERSON)
                 self.along |= {state.index} if back and cause is Cause.PLAY else set()
                 self.halted_at = min(self.halted_at, self.world.time.at)
@@ -148,6 +156,32 @@ class Oracle:
         if isinstance(step.action, Verify) and outcome.passed:
             self.verified_at[host] = self.world.time.at
             self._proven(host, step, state)
+
+    def _heard(self, event: Event) -> None:
+        """Note whether a host could be asked, what it failed of first, and whom a halt excuses."""
+        if isinstance(event, HaltOrdered):
+            self.together |= {h: self.charged.get(h, Cause.NONE) for h in event.together}
+        elif isinstance(event, Recovered):
+            self.silent -= set(event.seen)
+        elif isinstance(event, StepFinished | HostSickened):
+            host, cause = event.host, event.outcome.cause
+            action = self.steps[str(event.op), host].action if isinstance(event, StepFinished) else None
+            if cause in COUNTED and not isinstance(action, Keep):
+                self.charged.setdefault(host, cause)
+            if not isinstance(action, Deregister | Register | Keep):
+                (self.silent.add if cause is Cause.CONNECTION else self.silent.discard)(host)
+
+    def _lost_together(self, event: HaltOrdered, state: State) -> None:
+        """Hosts that are called lost at once share a jump host, could not be asked, and nobody else there is asked."""
+        if not event.together:
+            return
+        assert not event.revert, "hosts go back for the sake of a jump host"
+        assert event.cause is Cause.CONNECTION
+        behind = {h for n, h in enumerate(self.world.names) if n in self.world.shape.behind}
+        assert len(event.together) > 1, "one that vanishes alone is its own cause"
+        assert set(event.together) <= behind & self.silent, f"{event.together} are called lost, {self.silent} are"
+        asked = [h for h in behind - self.silent if h in state.hosts and state.hosts[h].op]
+        assert not asked, f"{asked} may still answer from behind the same jump host"
 
     def _reverting(self, event: RevertStarted, state: State) -> None:
         """Done hosts go back for the release's own fault, by a person's word, or where the play says so; by scope."""

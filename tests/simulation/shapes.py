@@ -51,6 +51,7 @@ class Shape:
     drained: frozenset[int] = frozenset()  # by an operator, before, out of the first pool
     on_target: frozenset[int] = frozenset()  # hosts that run the new release already
     limit: frozenset[int] | None = None  # --limit
+    behind: frozenset[int] = frozenset()  # hosts that are reached through one jump host
     healthy_for_s: float = 2.0
     unchecked: bool = False  # the balancer has no checks of its own
     load: int = 0  # sessions that a host in rotation has
@@ -117,6 +118,8 @@ def random_shape(seed: int) -> Shape:
     if shape.pools == 2 and shape.second is not None and hosts > 2 and dice.random() < 0.5:
         shape.first = frozenset(range(1, hosts, 2)) | _some(dice, hosts, 0.4)  # zones that overlap
     shape.slowstart_s = dice.choice((0.0, 0.0, 0.0, 6.0))
+    if seed % 5 == 3 and hosts > 2 and shape.revert != "none":
+        shape.behind, shape.max_failures, shape.percentage_ppm = frozenset(range(1, hosts)), hosts, None
     shape.old = 2 if seed % 4 == 1 and not shape.fresh else 0
     return shape
 
@@ -130,7 +133,7 @@ def random_tiers(seed: int) -> Shape:
     shape.also, shape.bad_api = dice.random() < 0.6, dice.random() < 0.3
     shape.allow_outage = shape.api == 1 or shape.hosts - shape.api == 1
     shape.first = shape.second = shape.limit = shape.floor = None
-    shape.max_failures = 0
+    shape.max_failures, shape.behind = 0, frozenset()
     shape.percentage_ppm = None
     shape.sick = shape.drained = shape.on_target = frozenset()
     if dice.random() < 0.3:

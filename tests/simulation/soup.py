@@ -16,7 +16,7 @@ from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered
 from rollout.model.verdict import Cause
 from rollout.runner import Runner
 from rollout.store.patient import PatientJournal
-from rollout.testing.faults import Crashed, Script, random_incidents, swizzled
+from rollout.testing.faults import Crashed, Script, cut_off, random_incidents, swizzled
 from tests.simulation import verdict
 from tests.simulation.cut import Cut, lay
 from tests.simulation.oracle import Oracle
@@ -95,6 +95,8 @@ def _drawn(seed: int, shape: Shape) -> Trial:
     lost = (dice.randrange(2, 80), dice.choice((1.0, 40.0, 1e9))) if dice.random() < 0.08 else None
     if dice.random() < 0.06:
         script.incidents += swizzled(seed, hosts=shape.hosts)
+    if shape.behind:
+        script.incidents += cut_off(shape.behind, at_s=seed % 23, for_s=(15.0, 400.0)[seed % 2])
     return Trial(
         shape=shape,
         script=script,

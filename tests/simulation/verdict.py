@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.truth import OF_THE_APP
 from tests.simulation.world import World
 
+FOR_GOOD_S = 1e6
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 
 
@@ -31,7 +33,8 @@ def ended(oracle: Oracle, rollout: Rollout) -> None:
     assert rollout == world.folded(), "fold(journal) = live state"
     assert rollout.in_flight == 0 or oracle.fenced
     for state in rollout.plays:
-        _tallied(state)
+        _tallied(state, oracle.together)
+        _one_cause(oracle, state)
         if not oracle.fenced:
             for host, now in state.hosts.items():
                 _believed(oracle, state, host, now)
@@ -52,7 +55,7 @@ def _all_back(rollout: Rollout, oracle: Oracle) -> None:
     assert oracle.fenced or not oracle.ordered or not on_it, f"a person said all, and {on_it} stayed"
 
 
-def _tallied(state: State) -> None:
+def _tallied(state: State, together: Mapping[HostName, Cause]) -> None:
     """The tallies are what counting the hosts gives."""
     phases = [s.phase for s in state.hosts.values()]
     assert state.done == phases.count(At.DONE)
@@ -60,7 +63,18 @@ def _tallied(state: State) -> None:
     assert state.reverted == phases.count(At.REVERTED)
     assert state.working == sum(s.working for s in state.hosts.values())
     assert state.drifted == sum(s.found is not None for s in state.hosts.values())
-    assert state.failures == state.play.failures_at_start + sum(s.failed for s in state.hosts.values())
+    charged = sum(s.failed and together.get(h) is not Cause.CONNECTION for h, s in state.hosts.items())
+    assert state.failures == state.play.failures_at_start + charged
+
+
+def _one_cause(oracle: Oracle, state: State) -> None:
+    """When a jump host dies for good, whoever rolls on to the end counted one host behind it at most."""
+    world = oracle.world
+    gone = {i.host for i in world.fleet.script.incidents if i.kind == "partition" and i.for_s >= FOR_GOOD_S}
+    if not gone or gone != world.shape.behind or state.end is None or state.end.end != "succeeded":
+        return
+    counted = [h for n, h in enumerate(world.names) if n in gone and state.hosts[h].failed]
+    assert len(counted) < 2, f"{counted} vanished at once behind one jump host, and the rollout went on"
 
 
 def _coded(state: State, oracle: Oracle) -> None:

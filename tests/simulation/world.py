@@ -16,7 +16,7 @@ from rollout.engine.state import State
 from rollout.errors import StoreError
 from rollout.model.check import Health, HttpCheck
 from rollout.model.event import Event, HaltOrdered, Record, RolloutStarted
-from rollout.model.host import Connection, HostName
+from rollout.model.host import Connection, Hop, HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import OnFailure, Plan
 from rollout.model.play import ArtifactAsk, Ask, Play
@@ -39,6 +39,7 @@ from rollout.testing.virtual import VirtualInbox, VirtualTime, VirtualWorkers
 from tests.simulation.shapes import FORE, FRONT, NEW, OLD, POOLS, WORKERS, Shape
 
 SERVICE = Process(command=("./serve",))
+BASTION = Hop(name="bastion", address="bastion.example.org")
 FOLDS = 500  # that are remembered
 LIMIT_S = 200_000.0  # far beyond what any rollout may take; the oracle has the real bound
 PACE = Pace(poll_s=0.3, watch_s=1.0, first_probe_s=0.2, retry_s=0.5, patience_s=10.0, settle_s=60.0)
@@ -238,7 +239,7 @@ class World:
     def ask(self, host: HostName) -> Ask:
         return Ask(
             host=host,
-            connection=Connection(address=host),
+            connection=Connection(address=host, jump=self.jump(host)),
             root="/srv/shop",
             service=SERVICE,
             members={p: Member(host) for p in self.tier_of(host).pools if host in self.in_pool(p)},
@@ -246,6 +247,10 @@ class World:
             tasks=self.shape.tasks,
             delegates={h: Connection(address=h) for ts in self.shape.tasks.values() for t in ts for h in t.delegates},
         )
+
+    def jump(self, host: HostName) -> tuple[Hop, ...]:
+        """The way to a host."""
+        return (BASTION,) if self.names.index(host) in self.shape.behind else ()
 
     def observe(self, rollout: str, tier: Tier | None = None) -> dict[HostName, Observation]:
         pools = {p: b.read() for p, b in self.fleet.balancers.items()}
