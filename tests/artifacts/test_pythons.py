@@ -27,13 +27,6 @@ def test_a_python_is_found_and_those_that_are_not_are_named() -> None:
     assert lacking(f"{version}.0" for version in RELEASED) == []
 
 
-@pytest.mark.parametrize("version", RELEASED)
-def test_a_python_that_is_supported_is_here(version: str) -> None:
-    """Its archives are read below; one that is not here is said."""
-    if version in lacking(FOUND):
-        pytest.skip(f"Python {version} is not on this machine: what it makes of the catalogue was not tried")
-
-
 @pytest.mark.parametrize("version", FOUND)
 def test_another_python_says_the_same(version: str, archives: Path) -> None:
     said = verdicts(FOUND[version], archives)
