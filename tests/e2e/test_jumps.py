@@ -100,8 +100,9 @@ def test_a_state_on_a_host_behind_a_bastion(lab: Lab, before: Before) -> None:
     assert (away.returncode, "its jump 127.0.0.1 (" in away.stderr) == (8, True), away.stderr
 
 
-def killed_in_the_second_batch(lab: Lab, gates: Gates) -> subprocess.Popen[str]:
-    lab.words.update(deadline="8s", balancers="none", extra="min_in_service: 2\n  limits: { step_timeout: 8s }")
+def killed_in_the_second_batch(lab: Lab, gates: Gates, allowed: int = 0) -> subprocess.Popen[str]:
+    extra = f"min_in_service: 2\n  max_failures: {allowed}\n  limits: {{ step_timeout: 8s }}"
+    lab.words.update(deadline="8s", balancers="none", extra=extra)
     assert lab.apply("v1").returncode == 0
     lab.release("v2", start_s=1.0)
     going = lab.begin("v2", "-y", "--output", "plain")
@@ -143,3 +144,24 @@ def test_a_bastion_that_comes_back_is_logged_in_to_anew_and_no_release_is_blamed
     assert (serving[0], serving[3]) == ("v2", "v1"), "who was done stays so, and who was not begun is left alone"
     assert 1 <= gates.logins() - seen <= 2
     assert lab.apply("v2", start_s=1.0).returncode == 0
+
+
+@pytest.mark.fault("F41")
+def test_a_bastion_that_dies_is_one_cause_within_any_budget(lab: Lab, before: Before) -> None:
+    """Counted one by one they are all allowed to fail, and the last host would be rolled out to next."""
+    gates = before()
+    going = killed_in_the_second_batch(lab, gates, allowed=4)
+    said, _ = going.communicate(timeout=180)
+    print(said)
+    assert going.returncode == 5
+    (halt,) = [e for e in journal(lab.state) if e["kind"] == "halt_ordered"]
+    assert (halt["cause"], halt["revert"]) == ("connection", False)
+    assert set(halt["together"]) == {"lab1", "lab2", "lab3"}
+    assert "3 hosts behind the jump host bastion were lost at once" in said
+    assert "4 allowed" not in said
+    begun = {e["host"] for e in journal(lab.state) if e["kind"] == "step_started" and e["action"]["kind"] == "switch"}
+    assert begun == {"lab1", "lab2", "lab3"}
+    assert [lab.serves(h) for h in lab.hosts] == ["v2", "v2", "v2", "v1"]
+    gates.sshds["bastion"].start()
+    assert lab.apply("v2", start_s=1.0).returncode == 0
+    assert {lab.serves(h) for h in lab.hosts} == {"v2"}

@@ -113,6 +113,6 @@ ROWS: dict[str, Row] = {
     ),
     "F52": Row(
         what="a link of 256 kbit/s that loses 30 % of the packets",
-        ends="uploads have time as long as they get on (0); what was cut off leaves nothing behind",
+        ends="0: an upload has time as long as it gets on; cut off by the network it is begun anew, thrice at most (3)",
     ),
 }
