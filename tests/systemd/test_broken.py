@@ -60,7 +60,7 @@ BAD = {
 
 
 @pytest.mark.fault("F69")
-@pytest.mark.parametrize("name", sampled(BAD, ("mayfly",)))
+@pytest.mark.parametrize("name", sampled(BAD, ("cannot-start",)))
 def test_a_bad_release_goes_back_and_says_why(served: SystemdLab, name: str) -> None:
     bad = BAD[name]
     served.fleet.each(lambda m: m.set_up(unit_of(bad.unit, bad.kind)))
