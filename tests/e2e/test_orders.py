@@ -96,7 +96,7 @@ def test_a_pause_outlives_its_controller_and_nobody_orders_one_that_is_gone(serv
     with pytest.raises(subprocess.TimeoutExpired):
         resumed.wait(timeout=6)
     assert "v1" in {served.current(h) for h in served.hosts}, "it is paused still"
-    assert told(served, "proceed").returncode == 0
+    served.wait(lambda: told(served, "proceed").returncode == 0, "it has taken it over, and is told")
     printed, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, printed
     assert served.all_on("v2")

@@ -53,7 +53,7 @@ BAD = {
     "mayfly": Bad(
         unit=f"{ALWAYS}\nRestartSec=0\nKillMode=process",
         release={"files": {"bin/serve": MAYFLY}},
-        play={"deadline": "5s", "healthy_for": "2s"},
+        play={"deadline": "12s", "healthy_for": "2s"},  # what it leaves behind keeps the port for seven
         says=("systemd has started it again", "Scheduled restart job"),
     ),
 }
