@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,3 +26,11 @@ def fleet_of(tmp_path: Path) -> Iterator[FleetOf]:
     yield up
     for fleet in fleets:
         fleet.down()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that other users may enter, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

@@ -14,10 +14,9 @@ from rollout.model.task import Task
 from rollout.posix.owner import READER
 from rollout.posix.sudoers import rights, way_to
 from tests.playbook.fleet import fleet
-from tests.posix.test_sudo import Elsewhere, host_with, place
-from tests.posix.test_sudo import pytestmark as takes_root
+from tests.posix.elsewhere import NEEDS, Elsewhere
+from tests.posix.test_sudo import host_with
 
-__all__ = ["place"]  # the fixture
 PAGE = (Path(__file__).parents[2] / "docs" / "sudoers.md").read_text()
 PLAYS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 PRINTED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
@@ -53,7 +52,7 @@ def test_what_would_allow_more_is_no_line() -> None:
     assert rights("deploy", "", service, {}).lines == ()
 
 
-@takes_root[0]
+@NEEDS
 @pytest.mark.timeout(180)
 def test_what_sudo_has_no_meaning_for_is_written_as_it_is(place: Path) -> None:
     """visudo takes no backslash before quotes and brackets."""
@@ -66,7 +65,7 @@ def test_what_sudo_has_no_meaning_for_is_written_as_it_is(place: Path) -> None:
     assert done.stdout == argv[2], done.stderr
 
 
-@takes_root[0]
+@NEEDS
 @pytest.mark.timeout(180)
 def test_sudo_lets_nobody_run_another_text_as_the_owner(place: Path) -> None:
     host = host_with(place, "dash", f"Defaults:operator !requiretty\n{way_to('operator', 'nobody')}\n")
@@ -83,7 +82,7 @@ def test_sudo_lets_nobody_run_another_text_as_the_owner(place: Path) -> None:
         assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is allowed, argv
 
 
-@takes_root[0]
+@NEEDS
 @pytest.mark.timeout(180)
 def test_sudo_refuses_every_other_argument(place: Path) -> None:
     service = Commands(start=("/usr/bin/id",), stop=("/usr/bin/printf", "%s", "stop"))

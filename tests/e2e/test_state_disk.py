@@ -16,7 +16,7 @@ import pytest
 from rollout.store.patient import EVERY_S
 from tests.disks import ext4
 from tests.e2e.lab import Lab
-from tests.e2e.refusing import refusing
+from tests.e2e.refusing import Disk, refusing
 from tests.e2e.test_second_signal import audited, in_order
 from tests.e2e.wires import at_work
 
@@ -177,14 +177,21 @@ refusals = pytest.mark.parametrize(
 )
 
 
+@contextmanager
+def refused(served: Lab, call: str, error: str, code: str) -> Iterator[tuple[Disk, Going]]:
+    """Have the disk refuse in the middle of a rollout, which waits for it."""
+    with refusing(served) as disk, going(served) as rollout:
+        disk.refuse(call, error)
+        waits(served, rollout, code)
+        yield disk, rollout
+
+
 @refusals
 @pytest.mark.usefixtures("referee")
 def test_one_that_works_again_is_written_first_and_then_all_is_healed(
     served: Lab, call: str, error: str, code: str
 ) -> None:
-    with refusing(served) as disk, going(served) as rollout:
-        disk.refuse(call, error)
-        waits(served, rollout, code)
+    with refused(served, call, error, code) as (disk, rollout):
         disk.obey()
         rollout.ended(8)
     healed_by_itself(served, rollout)
@@ -194,9 +201,7 @@ def test_one_that_works_again_is_written_first_and_then_all_is_healed(
 def test_one_that_never_works_again_is_left_as_it_is_and_read_by_who_takes_over(
     served: Lab, call: str, error: str, code: str
 ) -> None:
-    with refusing(served) as disk, going(served) as rollout:
-        disk.refuse(call, error)
-        waits(served, rollout, code)
+    with refused(served, call, error, code) as (_, rollout):
         stopped_there(rollout)
     taken_over(served)
 

@@ -38,37 +38,13 @@ from rollout.posix.op import (
 from rollout.posix.sudoers import way_to
 from rollout.testing.contracts import RELEASES, SERVICE, activate, install, mark
 from rollout.testing.renderings import FILES, OWN
-from tests.posix.shells import NONCE, Shell, ShellHost, shell
-from tests.posix.test_sudo import ASKED, PASSWORD, UNASKED, place  # noqa: F401
+from tests.posix.elsewhere import ASKED, NEEDS, PASSWORD, UNASKED, USER, Elsewhere, etc, hashed
+from tests.posix.shells import NONCE, ShellHost, shell
 
-OPERATOR, KEEPER, CREW = 47_111, 47_112, 47_113
+OPERATOR, KEEPER, CREW = USER, 47_112, 47_113
 WAY = way_to("operator", "keeper") + "\n"
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
-        reason="takes root and a mount namespace",
-    ),
-    pytest.mark.timeout(180),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Owned(Shell):
-    """A shell of a user whom, with the owner, only its own namespace knows."""
-
-    files: Path = Path()
-
-    def command(self) -> list[str]:
-        return self.inside(*super(Owned, self).command())
-
-    def inside(self, *argv: str) -> list[str]:
-        """Return what runs a command as the one who logs in."""
-        names = ("passwd", "shadow", "group", "sudoers")
-        binds = "".join(f"mount --bind {self.files}/{name} /etc/{name} && " for name in names)
-        becomes = f"setpriv --reuid {OPERATOR} --regid {OPERATOR} --clear-groups"
-        enter = f'{binds} cd {self.files.parent}/home && exec {becomes} -- "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", enter, "sh", *argv]
+pytestmark = [NEEDS, pytest.mark.timeout(180)]
 
 
 @dataclass(slots=True)
@@ -83,30 +59,21 @@ class OwnedHost(ShellHost):
 
 
 def host_with(folder: Path, name: str = "dash", sudoers: str = WAY, owner: int = KEEPER) -> OwnedHost:
-    files, root, home = folder / "etc", folder / "srv", folder / "home"
-    for made in (files, root, home):
+    root, home = folder / "srv", folder / "home"
+    for made in (root, home):
         made.mkdir()
     shutil.chown(home, OPERATOR, OPERATOR)
     home.chmod(0o700)
-    hashed = subprocess.run(
-        ["openssl", "passwd", "-6", "-stdin"], input=PASSWORD, capture_output=True, text=True, check=True
-    ).stdout.strip()
     more = {
         "passwd": f"operator:x:{OPERATOR}:{OPERATOR}::{home}:/bin/sh\n"
         f"keeper:x:{KEEPER}:{KEEPER}::/nonexistent:/usr/sbin/nologin\n",
-        "shadow": f"operator:{hashed}:19000:0:99999:7:::\nkeeper:*:19000:0:99999:7:::\n",
+        "shadow": f"operator:{hashed()}:19000:0:99999:7:::\nkeeper:*:19000:0:99999:7:::\n",
         "group": f"operator:x:{OPERATOR}:\nkeeper:x:{KEEPER}:\ncrew:x:{CREW}:keeper\nstrange:x:{CREW + 1}:\n",
     }
-    told = {name: Path(f"/etc/{name}").read_text() + lines for name, lines in more.items()}
-    told["sudoers"] = "Defaults use_pty\nroot ALL=(ALL) ALL\n" + sudoers
-    for file, text in told.items():
-        (files / file).write_text(text)
-        (files / file).chmod({"sudoers": 0o440, "shadow": 0o600}.get(file, 0o644))
-    checked = subprocess.run(["visudo", "-cf", files / "sudoers"], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stderr
+    files = etc(folder, "Defaults use_pty\nroot ALL=(ALL) ALL\n" + sudoers, more)
     shutil.chown(root, owner, owner)
     plain = shell(name, folder)
-    host = OwnedHost(Owned(plain.name, plain.argv, plain.env, files=files), root)
+    host = OwnedHost(Elsewhere(plain.name, plain.argv, plain.env, files=files, at=str(home)), root)
     for release in ("v1", "v2"):
         host.provide(RELEASES[release])
     return host
@@ -117,7 +84,7 @@ def owners(root: Path) -> set[int]:
     return {p.lstat().st_uid for p in (root, *root.rglob("*"))}
 
 
-def test_everything_that_is_made_is_the_owners_and_its_state_is_closed_to_others(place: Path) -> None:  # noqa: F811
+def test_everything_that_is_made_is_the_owners_and_its_state_is_closed_to_others(place: Path) -> None:
     host = host_with(place)
     shared = Shared(dirs=("up/loads",), files=(SharedFile(path="conf/env", content="A=1\n"),), group="crew")
     assert host.do(replace(install("v1"), shared=shared)).fields["installed"] == "new"
@@ -164,7 +131,7 @@ def every_deed(host: OwnedHost, **more: object) -> Iterator[tuple[str, Reply]]:
         pytest.param("bash", UNASKED, PASSWORD, id="a password that nobody asks for", marks=pytest.mark.long),
     ],
 )
-def test_every_step_of_a_rollout_is_taken_by_the_owner(place: Path, name: str, sudoers: str, password: str) -> None:  # noqa: F811
+def test_every_step_of_a_rollout_is_taken_by_the_owner(place: Path, name: str, sudoers: str, password: str) -> None:
     host = host_with(place, name, sudoers)
     for deed, reply in every_deed(host, password=password):
         assert reply.status == "done", (deed, reply)
@@ -183,7 +150,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_a_process_outlives_the_sudo_that_started_it(place: Path) -> None:  # noqa: F811
+def test_a_process_outlives_the_sudo_that_started_it(place: Path) -> None:
     host = host_with(place)
     host.do(install("v1"))
     assert host.do(activate("v1")).status == "done"
@@ -206,7 +173,7 @@ def test_a_process_outlives_the_sudo_that_started_it(place: Path) -> None:  # no
     ids=["no rights", "asked", "rights for another", "a wrong password", "a password, and no rights"],
 )
 def test_who_cannot_become_the_owner_says_so_and_does_nothing(
-    place: Path,  # noqa: F811
+    place: Path,
     sudoers: str,
     password: str,
     why: str,
@@ -220,7 +187,7 @@ def test_who_cannot_become_the_owner_says_so_and_does_nothing(
 
 
 @pytest.mark.long
-def test_a_sudo_that_does_not_answer_is_given_up_within_its_ten_seconds(place: Path) -> None:  # noqa: F811
+def test_a_sudo_that_does_not_answer_is_given_up_within_its_ten_seconds(place: Path) -> None:
     host = host_with(place)
     (place / "slow").mkdir()
     (place / "slow/sudo").write_text("#!/bin/sh\nexec sleep 60\n")
@@ -232,7 +199,7 @@ def test_a_sudo_that_does_not_answer_is_given_up_within_its_ten_seconds(place: P
     assert time.monotonic() - began < 50
 
 
-def test_the_password_opens_the_way_to_the_owner_and_goes_no_further(place: Path) -> None:  # noqa: F811
+def test_the_password_opens_the_way_to_the_owner_and_goes_no_further(place: Path) -> None:
     host = host_with(place, sudoers=ASKED)
     told = "id -un; cat; env; cat /proc/*/cmdline /proc/*/environ 2>/dev/null | tr '\\0' ' ' | grep -c 'pass w'"
     reply = host.do(RunTask(task=Task(shell=told, stdin="its own\n")), password=PASSWORD)
@@ -243,7 +210,7 @@ def test_the_password_opens_the_way_to_the_owner_and_goes_no_further(place: Path
     assert other.status != "done", "who logs in may become root, and the owner may not"
 
 
-def test_a_service_is_controlled_with_the_owners_rights(place: Path) -> None:  # noqa: F811
+def test_a_service_is_controlled_with_the_owners_rights(place: Path) -> None:
     out = place / "out"
     service = Commands(restart=("/usr/bin/touch", str(out)))
     host = host_with(place, sudoers=WAY + f"keeper ALL=(root) NOPASSWD: /usr/bin/touch {out}\n")
@@ -256,7 +223,7 @@ def test_a_service_is_controlled_with_the_owners_rights(place: Path) -> None:  #
     assert refused.fields["sudo"] == "refused"
 
 
-def test_a_root_of_another_user_is_seen_before_anything_is_made(place: Path) -> None:  # noqa: F811
+def test_a_root_of_another_user_is_seen_before_anything_is_made(place: Path) -> None:
     host = host_with(place, owner=OPERATOR)
     seen = host.do(Observe(service=SERVICE)).fields
     assert (seen["root"], seen["root_why"]) == ("unsafe", f"{host.root} belongs to uid {OPERATOR}")
@@ -264,7 +231,7 @@ def test_a_root_of_another_user_is_seen_before_anything_is_made(place: Path) -> 
     assert not list(host.root.iterdir())
 
 
-def test_what_was_given_over_in_part_is_seen_before_anything_is_made(place: Path) -> None:  # noqa: F811
+def test_what_was_given_over_in_part_is_seen_before_anything_is_made(place: Path) -> None:
     host = host_with(place, owner=OPERATOR)
     before = replace(host.op(install("v1")), site=replace(host.site, owner=""))
     assert host.execute(before).status == "done"
@@ -278,7 +245,7 @@ def test_what_was_given_over_in_part_is_seen_before_anything_is_made(place: Path
 
 
 @pytest.mark.parametrize(("group", "said"), [("crew", ""), ("strange", "outside"), ("no-such-group", "missing")])
-def test_a_group_that_the_owner_can_give_nothing_to_is_seen(place: Path, group: str, said: str) -> None:  # noqa: F811
+def test_a_group_that_the_owner_can_give_nothing_to_is_seen(place: Path, group: str, said: str) -> None:
     host = host_with(place)
     shared = Shared(dirs=("up",), group=group)
     assert host.do(Observe(service=SERVICE, shared=shared)).fields.get("group", "") == said
@@ -286,7 +253,7 @@ def test_a_group_that_the_owner_can_give_nothing_to_is_seen(place: Path, group: 
     assert reply.code == ("E_SHARED" if said else "")
 
 
-def test_a_shared_directory_that_was_there_gets_the_group_or_is_refused(place: Path) -> None:  # noqa: F811
+def test_a_shared_directory_that_was_there_gets_the_group_or_is_refused(place: Path) -> None:
     host = host_with(place)
     shared = Shared(dirs=("up",), files=(SharedFile(path="env", content="A=1\n"),), group="crew")
     old = host.root / "shared/up"
@@ -308,7 +275,7 @@ def test_a_shared_directory_that_was_there_gets_the_group_or_is_refused(place: P
     assert old.stat().st_uid == OPERATOR
 
 
-def test_a_rendered_file_is_read_by_the_group_and_by_nobody_else(place: Path) -> None:  # noqa: F811
+def test_a_rendered_file_is_read_by_the_group_and_by_nobody_else(place: Path) -> None:
     host = host_with(place)
     host.provide(OWN)
     deed = Install(release=OWN.release, rendered=FILES, shared=Shared(group="crew"))

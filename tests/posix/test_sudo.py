@@ -5,12 +5,8 @@ The real sudo, with users, passwords and rights of its own in a mount namespace:
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,66 +14,22 @@ import pytest
 from rollout.model.release import Commands
 from rollout.model.task import Task
 from rollout.posix.op import Observe, RunTask
-from tests.posix.shells import Shell, ShellHost, shell
+from tests.posix.elsewhere import ASKED, NEEDS, PASSWORD, UNASKED, USER, Elsewhere, etc, hashed
+from tests.posix.shells import ShellHost, shell
 from tests.posix.test_services import _activate, _installed
 
-USER = 47_111
-PASSWORD = "it's $(a) \\pass word"
-ASKED = "operator ALL=(ALL) ALL\n"
-UNASKED = "operator ALL=(ALL) NOPASSWD: ALL\n"
 OTHERS = "Defaults requiretty\noperator ALL=(ALL) ALL\n"
 NEVER_KEPT = "Defaults timestamp_timeout=0\noperator ALL=(ALL) ALL\n"
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
-        reason="takes root and a mount namespace",
-    ),
-    pytest.mark.timeout(180),
-    pytest.mark.fault("F48"),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere(Shell):
-    """A shell of a user whom only its own namespace knows."""
-
-    files: Path = Path()
-
-    def command(self) -> list[str]:
-        return self.inside(*super(Elsewhere, self).command())
-
-    def inside(self, *argv: str) -> list[str]:
-        """Return what runs a command as that user."""
-        binds = "".join(f"mount --bind {self.files}/{name} /etc/{name} && " for name in ("passwd", "shadow", "sudoers"))
-        enter = f'{binds} exec setpriv --reuid {USER} --regid {USER} --clear-groups -- "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", enter, "sh", *argv]
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that other users may enter, as those of pytest are not."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+pytestmark = [NEEDS, pytest.mark.timeout(180), pytest.mark.fault("F48")]
 
 
 def host_with(folder: Path, name: str, sudoers: str) -> ShellHost:
-    files = folder / "etc"
-    files.mkdir()
-    hashed = subprocess.run(
-        ["openssl", "passwd", "-6", "-stdin"], input=PASSWORD, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    told = {
-        "passwd": Path("/etc/passwd").read_text() + f"operator:x:{USER}:{USER}::/tmp:/bin/sh\n",
-        "shadow": Path("/etc/shadow").read_text() + f"operator:{hashed}:19000:0:99999:7:::\n",
-        "sudoers": "root ALL=(ALL) ALL\n" + sudoers,
+    more = {
+        "passwd": f"operator:x:{USER}:{USER}::/tmp:/bin/sh\n",
+        "shadow": f"operator:{hashed()}:19000:0:99999:7:::\n",
     }
-    for file, text in told.items():
-        (files / file).write_text(text)
-        (files / file).chmod(0o440 if file == "sudoers" else 0o644 if file == "passwd" else 0o600)
-    checked = subprocess.run(["visudo", "-cf", files / "sudoers"], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stderr
+    files = etc(folder, "root ALL=(ALL) ALL\n" + sudoers, more)
     plain = shell(name, folder)
     root = folder / "srv"
     root.mkdir()
