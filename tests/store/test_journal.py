@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -214,7 +215,11 @@ def test_an_append_costs_little_more_than_a_bare_durable_insert(tmp_path: Path) 
 
     No longer than a rollout is: after some 500 inserts SQLite's log has its full length for the bare insert too.
     """
-    ratio = min(_round(tmp_path / str(number)) for number in range(7))
+    ratio = inf
+    for number in range(20):  # what else the machine does makes it worse, never better
+        ratio = min(ratio, _round(tmp_path / str(number)))
+        if ratio <= 1.5:
+            break
     print(f"append / bare insert: {ratio:.2f}")
     assert ratio <= 1.5
 
