@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -242,12 +242,24 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
         acting = [_acting(store, s, epoch, sending) for s, sending in zip(left.state.plays, sendings, strict=True)]
         outsides = stack.enter_context(opened(acting))
         run = Run(store=store, rollout=left.id, outsides=outsides, showing=showing, state=left.state)
-        showing.say("looking at the hosts that were touched")
-        looks = [
-            _looked(state, outside, epoch, showing.say)
-            for state, outside in zip(left.state.plays, outsides, strict=True)
-        ]
+        with _only_looking(left, showing.say):
+            looks = [
+                _looked(state, outside, epoch, showing.say)
+                for state, outside in zip(left.state.plays, outsides, strict=True)
+            ]
         return perform(run, *taken(left.state.plays, epoch, looks), *ordered(aim, left.state))
+
+
+@contextmanager
+def _only_looking(left: Left, say: Callable[[str], None]) -> Iterator[None]:
+    """Say that hosts are looked at; of who does not wait for the end of it, that the rollout is as it was."""
+    say("looking at the hosts that were touched")
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = f"nobody was put back: rollout {left.id} is unfinished as it was"
+        say(f"{said}; type it once more, or: rollout heal {left.id}")
+        raise
 
 
 def _packages(left: Left, stack: ExitStack) -> Mapping[int, Package]:

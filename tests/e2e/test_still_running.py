@@ -38,9 +38,8 @@ def killed(lab: Lab, *words: str, **play: str) -> None:
     process.communicate(timeout=20)
 
 
-def healed(lab: Lab, host: str, back: Callable[[], bool], let_go: Callable[[], object]) -> None:
-    """Heal: nobody is back before what was left running has been let go, which it is once it is waited for."""
-    log = lab.folder / "heal.log"
+def healing(lab: Lab, host: str, log: Path) -> subprocess.Popen[bytes]:
+    """Begin to heal, up to where it is said that a step on a host is waited for."""
     with log.open("w") as out:
         command = lab.command("heal", "--state", str(lab.state), "--output", "plain")
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
@@ -48,6 +47,13 @@ def healed(lab: Lab, host: str, back: Callable[[], bool], let_go: Callable[[], o
         lambda: f"{host}: {WAITING}" in log.read_text() or process.poll() is not None, "it is said who is waited for"
     )
     assert process.poll() is None, log.read_text()
+    return process
+
+
+def healed(lab: Lab, host: str, back: Callable[[], bool], let_go: Callable[[], object]) -> None:
+    """Heal: nobody is back before what was left running has been let go, which it is once it is waited for."""
+    log = lab.folder / "heal.log"
+    process = healing(lab, host, log)
     assert not back(), "in rotation, and something of the dead controller still runs"
     let_go()
     assert process.wait(120) == 0, log.read_text()
@@ -55,7 +61,14 @@ def healed(lab: Lab, host: str, back: Callable[[], bool], let_go: Callable[[], o
 
 
 def test_nobody_is_put_back_while_a_task_still_runs_there(served: Lab) -> None:
+    """Who does not wait for it is told that nothing was begun, and can heal later."""
     killed(served, extra=hook("before_switch", busy(served)))
+    log = served.folder / "impatient.log"
+    impatient = healing(served, "lab1", log)
+    impatient.send_signal(signal.SIGINT)
+    assert impatient.wait(30) == 130, log.read_text()
+    assert f"nobody was put back: rollout {served.last()['id']} is unfinished as it was" in log.read_text()
+    assert not served.member("lab1").in_rotation
     healed(served, "lab1", lambda: served.member("lab1").in_rotation, (served.folder / "go").touch)
     assert (served.folder / "lab1.ended").exists()
     assert served.all_on("v1")
