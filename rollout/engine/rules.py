@@ -50,7 +50,7 @@ def _matches(name: str, rules: Rules) -> bool:
 # What is not compared, by what a command is for: what it decides by itself, whatever the playbook says, and who has
 # signed what was on record already. While one that moves nobody is at work only the ways to the hosts count.
 _OF_RECORD = frozenset({"signature", "revert"})
-_MOVES_NOBODY = frozenset(COMPARISONS) - {"host_keys", "jump", "become"}
+_MOVES_NOBODY = frozenset(COMPARISONS) - {"host_keys", "jump", "become", "owner"}
 _BY_ITSELF: Mapping[str, frozenset[str]] = {
     "apply": frozenset(),
     "rollback": frozenset({"signature"}),

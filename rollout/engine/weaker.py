@@ -174,6 +174,16 @@ def _users(play: PlayPlan) -> set[str]:
     return {c.become.user for c in _connections(play) if c.become is not None}
 
 
+def _owner(was: PlayPlan, now: PlayPlan) -> Iterator[str]:
+    before, after = _owners(was), _owners(now)
+    if before and (new := sorted(after - before)):
+        yield f"files belong to {', '.join(new)}, who does every step, and belonged to {', '.join(sorted(before))}"
+
+
+def _owners(play: PlayPlan) -> set[str]:
+    return {host.owner or "the SSH user" for host in play.hosts.values()}
+
+
 def _signature(was: PlayPlan, now: PlayPlan) -> Iterator[str]:
     if signer(was) and not signer(now):
         yield f"nobody signed the release, and {signer(was)} had"
@@ -195,5 +205,6 @@ COMPARISONS: dict[str, Callable[[PlayPlan, PlayPlan], Iterator[str]]] = {
     "host_keys": _host_keys,
     "jump": _jump,
     "become": _become,
+    "owner": _owner,
     "signature": _signature,
 }

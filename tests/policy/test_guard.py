@@ -70,21 +70,21 @@ def test_what_is_weaker_is_refused_where_it_is_listed_and_only_there() -> None:
 @pytest.mark.parametrize(
     ("purpose", "held"),
     [
-        ("apply", {"floor", "revert", "signature", "become"}),
-        ("rollback", {"floor", "revert", "become"}),
-        ("converge", {"floor", "revert", "become"}),
-        ("restart", {"floor", "become"}),
-        ("drain", {"floor", "become"}),
-        ("register", {"floor", "become"}),
-        ("adopt", {"become"}),
-        ("prune", {"become"}),
+        ("apply", {"floor", "revert", "signature", "become", "owner"}),
+        ("rollback", {"floor", "revert", "become", "owner"}),
+        ("converge", {"floor", "revert", "become", "owner"}),
+        ("restart", {"floor", "become", "owner"}),
+        ("drain", {"floor", "become", "owner"}),
+        ("register", {"floor", "become", "owner"}),
+        ("adopt", {"become", "owner"}),
+        ("prune", {"become", "owner"}),
     ],
 )
 def test_another_command_is_held_to_what_the_playbook_says_and_not_to_what_it_decides_itself(
     purpose: Any, held: set[str]
 ) -> None:
     """What is on record as good may be gone back to without a signature, but not by a weaker way."""
-    names = ("floor", "revert", "signature", "become")
+    names = ("floor", "revert", "signature", "become", "owner")
     found = tuple(Weaker(name=name, what="less") for name in names)
     plan = replace(PLAN, plays=(replace(PLAN.plays[0], purpose=purpose),))
     reasons = breaches(Rules(not_weaker=names), plan, Review(weaker=(Fewer(app="shop", since="1", found=found),)))

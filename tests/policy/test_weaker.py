@@ -25,11 +25,17 @@ HTTPS = HttpCheck(port=443, scheme="https")
 
 
 def play(
-    checks: tuple[Any, ...] = (TCP, TCP), host: Any = None, floor: int = 7, via: Any = None, **more: Any
+    checks: tuple[Any, ...] = (TCP, TCP),
+    host: Any = None,
+    floor: int = 7,
+    via: Any = None,
+    owner: str = "",
+    **more: Any,
 ) -> PlayPlan:
     """Return a play over ten hosts' pool; ``host`` and ``via`` are what connections have besides."""
     connection = Connection(address="h", **(host or {}))
-    hosts = {h: HostPlan(host=h, connection=connection, service=NoService(), checks=checks) for h in (H1, H2)}
+    one = HostPlan(host=H1, connection=connection, service=NoService(), checks=checks, owner=owner)
+    hosts = {H1: one, H2: replace(one, host=H2)}
     spec = HaproxyPool(
         name=PoolName("web"), backend="web", via="lb", connection=Connection(address="lb", **(via or {}))
     )
@@ -88,6 +94,8 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         {"via": {"jump": (FAR,)}},
         "through gate:99, and were reached through gate:22",
     ),
+    ("owner", {}, {"owner": "shop"}, "belong to shop, who does every step, and belonged to the SSH user"),
+    ("owner", {"owner": "shop"}, {}, "belong to the SSH user, who does every step, and belonged to shop"),
     ("become", {}, {"host": {"become": Become()}}, "run as root, and ran as nobody but the SSH user"),
     ("become", {"host": {"become": Become(user="shop")}}, {"via": {"become": Become()}}, "as root, and ran as shop"),
 ]
