@@ -1,9 +1,9 @@
-"""How fast a release comes, as ratios within one run: ``python -m tests.benchmarks.transfer [MB] [HOSTS]``.
+"""How fast a release comes, as ratios: ``python -m tests.benchmarks.transfer [--containers] [MB] [HOSTS]``.
 
-On loopback hosts, which share this machine's processors with the controller: ``push`` against ``ssh HOST 'cat >file'``
-side by side, a delta of many files against the push before it, and ``verify`` against ``sha256sum -c`` on the host.
-The play runs no service, as all of a loopback host is one user's: what is the same is linked, as it is on hosts whose
-service runs as a user of its own.
+In one run, on hosts that share this machine's processors and disk with the controller, loopback ones or containers:
+``push`` against ``ssh HOST 'cat >file'`` side by side, a delta of many files against the push before it, and ``verify``
+against ``sha256sum -c`` on the host. The play runs no service, as all of a loopback host is one user's: what is the
+same is linked, as it is on hosts whose service runs as a user of its own.
 """
 
 from __future__ import annotations
@@ -13,24 +13,27 @@ import os
 import random
 import shlex
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Mapping
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from rollout.lab.app import build_release
 from rollout.lab.hosts import user_name
 from rollout.lab.loopback import Fleet
+from rollout.lab.machine import ROOT
+from rollout.lab.machines import MachineFleet
+from rollout.posix import frame
 from rollout.posix.op import Inspect
 from tests.e2e.lab import Lab
-from tests.posix.shells import ShellHost, shell
+from tests.posix.shells import NONCE, ShellHost, shell
 
 MB, HOSTS, FILES = 200, 8, 2000
 CHANGED = 0.01
@@ -75,6 +78,77 @@ class Figures:
         return dict(zip(BARS, (*values, self.verify_s / self.sums_s), strict=True))
 
 
+class Place(Protocol):
+    """Hosts that it is measured on."""
+
+    @property
+    def fleet(self) -> Any:
+        """What has an inventory, and is taken down."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The hosts' names."""
+
+    def root(self, host: str) -> str:
+        """Return where the app lies on a host."""
+
+    def ssh(self, host: str) -> list[str]:
+        """Return the words of an SSH client up to the command."""
+
+    def run(self, host: str, *argv: str, stdin: bytes = b"") -> str:
+        """Run a command on a host as who installs there, past SSH; return what it printed."""
+
+
+@dataclass(frozen=True)
+class Loopback:
+    """Hosts of this machine."""
+
+    fleet: Fleet
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [host.name for host in self.fleet.hosts]
+
+    def root(self, host: str) -> str:
+        return str(self.fleet.host(host).root)
+
+    def ssh(self, host: str) -> list[str]:
+        known = f"UserKnownHostsFile={self.fleet.folder}/known_hosts"
+        port = str(self.fleet.host(host).ssh_port)
+        return ["ssh", "-p", port, "-i", str(self.fleet.client_key), "-o", known, f"{user_name()}@127.0.0.1"]
+
+    def run(self, host: str, *argv: str, stdin: bytes = b"") -> str:
+        return subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+@dataclass(frozen=True)
+class Containers:
+    """Containers with systemd, which ``deploy`` installs on."""
+
+    fleet: MachineFleet
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [machine.name for machine in self.fleet.hosts]
+
+    def root(self, host: str) -> str:
+        return ROOT
+
+    def ssh(self, host: str) -> list[str]:
+        return ["ssh", "-F", str(self.fleet.folder / "ssh_config"), host]
+
+    def run(self, host: str, *argv: str, stdin: bytes = b"") -> str:
+        machine = next(machine for machine in self.fleet.hosts if machine.name == host)
+        return machine.run("runuser", "-u", "deploy", "--", *argv, stdin=stdin)
+
+
+def place(folder: Path, hosts: int, *, containers: bool) -> Place:
+    """Bring hosts up."""
+    if containers:
+        return Containers(MachineFleet.up(folder, hosts, balancers="none", ends_with_us=True))
+    return Loopback(Fleet.up(folder, hosts))
+
+
 def release(folder: Path, version: str, size_mb: float, changed: int) -> Path:
     """Build a release of many files that nothing makes smaller; so many of them are this version's own."""
     path = build_release(folder, version)
@@ -93,11 +167,11 @@ def release(folder: Path, version: str, size_mb: float, changed: int) -> Path:
     return plain
 
 
-def measured(folder: Path, size_mb: float, hosts: int) -> Figures:
+def measured(folder: Path, size_mb: float, hosts: int, *, containers: bool = False) -> Figures:
     """Do all of it once, on a fleet of its own."""
-    fleet = Fleet.up(folder / "lab", hosts)
+    at = place(folder / "lab", hosts, containers=containers)
     try:
-        lab = Lab(fleet=fleet, folder=folder / "play")
+        lab = Lab(fleet=at.fleet, folder=folder / "play")
         lab.folder.mkdir()
         (lab.folder / "shop.yml").write_text(PLAY)
         artifact = release(lab.folder / "dist", "v1", size_mb, 0)
@@ -107,9 +181,9 @@ def measured(folder: Path, size_mb: float, hosts: int) -> Figures:
             release(lab.folder / "dist", version, size_mb, int(FILES * CHANGED))
             deltas.append(staged(lab, version))
         delta_s, delta = median(s for s, _ in deltas), max(size for _, size in deltas)
-        verify_s, sums_s = hashed(lab, folder)
+        verify_s, sums_s = hashed(at, folder)
         return Figures(
-            plain_s=plain(fleet, artifact),
+            plain_s=plain(at, artifact),
             push_s=push_s,
             delta_s=delta_s,
             verify_s=verify_s,
@@ -118,7 +192,7 @@ def measured(folder: Path, size_mb: float, hosts: int) -> Figures:
             delta=delta,
         )
     finally:
-        fleet.down()
+        at.fleet.down()
 
 
 def staged(lab: Lab, version: str) -> tuple[float, int]:
@@ -135,34 +209,35 @@ def staged(lab: Lab, version: str) -> tuple[float, int]:
     return (max(datetime.fromisoformat(r["at"]) for r in ends) - began).total_seconds(), size
 
 
-def plain(fleet: Fleet, artifact: Path) -> float:
+def plain(at: Place, artifact: Path) -> float:
     """Return what ``ssh HOST 'cat >file'`` takes to all hosts side by side."""
 
-    def copy(port: int, to: Path) -> None:
-        known = f"UserKnownHostsFile={fleet.folder}/known_hosts"
-        argv = ["ssh", "-p", str(port), "-i", str(fleet.client_key), "-o", known, f"{user_name()}@127.0.0.1"]
+    def copy(host: str) -> None:
         with artifact.open("rb") as data:
-            subprocess.run([*argv, f"cat >{shlex.quote(str(to))}"], stdin=data, check=True)
+            subprocess.run([*at.ssh(host), f"cat >{shlex.quote(at.root(host))}/plain"], stdin=data, check=True)
 
     began = time.monotonic()
-    with ThreadPoolExecutor(len(fleet.hosts)) as threads:
-        list(threads.map(lambda h: copy(h.ssh_port, h.root / "plain"), fleet.hosts))
+    with ThreadPoolExecutor(len(at.names)) as threads:
+        list(threads.map(copy, at.names))
     return time.monotonic() - began
 
 
-def hashed(lab: Lab, folder: Path) -> tuple[float, float]:
+def hashed(at: Place, folder: Path) -> tuple[float, float]:
     """Return what the step of ``verify`` takes on a host, and ``sha256sum -c`` of the same files; medians in turns."""
-    host = ShellHost(shell("dash", folder), lab.fleet.hosts[0].root)
-    deed = Inspect()
-    sums = "cd current/ && sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c --quiet"
+    host = at.names[0]
+    asked = ShellHost(shell("dash", folder), Path(at.root(host)))
+    sums = f"cd {at.root(host)}/current/ && sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c --quiet"
     ours, theirs = [], []
     for _ in range(5):
+        script = asked.bytes_of(asked.op(Inspect()))
         began = time.monotonic()
-        reply = host.do(deed)
+        said = at.run(host, "/bin/sh", "-c", frame.CONSTANT, stdin=script)
         ours.append(time.monotonic() - began)
+        reply = frame.parse(NONCE, said.encode())
+        assert reply is not None, said
         assert (reply.status, reply.tail) == ("done", ()), reply
         began = time.monotonic()
-        subprocess.run(["sh", "-c", sums], cwd=host.root, check=True)
+        at.run(host, "/bin/sh", "-c", sums)
         theirs.append(time.monotonic() - began)
     return median(ours), median(theirs)
 
@@ -179,10 +254,15 @@ def table(figures: Figures) -> list[str]:
 
 def main() -> None:
     """Print the figures and the table."""
-    size_mb, hosts = (*map(float, sys.argv[1:3]), *(MB, HOSTS)[len(sys.argv[1:3]) :])
+    words = ArgumentParser()
+    words.add_argument("mb", nargs="?", type=float, default=MB)
+    words.add_argument("hosts", nargs="?", type=int, default=HOSTS)
+    words.add_argument("--containers", action="store_true")
+    asked = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="transfer-") as folder:
-        figures = measured(Path(folder), size_mb, int(hosts))
-    print(f"{size_mb:g} MB in {FILES} files, {CHANGED:.0%} changed, {int(hosts)} loopback hosts")
+        figures = measured(Path(folder), asked.mb, asked.hosts, containers=asked.containers)
+    where = "containers" if asked.containers else "loopback hosts"
+    print(f"{asked.mb:g} MB in {FILES} files, {CHANGED:.0%} changed, {asked.hosts} {where}")
     print(figures)
     print("\n".join(table(figures)))
 
