@@ -14,7 +14,7 @@ from rollout.app.aftermath import left_out
 from rollout.app.asking import asked
 from rollout.app.needs import unmet
 from rollout.app.outside import each
-from rollout.app.records import Records, records_of
+from rollout.app.records import Records, origin_of, records_of
 from rollout.app.sending import Sending
 from rollout.app.transfer import Choice, ways
 from rollout.balancers.missing import explain_missing
@@ -294,6 +294,7 @@ def _ways(
             sending=preflight.sending,
             asks=asks,
             seen=seen,
+            origin=lambda release: origin_of(preflight.store, play.environment, play.app, release),
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -35,6 +35,16 @@ class Sending:
     cuts: dict[str, Cut] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)  # of all uploads of a rollout together
     key: bytes = field(default=b"", repr=False)  # the state's, for the seals of manifests
+
+    def add(self, cut: Cut) -> None:
+        """Have a delta at hand; one of the same bytes may be there."""
+        if self.cuts.setdefault(cut.delta.artifact, cut) is not cut:
+            cut.close()
+
+    def keep(self, digests: Set[str]) -> None:
+        """Close the deltas that no host is sent."""
+        for unused in self.cuts.keys() - digests:
+            self.cuts.pop(unused).close()
 
     def payload(self, op: Op) -> tuple[BinaryIO, int] | Reply | None:
         """Return the bytes that follow an Op: an Install is followed by them and by its manifest.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from rollout.perform.observe import Glance
 from rollout.posix.drift import shared_paths
 
 if TYPE_CHECKING:
-    from rollout.app.records import Records
+    from rollout.app.records import Origin, Records
     from rollout.app.sending import Sending
-    from rollout.artifacts.delta import Basis
+    from rollout.artifacts.delta import Cutting
     from rollout.model.host import HostName
     from rollout.model.observation import Observation
     from rollout.model.play import Ask, Play
@@ -33,6 +34,7 @@ TOO_MUCH = "too much of it differs from {base}"
 WRITABLE = "the rest is copied there: what runs may write to it"
 PACKED = "it is packed anew for the hosts, and the server has the other one"
 TASKS = "the rest is copied there: tasks of the play may write to it"
+NO_ZSTD = "no zstd is there that takes patches"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Choice:
     sending: Sending
     asks: Mapping[HostName, Ask]
     seen: Mapping[HostName, Observation]
+    origin: Callable[[ReleaseId], Origin | None] = lambda _: None  # what a release was made of
 
 
 Base = tuple[ReleaseId, tuple[str, ...]]  # its id, and what the host shares
@@ -64,8 +67,9 @@ def ways(choice: Choice) -> dict[HostName, Way]:
         return dict.fromkeys(play.hosts, Push(why=PACKED) if package.source else Pull())
     found: dict[HostName, Way] = {}
     for base, hosts in _bases(choice).items():
-        way = _way(choice, base, hosts) if base else Push(why=NO_BASE)
-        found |= {h: _there(choice, h, way) if isinstance(way, Delta) else way for h in hosts}
+        of = _ways(choice, base, hosts) if base else dict.fromkeys(hosts, Push(why=NO_BASE))
+        found |= {h: _there(choice, h, way) if isinstance(way, Delta) else way for h, way in of.items()}
+    choice.sending.keep({way.artifact for way in found.values() if isinstance(way, Delta)})
     return found
 
 
@@ -78,9 +82,14 @@ def _shared(choice: Choice, host: HostName, way: Delta) -> Delta:
     """Say whether two releases of a host may have files in common: where nothing that runs there can write them."""
     ask = choice.asks[host]
     if any(task.where != "controller" for tasks in ask.tasks.values() for task in tasks):
-        return replace(way, why=TASKS)
+        return replace(way, why=_and(way.why, TASKS))
     apart = isinstance(ask.service, NoService) or choice.seen[host].apart
-    return replace(way, linked=True) if apart else replace(way, why=WRITABLE)
+    return replace(way, linked=True) if apart else replace(way, why=_and(way.why, WRITABLE))
+
+
+def _and(*whys: str) -> str:
+    """Return all reasons as one."""
+    return "; ".join(filter(None, whys))
 
 
 def _bases(choice: Choice) -> dict[Base | None, list[HostName]]:
@@ -103,14 +112,18 @@ def _base(choice: Choice, host: HostName) -> Base | None:
     return ReleaseId(seen.current), tuple(sorted(shared_paths(choice.asks[host].shared)))
 
 
-def _way(choice: Choice, base: Base, hosts: Sequence[HostName]) -> Way:
-    from rollout.artifacts.delta import Basis
-
-    release, shared = base
-    digest, text = next((one for one in _texts(choice, release, hosts[:ASKED]) if one[1]), ("", ""))
+def _ways(choice: Choice, base: Base, hosts: Sequence[HostName]) -> Mapping[HostName, Way]:
+    """Return the way to each host that has a base: with patches where they are worth it, and a host takes them."""
+    digest, text = next((one for one in _texts(choice, base[0], hosts[:ASKED]) if one[1]), ("", ""))
     if not text:
-        return Push(why=UNREAD.format(base=release))
-    return _cut(choice, Basis(release=release, digest=digest, text=text, shared=shared))
+        return dict.fromkeys(hosts, Push(why=UNREAD.format(base=base[0])))
+    cutting = _cutting(choice, base, digest, text)
+    whole, is_large = _cut(choice, cutting)
+    if not is_large:
+        return dict.fromkeys(hosts, whole)
+    able = [h for h in hosts if choice.seen[h].patches]
+    found: dict[HostName, Way] = dict.fromkeys(hosts, replace(whole, why=_and(whole.why, NO_ZSTD)))
+    return found | (dict.fromkeys(able, _patched(choice, cutting, whole)) if able else {})
 
 
 def _texts(choice: Choice, release: ReleaseId, hosts: Sequence[HostName]) -> Iterator[tuple[str, str]]:
@@ -122,20 +135,43 @@ def _texts(choice: Choice, release: ReleaseId, hosts: Sequence[HostName]) -> Ite
         yield digest, each(choice.outside, [manifest_of(glance, release, digest)], 1)[0]
 
 
-def _cut(choice: Choice, basis: Basis) -> Way:
-    """Make the delta; where that is not worth it, or cannot be, all of the artifact is sent."""
+def _cutting(choice: Choice, base: Base, digest: str, text: str) -> Cutting:
     from rollout.app.request import cache_dir
-    from rollout.artifacts.delta import cut
-    from rollout.artifacts.limits import ArtifactFault
+    from rollout.artifacts.delta import Basis, Cutting
 
     package = choice.sending.package
     assert package is not None  # noqa: S101 - ways() has looked
+    basis = Basis(release=base[0], digest=digest, text=text, shared=base[1])
     most = int(package.size * (WORTH if choice.play.transfer == "auto" else 1.0))
+    return Cutting(package=package, ask=choice.play.artifact, basis=basis, cache_dir=cache_dir(), most=most)
+
+
+def _cut(choice: Choice, cutting: Cutting) -> tuple[Push | Delta, bool]:
+    """Make the delta, or say why all is sent: it is not worth it, or cannot be; and whether patches may be worth it."""
+    from rollout.artifacts.delta import made
+    from rollout.artifacts.limits import ArtifactFault
+
     try:
-        made = cut(package, choice.play.artifact, basis, cache_dir(), most)
+        cut, is_large = made(cutting)
     except ArtifactFault as fault:
-        return Push(why=fault.what)
-    if made is None:
-        return Push(why=TOO_MUCH.format(base=basis.release))
-    choice.sending.cuts[made.delta.artifact] = made
-    return made.delta
+        return Push(why=fault.what), False
+    if cut is None:
+        return Push(why=TOO_MUCH.format(base=cutting.basis.release)), is_large
+    choice.sending.add(cut)
+    return cut.delta, is_large
+
+
+def _patched(choice: Choice, cutting: Cutting, whole: Push | Delta) -> Push | Delta:
+    """Return the delta with patches in it; where there are none, the way without, and why."""
+    from rollout.app.earlier import earlier_of
+    from rollout.artifacts.limits import ArtifactFault
+
+    try:
+        found = earlier_of(lambda: choice.origin(cutting.basis.release), cutting)
+    except ArtifactFault as fault:
+        return replace(whole, why=_and(whole.why, fault.what))
+    if isinstance(found, str):
+        return replace(whole, why=_and(whole.why, found))
+    with closing(found):
+        way, _ = _cut(choice, replace(cutting, earlier=found))
+    return way if isinstance(way, Delta) else whole

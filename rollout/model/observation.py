@@ -49,6 +49,7 @@ class Observation:
     sudo_why: str = ""  # the command that is not permitted
     missing_tools: tuple[str, ...] = ()
     fetches: bool = True  # curl is there
+    patches: bool = False  # a zstd is there that makes a file of a patch
     gated: bool = False  # a forced command takes steps of signed releases alone
     units: tuple[str, ...] = ()
     apart: bool = False  # its units run as users that can write nothing of what is installed

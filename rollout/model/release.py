@@ -40,7 +40,8 @@ class Delta:
     """How a release comes to a host: what differs from ``base``, which it has; it takes the rest from there.
 
     ``manifest``: the digest of the base's; ``artifact`` and ``size``: of the tar of what differs, which is sent.
-    ``linked``: files that are the same may be one file; ``why`` not.
+    ``linked``: files that are the same may be one file; ``patches``: how many files come as a patch of the base's;
+    ``why`` not.
     """
 
     kind: Literal["delta"] = "delta"
@@ -50,6 +51,7 @@ class Delta:
     size: int
     compression: Literal["", "gzip"] = ""
     linked: bool = False
+    patches: int = 0
     why: str = ""
 
 

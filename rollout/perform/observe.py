@@ -113,6 +113,7 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         sudo=inert(fields.get("sudo", "unneeded")),
         sudo_why=inert(fields.get("sudo_why", ""))[:200],
         fetches=fields.get("fetches", "curl") == "curl",
+        patches=fields.get("patches", "") == "zstd",
         gated=fields.get("gate", "") == "1",
         missing_tools=tuple(map(inert, fields.get("tools", "").split())),
         units=_unknown_units(fields, ask),

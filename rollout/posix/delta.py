@@ -1,9 +1,9 @@
 """A release made of another one: what is the same is taken from there, what differs was sent.
 
-The tar of a delta holds the files and links that differ. Which are the same, the two manifests say: the lines that
-both have. They become hard links where nothing will write to them but a person: the file is the SSH user's, nobody
-else may write it, and the plan says that what runs there is another user. Everything else is copied. Whatever comes
-of it is hashed and compared with the manifest like any other release.
+The tar of a delta holds the files and links that differ; of a large file it may hold a patch (patches.py). Which are
+the same, the two manifests say: the lines that both have. They become hard links where nothing will write to them but a
+person: the file is the SSH user's, nobody else may write it, and the plan says that what runs there is another user.
+Everything else is copied. Whatever comes of it is hashed and compared with the manifest like any other release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TEXT = lean(r"""
         [ -n "$base" ] || return 0
         digest_of "$base" && [ "$have" = "$basis" ] ||
             refuse E_BASE "$root/releases/$base is not there as it was: nothing can be copied from it"
-        for l in tr uniq xargs; do
+        for l in tr uniq xargs $also; do
             command -v "$l" >/dev/null 2>&1 || refuse E_BASE "$l is not there, and a delta takes it"
         done
     }
@@ -40,12 +40,14 @@ TEXT = lean(r"""
     gather() {
         [ -n "$base" ] || return 0
         sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
+        patches
         [ -z "$linked" ] || { same; ours; } | sort | uniq -d | unsent | taken "$links"
         same | unsent | taken "$copies"
     }
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)
 
+WHOLE = "also=\npatches() { :; }\n"  # where nothing came as a patch
 NONE = "based() { :; }\ngather() { :; }\nunlike() { :; }\n"  # where all of it is sent
 
 _READ = lean(r"""

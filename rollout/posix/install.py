@@ -6,8 +6,8 @@ Until the one rename nothing is visible below ``releases/``; what an earlier att
 
 from __future__ import annotations
 
-from rollout.model.release import Delta, Pull, Push, Release, Shared
-from rollout.posix import assets, crew, delta, intact, ledger, pull, rendered
+from rollout.model.release import Delta, Pull, Push, Release, Shared, Way
+from rollout.posix import assets, crew, delta, intact, ledger, patches, pull, rendered
 from rollout.posix.op import Install
 from rollout.posix.quote import Script, assign, lean, listing
 
@@ -267,8 +267,20 @@ def _payload(deed: Install) -> Script:
         return pull.arguments(deed) + assign("base", "") + assign("strip", deed.release.strip) + _bytes(deed.release)
     if isinstance(way, Delta):
         said = assign("base", way.base) + assign("basis", way.manifest) + assign("linked", "1" if way.linked else "")
+        said += assign("window", patches.WINDOW_LOG) if way.patches else ""
         return said + assign("strip", "") + _bytes(way)
     return assign("base", "") + assign("strip", deed.release.strip) + _bytes(deed.release)
+
+
+def _coming(way: Way) -> str:
+    """Return the text of how it comes, and of what is made of it then."""
+    match way:
+        case Push():
+            return delta.NONE + _RECEIVE
+        case Delta():
+            return delta.TEXT + (patches.TEXT if way.patches else delta.WHOLE) + _RECEIVE
+        case Pull():
+            return pull.TEXT
 
 
 def _bytes(sent: Release | Delta) -> Script:
@@ -285,8 +297,7 @@ def script(deed: Install) -> Script:
         + assign("signed", deed.signed)
         + _shares(deed.shared)
     )
-    ways = {Push: delta.NONE + _RECEIVE, Delta: delta.TEXT + _RECEIVE, Pull: pull.TEXT}
-    parts = _PLACE + ways[type(deed.way)] + (assets.ADD if deed.shared.add else "")
+    parts = _PLACE + _coming(deed.way) + (assets.ADD if deed.shared.add else "")
     steps = _UNPACK + _COMPARE + _SHARE + _PREPARE
     if deed.rendered:
         arguments, steps = arguments + rendered.script(deed.rendered, sealed=deed.sealed), rendered.woven(steps)

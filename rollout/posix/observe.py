@@ -26,6 +26,9 @@ _WORK = lean(r"""
         x=
         ! command -v curl >/dev/null 2>&1 || x=curl
         f fetches "$x"
+        x=
+        case $(zstd -H 2>/dev/null) in *--patch-from*) x=zstd;; esac
+        f patches "$x"
         # A forced command says so: helper.py
         [ -z "${h_gate-}" ] || f gate 1
     }

@@ -50,6 +50,7 @@ class Observe:
     is installed: writer|other), ``shared.<n>`` (ok|missing, for each shared file without content; n counts from 0),
     ``group`` (missing|outside: the group of shared directories is not there, or the user is not in it),
     ``running`` (release that the service runs, or ""; without a service what current names), ``fresh`` (as Identify),
+    ``fetches`` (``curl`` where it is there), ``patches`` (``zstd`` where one is there that takes them),
     ``gate`` (1: a forced command takes signed releases alone, helper.py; else not there).
     """
 
@@ -62,9 +63,10 @@ class Observe:
 class Install:
     """Upload, verify, unpack, link what is shared, and make the prepared link (Stage).
 
-    The payload is the artifact's bytes, then the manifest's text; of a Delta it is what differs, then the manifest of
-    the whole, of a Pull the request (pull.py). ``present``: the host has all of it, nothing is sent, and it is looked
-    at again. ``rendered``: files of the host's own; ``sealed``: a secret is in one. Reply: ``installed`` (new|present).
+    The payload is the artifact's bytes, then the manifest's text; of a Delta it is what differs, with patches where it
+    has some (patches.py), then the manifest of the whole, of a Pull the request (pull.py). ``present``: the host has
+    all of it, nothing is sent, and it is looked at again. ``rendered``: files of the host's own; ``sealed``: a secret
+    is in one. Reply: ``installed`` (new|present).
     Refusals: E_SHORT (it was cut off), E_DIGEST, E_MANIFEST, E_UNPACK, E_RELEASE_CONFLICT, E_NO_RELEASE (``present``,
     and it is not), E_TAMPERED (it is there, and was written to), E_DISK, E_SHARED, E_FETCH, E_TOOL (of a Pull), E_BASE
     (of a Delta: its base is not there as it was, or this host cannot do it; a Push can be said instead). These, and

@@ -133,7 +133,9 @@ def _transfer(play: PlayPlan, todo: Sequence[HostName]) -> Iterator[str]:
             continue
         way = stage.way
         if isinstance(way, Delta):
-            groups.setdefault((f"what differs from {inert(way.base)}", way.size, way.why), []).append(host)
+            patched = f" ({count(way.patches, 'file')} patched)" if way.patches else ""
+            what = f"what differs from {inert(way.base)}{patched}"
+            groups.setdefault((what, way.size, way.why), []).append(host)
         elif isinstance(way, Pull):
             groups.setdefault(("all of it, fetched there by curl,", play.release.size, ""), []).append(host)
         else:

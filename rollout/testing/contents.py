@@ -41,6 +41,7 @@ class Contents:
     closed_to: set[str] = field(default_factory=set)  # users whom sudo lets nobody become
     full: bool = False  # the disk: an Install is refused, a Switch is not (its link was prepared)
     read_only: bool = False  # the file system: everything that writes is refused
+    zstd: bool = True  # it is there, and makes files of patches
     tampered: set[str] = field(default_factory=set)  # releases that were written to after they were installed
     sockets: dict[str, Callable[[str], str]] = field(default_factory=dict)  # a balancer's, by path or HOST:PORT
     tool: str = "socat"  # what speaks to them; "": nothing does

@@ -35,7 +35,7 @@ from rollout.testing.packing import Packed, differing, packed
 
 Act = (
     Literal["point v1", "point v2", "directory", "outside", "remove", "kill", "tamper v1", "foreign", "bare", "reboot"]
-    | Literal["forget results", "forget the link", "other tool", "other content", "hold", "let go"]
+    | Literal["forget results", "forget the link", "other tool", "other content", "hold", "let go", "no zstd"]
 )
 SERVE = b"#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n"
 RELEASES: Mapping[str, Packed] = {
@@ -63,6 +63,7 @@ VOLATILE = frozenset(
         "user",
         "tools",
         "fetches",
+        "patches",
         "free_bytes",
         "free_inodes",
     )

@@ -169,7 +169,7 @@ class SimulatedHost(Looks):
         if have is None:
             if do.present:
                 return refused("E_NO_RELEASE")
-            if isinstance(do.way, Delta) and self.releases.get(do.way.base) != do.way.manifest:
+            if isinstance(do.way, Delta) and not self._can(do.way):
                 return refused("E_BASE")
             if self.full:
                 return refused("E_DISK")
@@ -181,6 +181,10 @@ class SimulatedHost(Looks):
             self._point()
         self._mark(release.id, "installed")
         return Reply(status="done", fields={"installed": "present" if have else "new"})
+
+    def _can(self, way: Delta) -> bool:
+        """Whether a base is there as it was, and what makes files of patches."""
+        return self.releases.get(way.base) == way.manifest and (self.zstd or not way.patches)
 
     def _activate(self, do: Activate) -> Reply:
         refusal = self._misplaced((do.expect, do.release))

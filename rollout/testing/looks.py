@@ -102,6 +102,7 @@ class Looks(Contents):
             "boot_id": f"simulated-{self.boots}",
             "machine_id": self.machine,
             "sudo": "unneeded",
+            "patches": "zstd" if self.zstd else "",
         }
 
     def _shows(self, idle: bool) -> str:

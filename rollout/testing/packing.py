@@ -6,12 +6,12 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from rollout.model.release import Delta, Release, ReleaseId
-from rollout.posix import manifest
+from rollout.posix import manifest, patches
 
 NONE: Mapping[str, str] = {}
 
@@ -53,6 +53,31 @@ def differing(base: Packed, new: Packed, files: Mapping[str, bytes]) -> tuple[De
     return delta, data + new.payload[new.release.size :]
 
 
+def patched(base: Packed, new: Packed, path: str, data: bytes, frame: bytes = b"") -> tuple[Delta, bytes]:
+    """Return the delta of ``new``, in which one file comes as a patch of the one that ``base`` has, and its payload.
+
+    ``frame``: the patch, where it is not to hold the file as it is.
+    """
+    members = {f"{patches.FOLDER}/1": frame or stored(data), patches.LIST: patches.listed(len(data), path).encode()}
+    tar = _tar(members, NONE, "", {f"{patches.FOLDER}/1"} if _runs(path) else ())
+    delta = Delta(
+        base=base.release.id,
+        manifest=base.release.manifest,
+        artifact=hashlib.sha256(tar).hexdigest(),
+        size=len(tar),
+        patches=1,
+    )
+    return delta, tar + new.payload[new.release.size :]
+
+
+def stored(data: bytes) -> bytes:
+    """Return a frame of zstd that holds data as it is: what makes it of any other file."""
+    if len(data) > 128 * 1024:
+        raise ValueError("a block of zstd holds 128 KiB")
+    block = len(data) << 3 | 1  # the last one, raw
+    return b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little") + block.to_bytes(3, "little") + data
+
+
 def _runs(path: str) -> bool:
     return path.startswith("bin/")
 
@@ -67,13 +92,16 @@ def _entries(files: Mapping[str, bytes], links: Mapping[str, str]) -> Iterable[m
         yield manifest.Entry(path=folder, kind="d")
 
 
-def _tar(files: Mapping[str, bytes], links: Mapping[str, str], prefix: str) -> bytes:
-    """Modes are the narrowest that an archive may have: the host must widen them as the manifest says."""
+def _tar(files: Mapping[str, bytes], links: Mapping[str, str], prefix: str, run: Collection[str] = ()) -> bytes:
+    """Modes are the narrowest that an archive may have: the host must widen them as the manifest says.
+
+    ``run``: files that may be executed, beside those below ``bin/``.
+    """
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as archive:
         for path, data in files.items():
             member = tarfile.TarInfo(prefix + path)
-            member.size, member.mode = len(data), 0o700 if _runs(path) else 0o600
+            member.size, member.mode = len(data), 0o700 if _runs(path) or path in run else 0o600
             archive.addfile(member, io.BytesIO(data))
         for path, target in links.items():
             member = tarfile.TarInfo(prefix + path)

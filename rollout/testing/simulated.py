@@ -23,6 +23,7 @@ def _on_simulated() -> Mapping[str, Callable[[SimulatedHost], None]]:
         "foreign": lambda h: setattr(h, "identity", "default/other"),
         "bare": lambda h: setattr(h, "root", "missing"),
         "reboot": lambda h: h.reboot(),
+        "no zstd": lambda h: setattr(h, "zstd", False),
         "hold": lambda h: setattr(h, "holder", "1"),
         "let go": lambda h: setattr(h, "holder", ""),
         "forget results": lambda h: h.records.clear(),

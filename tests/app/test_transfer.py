@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rollout.app.records import Records
+from rollout.app.records import Origin, Records
 from rollout.app.sending import Sending
 from rollout.app.transfer import NO_BASE, PACKED, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
 from rollout.artifacts.package import Package, prepare
@@ -81,6 +81,7 @@ class Case:
     recorded: str
     seen: dict[HostName, Any] = field(default_factory=dict)
     own: dict[str, dict[HostName, str]] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def ways(
         self,
@@ -100,6 +101,7 @@ class Case:
             sending=sending,
             asks={h: replace(ask(h), **asked) for h in (H1, H2)},
             seen=seen,
+            origin=lambda _: self.origin,
         )
         found = ways(choice)
         assert {w.artifact for w in found.values() if isinstance(w, Delta)} == set(sending.cuts)

@@ -7,6 +7,7 @@ import os
 import random
 import tarfile
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.e2e.lab import Lab
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 MANY, SIZE = 40, 50_000
+LARGE = 20_000_000
 
 
 def fill(lab: Lab, version: str, seed: int) -> None:
@@ -32,6 +34,23 @@ def fill(lab: Lab, version: str, seed: int) -> None:
             member = tarfile.TarInfo(f"{top}/assets/it's {number} $x/-f.bin")
             member.size, member.mode = len(data), 0o755 if number % 2 else 0o644
             new.addfile(member, io.BytesIO(data))
+
+
+def enlarge(lab: Lab, version: str) -> None:
+    """Add one large file; of each version a single byte is its own."""
+    lab.release(version)
+    path = lab.folder / "dist" / f"shop-{version}.tar.gz"
+    with tarfile.open(path) as old:
+        held = [(m, old.extractfile(m).read() if m.isfile() else b"") for m in old.getmembers()]  # type: ignore[union-attr]
+    top = held[0][0].name.partition("/")[0]
+    data = bytearray(random.Random(1).randbytes(LARGE))
+    data[LARGE // 2 : LARGE // 2 + len(version)] = version.encode()
+    with tarfile.open(path, "w:gz", compresslevel=1) as new:
+        for member, content in held:
+            new.addfile(member, io.BytesIO(content))
+        member = tarfile.TarInfo(f"{top}/lib/it's -large $(id)")
+        member.size, member.mode = LARGE, 0o755
+        new.addfile(member, io.BytesIO(data))
 
 
 def delta(lab: Lab, version: str, *more: str) -> str:
@@ -81,3 +100,27 @@ def test_what_differs_is_what_is_sent(lab: Lab) -> None:
     said = delta(lab, "v3")
     assert "lab2" in next(line for line in said.splitlines() if "all of it is sent" in line), said
     same(lab, "v3")
+
+
+def test_of_a_large_file_a_patch_is_sent(lab: Lab) -> None:
+    for version in ("v1", "v2"):
+        enlarge(lab, version)
+    lab.playbook()
+    delta(lab, "v1")
+    said = delta(lab, "v2")
+    sent = next(line for line in said.splitlines() if "transfer" in line)
+    assert "what differs from v1 (1 file patched) to lab1, lab2, lab3, lab4, " in sent, said
+    ways = [play["hosts"][h]["steps"][0]["do"]["way"] for play in planned(lab) for h in play["hosts"]]
+    assert {way["patches"] for way in ways} == {1}
+    assert max(way["size"] for way in ways) < 0.01 * LARGE
+    assert "all of it is sent" not in said
+    same(lab, "v2")
+    back = lab.type(*lab.words_of("rollback", "v1"))
+    assert back.returncode == 0, back.stdout + back.stderr
+    same(lab, "v1")
+
+
+def planned(lab: Lab) -> list[dict[str, Any]]:
+    """Return the plays of the last rollout, as its journal has them."""
+    plays: list[dict[str, Any]] = lab.events(lab.last()["id"])[0]["event"]["plan"]["plays"]
+    return plays

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rollout.app.planfile import Filed, drift
 from rollout.app.preflight import digest
 from rollout.engine.planner import plan
@@ -25,6 +27,8 @@ def test_each_host_has_its_way_and_who_has_the_release_needs_none() -> None:
     assert made.plays[0].release.id == NEW
     lines = "\n".join(plan_lines(made))
     assert f"transfer  what differs from {OLD} to {hosts[0]}, 2.0 MB" in lines
+    patched = plan(question(seen, ways=dict.fromkeys(hosts, replace(DELTA, patches=2))))
+    assert f"transfer  what differs from {OLD} (2 files patched) to {hosts[0]}, " in "\n".join(plan_lines(patched))
     assert f"transfer  all of it to {hosts[1]}" in lines
     assert ": no reason" in lines
     pushed = plan(question(seen))

@@ -58,6 +58,19 @@ def with_curl(host: ShellHost, tmp_path: Path, trust: Path, text: str = CURL) ->
     return replace(used, shell=replace(used.shell, env={**used.shell.env, "CURL_CA_BUNDLE": str(trust)}))
 
 
+def with_zstd(host: ShellHost, tmp_path: Path) -> ShellHost:
+    """The same host with a zstd, in a folder where it can be taken away."""
+    tools = tmp_path / "applets"
+    if host.shell.name != "busybox":
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for tool in Path("/usr/bin").iterdir():
+            (tools / tool.name).symlink_to(tool)
+    else:
+        (tools / "zstd").symlink_to("/usr/bin/zstd")
+    return ShellHost(replace(host.shell, env={**host.shell.env, "PATH": str(tools)}), host.root, host.sent)
+
+
 @pytest.fixture(scope="session")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, Path]]:
     """A server, and the authority that its certificate is of."""

@@ -16,17 +16,18 @@ import pytest
 from rollout.model.release import Delta, Pull, Release
 from rollout.posix.op import Install, Op, Reply
 from rollout.posix.pull import request
-from rollout.testing import trees
+from rollout.testing import patchings, trees
 from rollout.testing.contracts import DELTA_PAYLOAD, RELEASES, SCENARIOS, Act, Say, played
 from rollout.testing.locked import LOCKED
 from rollout.testing.owners import OWNERS
+from rollout.testing.patchings import PATCHINGS, PAYLOAD
 from rollout.testing.prunings import PRUNINGS
 from rollout.testing.pulls import PULLS
 from rollout.testing.renderings import NEXT, OWN, RENDERINGS
 from rollout.testing.simulated import SimulatedContract
 from rollout.testing.takeovers import TAKEOVERS
 from tests.artifacts.registry import Registry
-from tests.posix.conftest import with_curl
+from tests.posix.conftest import with_curl, with_zstd
 from tests.posix.shells import ShellHost
 from tests.posix.test_lock import hold
 
@@ -45,11 +46,19 @@ class Real:
 
     def execute(self, op: Op, payload_ok: bool = True) -> Reply:
         if isinstance(op.do, Install) and isinstance(op.do.way, Delta):
-            self.host.payloads["v3"] = DELTA_PAYLOAD if payload_ok else DELTA_PAYLOAD[:-9]
+            said = PAYLOAD if op.do.way.patches else DELTA_PAYLOAD
+            self.host.payloads[op.do.release.id] = said if payload_ok else said[:-9]
             return self.host.execute(op)
         if isinstance(op.do, Install) and isinstance(op.do.way, Pull):
             return self._fetching(op, op.do.release, payload_ok)
-        built = next((b for b in (*RELEASES.values(), OWN, NEXT) if getattr(op.do, "release", None) == b.release), None)
+        built = next(
+            (
+                b
+                for b in (*RELEASES.values(), OWN, NEXT, patchings.NEXT)
+                if getattr(op.do, "release", None) == b.release
+            ),
+            None,
+        )
         if built is not None:
             self.host.payloads[built.release.id] = built.payload if payload_ok else built.payload[:-9]
         return self.host.execute(op)
@@ -97,6 +106,8 @@ class Real:
                 (root / ".rollout/switched").unlink()
             case "bare":
                 shutil.rmtree(root)
+            case "no zstd":
+                Path(self.host.shell.env["PATH"], "zstd").unlink()
             case "hold":
                 self.holder = hold(self.host)
             case "let go":
@@ -145,6 +156,11 @@ def test_scripts_and_simulation_agree(host: ShellHost, scenario: str) -> None:
 @pytest.mark.parametrize("scenario", PULLS)
 def test_and_on_what_is_fetched(host: ShellHost, tmp_path: Path, trusted: tuple[Registry, Path], scenario: str) -> None:
     agree(Real(with_curl(host, tmp_path, trusted[1]), server=trusted[0]), PULLS[scenario])
+
+
+@pytest.mark.parametrize("scenario", PATCHINGS)
+def test_and_on_what_comes_as_a_patch(host: ShellHost, tmp_path: Path, scenario: str) -> None:
+    agree(Real(with_zstd(host, tmp_path)), PATCHINGS[scenario])
 
 
 def agree(real: Real, lines: tuple[Say | Act, ...]) -> None:

@@ -78,7 +78,8 @@ def deeds(v: str) -> Iterator[Deed]:
     release = Release(id=rid, artifact=sha, manifest=sha, size=len(v), strip=v, compression="gzip" if v == "a" else "")
     yield Install(release=release, shared=shared, present=v == "a")
     way = Delta(base=rid, manifest=sha, artifact=sha, size=len(v))
-    yield Install(release=release, shared=replace(shared, add=()), way=way)
+    for patches in (0, len(v)):
+        yield Install(release=release, shared=replace(shared, add=()), way=replace(way, patches=patches))
     yield Inspect(release=rid, shared=shared)
     yield ReadManifest(release=rid, at=len(v))
     yield Mark(release=rid, mark="kept" if v == "a" else "bad")
