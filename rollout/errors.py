@@ -136,6 +136,10 @@ class StoreError(RolloutError):
         self.said = said
 
 
+class Ended(StoreError):
+    """A rollout has ended: there is nothing to take over."""
+
+
 class Unwritten(StoreError):
     """What is to be done could not be put on record: it is not begun."""
 

@@ -28,7 +28,7 @@ from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
 from rollout.engine.state import At, State
-from rollout.errors import InputError, Problem, Reason, Refused, StoreError
+from rollout.errors import Ended, InputError, Problem, Reason, Refused, StoreError
 from rollout.model.event import Provenance, RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Plan
@@ -160,7 +160,10 @@ def _recovered(store: Store, environment: str, app: str, showing: Showing) -> in
     found = store.unfinished(environment, app)
     if found is None:
         return 0
-    code = _over(store, _left(store, found.id, ""), "recover", showing)
+    try:
+        code = _over(store, _left(store, found.id, ""), "recover", showing)
+    except Ended:  # by itself, since it was looked for
+        return 0
     if code not in ENDED or not store.find(found.id).finished:
         return code
     showing.say(f"rollout {found.id} was unfinished, and was ended first")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,10 +158,16 @@ def showing(output: str, *, plan: bool = True) -> Showing:
     words = output in WORDS
     return Showing(
         sinks=(sink_for(output),),
-        plan=(lambda made: say(plan_lines(made))) if words and plan else lambda _: None,
-        review=(lambda found: say(review_lines(found))) if words and plan else lambda _: None,
+        plan=(lambda made: _shown(plan_lines(made))) if words and plan else lambda _: None,
+        review=(lambda found: _shown(review_lines(found))) if words and plan else lambda _: None,
         say=said_aside if words else lambda _: None,
     )
+
+
+def _shown(lines: Iterable[str]) -> None:
+    """Write lines as long as somebody reads: who has seen enough of a plan stops nothing."""
+    with suppress(BrokenPipeError):
+        say(lines)
 
 
 def said_aside(line: str) -> None:

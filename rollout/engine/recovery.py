@@ -9,7 +9,7 @@ from typing import Literal
 from rollout.engine.policy import goes_back, stopped_short
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, Phase, State
-from rollout.errors import StoreError
+from rollout.errors import Ended
 from rollout.model.event import HaltOrdered, Recovered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Hook, Run, Stage
@@ -65,9 +65,9 @@ def unlocked(state: Rollout, epoch: int, reason: str) -> tuple[Recovered | HaltO
 
 
 def refuse_ended(rollout: str, end: str, instead: str) -> None:
-    """Raise StoreError for a rollout that has ended: nobody takes it over a second time."""
+    """Raise Ended for a rollout that has: nobody takes it over a second time."""
     if end:
-        raise StoreError(f"E_FINISHED: rollout {rollout} has ended ({end}). {instead}".strip())
+        raise Ended(f"E_FINISHED: rollout {rollout} has ended ({end}). {instead}".strip())
 
 
 def touched(state: State) -> tuple[HostName, ...]:

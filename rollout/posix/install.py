@@ -110,11 +110,12 @@ _PLACE = lean(r"""
     hashed() { h=${1%% *}; [ "$h" = "$2" ]; }
     placed() {
         room || spoiled E_DISK "$root has less than the $need bytes that this release needs"
-        folder .rollout/incoming
+        folder -p .rollout/incoming
         folder "$stage"
     }
+    # folder [-p] PATH; -p: what an earlier upload left may be there still, where it could not be deleted
     folder() {
-        try mkdir -m 700 "$1" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
+        try mkdir -m 700 "$@" || spoiled E_DISK "cannot make a directory below $root/.rollout/incoming$why"
     }
     full() { room || spoiled E_DISK "$root is full"; }
 """)

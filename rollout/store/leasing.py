@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from rollout.errors import Busy, Held, StoreError
+from rollout.errors import Busy, Ended, Held
 from rollout.store.process import ProcessMark, alive, this_process
 from rollout.store.rows import Lease
 from rollout.store.schema import leases, rollouts
@@ -88,7 +88,7 @@ def _lapsed(connection: Connection, rollout: str) -> list[Lease]:
     """Return the free leases of an unfinished rollout that lost its own."""
     found = connection.execute(select(rollouts).where(rollouts.c.id == rollout, rollouts.c.finished == "")).first()
     if found is None:
-        raise StoreError(f"E_FINISHED: rollout {rollout} is not unfinished, so there is nothing to take over.")
+        raise Ended(f"E_FINISHED: rollout {rollout} is not unfinished, so there is nothing to take over.")
     free = [lease_of(connection, found.environment, app) for app in found.app.split(",")]
     for lease in free:
         if lease.rollout:

@@ -19,15 +19,16 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.fault("F8")
 PLAY = {"serial": "[1, '100%']"}
 
 
-def test_a_reader_that_leaves_after_a_line_stops_nothing(served: Lab) -> None:
+@pytest.mark.parametrize(("reader", "lines"), [("head -1", 1), ("true", 0)])
+def test_a_reader_that_leaves_stops_nothing(served: Lab, reader: str, lines: int) -> None:
     """``rollout apply … | head -1``: what follows is written to nobody."""
     served.release("v2")
     served.playbook(**PLAY)
     words = served.command(*served.words_of("apply", "v2", "-y", "--output", "plain"))
-    shell = ["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "sh", *words]
+    shell = ["bash", "-c", f'"$@" | {reader}; exit ${{PIPESTATUS[0]}}', "sh", *words]
     done = subprocess.run(shell, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 1
+    assert len(done.stdout.splitlines()) == lines
     assert "Traceback" not in done.stderr
     assert served.all_on("v2")
 
