@@ -27,9 +27,12 @@ BAIT = f"{7:032d}"  # what is looked for is found where it is shown
 # It looks for the nonce wherever it might be seen, and writes ends to whatever its ancestors write to.
 FORGER = r"""
 export BAIT=%s
+sleep 60 & lure=$!
+until tr '\0' ' ' </proc/$lure/environ | grep -q $BAIT; do :; done
 for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ $(find ../../.rollout -type f); do
     tr '\0' ' ' <$f 2>/dev/null
 done | grep -ao '[0-9a-f]\{32\}' | sort -u >../../shared/guesses
+kill $lure
 p=$$
 while [ "$p" -gt 1 ] && ! grep -q sshd /proc/$p/comm; do
     while read -r n; do

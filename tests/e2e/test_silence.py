@@ -159,11 +159,12 @@ def test_a_shell_that_stands_still_is_given_up_by_the_steps_deadline_and_too_lat
 
 @pytest.mark.fault("F33")
 def test_a_shell_that_stands_still_with_the_lock_in_its_hand_is_named_by_its_pid(served: Lab) -> None:
-    extra = BRIEF["extra"] + "\n  hooks: { after_service: { run: [sleep, '90'], timeout: 15s } }"
+    began = served.folder / "began"
+    task = f"shell: 'touch {began}; sleep 90', timeout: 15s"
+    extra = BRIEF["extra"] + f"\n  hooks: {{ after_service: {{ {task} }} }}"
     served.release("v2")
     going = served.begin("v2", "-y", "--output", "plain", **{**BRIEF, "extra": extra})
-    step = served.wait(lambda: [s for s in [at_work(served.state, "lab1")] if s and s.action == "run"], "the task")
-    assert step
+    served.wait(began.exists, "the task")
     found = served.wait(lambda: shells(served, "lab1"), "its shells")
     for shell in found:
         os.kill(shell, signal.SIGSTOP)
@@ -228,7 +229,7 @@ def test_a_slow_link_that_loses_packets(served: Lab, percent: int) -> None:
         limits = {"extra": "min_in_service: 2\n  limits: { step_timeout: 40s }", "connect_timeout": "60s"}
         with nft.lost(*(f"{packets} numgen random mod 100 < {percent}" for packets in nft.both_ways(port))):
             said, code = through(served.begin("v2", "-y", "--output", "plain", deadline="90s", **limits))
-    assert code in ((0,) if percent == 10 else (0, 3)), said
+    assert code in ((0,) if percent == 10 else (0, 3, 6)), said  # 6: it was never reached again
     if code:
         assert "cut off" in said or "E_SHORT" in said or "connection" in said, said
         assert served.all_on("v1"), "nobody has left for what did not arrive"
