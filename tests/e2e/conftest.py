@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollout.lab.loopback import Fleet
-from tests.e2e.kept import ready
+from tests.e2e.kept import forgotten, ready
 from tests.e2e.lab import Lab
 from tests.referee.watching import Referee, refereed
 
@@ -32,9 +32,18 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     made.down()
 
 
+@pytest.fixture(scope="session")
+def _home(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(fleet=fleet, folder=tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture
-def lab(fleet: Fleet, tmp_path: Path) -> Lab:
-    """A fleet on a release of its own, served by every host, recorded in a state of its own."""
+def lab(fleet: Fleet, _home: Lab, tmp_path: Path) -> Lab:
+    """A fleet on a release of its own, served by every host, recorded in a state of its own.
+
+    What was kept is gone with it: hosts that somebody else's state brought to one release are not ours to go on from.
+    """
+    forgotten(_home)
     lab = Lab(fleet=fleet, folder=tmp_path)
     lab.clean()
     return lab
@@ -59,11 +68,6 @@ def referee(served: Lab, pytestconfig: pytest.Config) -> Iterator[Referee | Nobo
         return
     with refereed(served) as watching:
         yield watching
-
-
-@pytest.fixture(scope="session")
-def _home(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return Lab(fleet=fleet, folder=tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ SLOW = "min_in_service: 2\n  hooks: { after_service: { shell: 'sleep 2' } }"
 
 
 def ready(lab: Lab, folder: Any) -> None:
-    """See that every host serves the same release, whatever the test before has left."""
+    """See that every host serves the same release, brought by this state, whatever the test before has left."""
     lab.fleet._ensure()
     on = {current for current, _, _ in lab.truth().values()}
     if lab.words.get("on") and len(on) == 1 and lab.all_on(*on) and lab.last()["end"]:
@@ -24,6 +24,11 @@ def ready(lab: Lab, folder: Any) -> None:
     lab.clean()
     done = lab.apply("r0", play=QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def forgotten(lab: Lab) -> None:
+    """Have the next test begin anew: somebody else takes the fleet, and the state knows nothing of it."""
+    lab.words.pop("on", None)
 
 
 def next_of(lab: Lab) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.kept import SLOW, applied, begun, ended, next_of, switched
+from tests.e2e.kept import SLOW, applied, begun, ended, forgotten, next_of, switched
 from tests.e2e.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(300), pytest.mark.fault("F93")]
@@ -104,4 +104,4 @@ def test_nothing_is_left_to_revert_twice(kept: Lab) -> None:
     forth = kept.type("rollback", *book, "--to", f"{version}a")
     assert forth.returncode == 0, forth.stdout + forth.stderr
     assert kept.all_on(f"{version}a")
-    kept.words.pop("on")
+    forgotten(kept)
