@@ -72,6 +72,7 @@ class Oracle:
         self.turned = [event.host for event in events if isinstance(event, HostRevertStarted)]
         halts = [event for event in events if isinstance(event, HaltOrdered)]
         self.halted_at = self.halted_at if halts else 1e9
+        self.ordered = self.ordered or any(halt.revert and halt.cause is Cause.PERSON for halt in halts)
         self.silent, self.charged, self.together = set(), {}, {}
         for event in events:
             self._heard(event)

@@ -221,6 +221,9 @@ def _lived(world: World, trial: Trial, started: RolloutStarted) -> tuple[Rollout
         world.journal.fails_after = None
         verdict.kept(world)
         world.forget()
+        if world.folded().finished:  # it died once its end was on record: nobody takes it over
+            verdict.believed(world, runner.state)
+            return world.folded(), lives
         if not world.journal.records:  # nothing was written down, so nothing was done: the next apply begins
             world.journal.crash_after = None
             runner = world.runner(initial())

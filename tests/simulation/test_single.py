@@ -16,10 +16,11 @@ from tests.simulation.cut import (
     UNHEARD,
     UNSYNCED,
     UNWRITTEN,
+    Cut,
     Point,
 )
 from tests.simulation.fleets import CUT, FLEETS, SWEPT
-from tests.simulation.single import PAIRS, drawn_pair, places, plain, sweep, tried
+from tests.simulation.single import AIMS, PAIRS, drawn_pair, places, plain, sweep, tried
 from tests.simulation.soup import Trial, go
 
 FAULTS: dict[Point, tuple[str, ...]] = {
@@ -87,6 +88,20 @@ def test_a_host_that_restarts_in_the_middle_of_each_of_its_steps(fleet: str) -> 
         assert not ran.unnamed
         assert not ran.unknown
     assert len(stops) > 10
+
+
+@pytest.mark.fault("F1")
+@pytest.mark.parametrize("fleet", CUT)
+def test_a_controller_that_dies_once_its_end_is_on_record(fleet: str) -> None:
+    """All is as without that death, and whoever takes over by then is refused: after one life, and after two."""
+    torn = list(places(plain(fleet), TORN_RESULT, dies=True))
+    first = torn[len(torn) // 2]
+    for aim in AIMS:
+        alone = tried(Trial(shape=CUT[fleet], script=Script(), cuts=(first,), aim=aim))
+        last = Cut(point=RECORDED, at=len(alone.kinds) - 1 - (first.at + 1))  # counted from the second life
+        assert tried(Trial(shape=CUT[fleet], script=Script(), cuts=(first, last), aim=aim)) == alone
+    last = Cut(point=RECORDED, at=len(plain(fleet).kinds) - 1)
+    assert go(Trial(shape=CUT[fleet], script=Script(), cuts=(last,))) == plain(fleet)
 
 
 def tried_in(seeds: range) -> None:

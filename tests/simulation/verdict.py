@@ -275,6 +275,11 @@ def kept(world: World) -> None:
     assert len(world.journal.dropped) <= torn + 1
 
 
+def believed(world: World, rollout: Rollout) -> None:
+    """Whoever died with an end on record had come to no other one."""
+    assert rollout.end in (None, world.folded().end), f"{world.folded().end} is on record, and {rollout.end} was said"
+
+
 def over(world: World) -> None:
     """I22: what has ended is not taken over a second time, and nothing is done for whoever tries."""
     before, records = snapshot(world), len(world.journal.records)
