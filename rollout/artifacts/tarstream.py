@@ -39,7 +39,7 @@ MEANING = (b"path", b"linkpath", b"size")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One member as the archive has it; ``sha256`` is for files. Names are bytes, as written."""
+    """One member as the archive has it; ``target`` is for links. Names are bytes, as written."""
 
     name: bytes
     kind: Literal["f", "d", "l"]
@@ -136,12 +136,16 @@ def _member(block: bytes, kind: bytes, extra: _Extra, at: int) -> Member:
         raise ArtifactFault("E_ARCHIVE", f"member {shown(name)} at byte {at} has two sizes.", hint)
     if size and KINDS[kind] != "f":
         raise ArtifactFault("E_ARCHIVE", f"member {shown(name)} at byte {at} is no file and has {size} bytes.")
+    target = extra.target if extra.target is not None else _text(block[157:257])
+    if (target or block[157]) and KINDS[kind] != "l":  # BusyBox makes a hard link of whatever has a target
+        what = f"member {shown(name)} at byte {at} is no link and has the target {shown(target)}."
+        raise ArtifactFault("E_ARCHIVE", what, "Build it again.")
     return Member(
         name=name,
         kind=KINDS[kind],
         executable=bool(_number(block[100:108], at) & 0o100),
         size=size,
-        target=extra.target if extra.target is not None else _text(block[157:257]),
+        target=target,
         at=at,
     )
 
