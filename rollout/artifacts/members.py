@@ -75,8 +75,7 @@ class Tree:
     def add(self, path: str, member: Member, sha256: str) -> None:
         """Add a member that was checked."""
         mode: Literal["0644", "0755"] = "0755" if member.executable and member.kind == "f" else "0644"
-        target = member.target.decode() if member.kind == "l" else ""  # others may carry any bytes there
-        self.entries[path] = Entry(path=path, kind=member.kind, mode=mode, sha256=sha256, target=target)
+        self.entries[path] = Entry(path=path, kind=member.kind, mode=mode, sha256=sha256, target=member.target.decode())
 
     def _keep(self, fault: ArtifactFault) -> None:
         self.faults.append(fault)

@@ -262,8 +262,7 @@ class _Reading:
 
 
 def _header(path: str, member: Member) -> bytes:
-    target = member.target.decode() if member.kind == "l" else ""
-    return header(path, member.kind, member.size, executable=member.executable, target=target)
+    return header(path, member.kind, member.size, executable=member.executable, target=member.target.decode())
 
 
 def _compare(ask: ArtifactAsk, hashed: Hashed) -> str:

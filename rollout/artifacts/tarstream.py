@@ -27,19 +27,23 @@ REFUSED_TYPES = {
     b"S": ("E_MEMBER_TYPE", "is a sparse file", "Pack without --sparse."),
 }
 MAX_EXTRA = 64 * 1024  # bytes of one header's extensions
-OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
+OCTAL = re.compile(rb" *(?:([0-7]+)|\0)[ \0]*")  # GNU takes no field of nothing but spaces
 PAX_RECORD = re.compile(rb"([1-9][0-9]{0,5}) ")
 PAX_REFUSED = re.compile(rb"GNU\..*|SCHILY\.(realsize|filetype)")
-IGNORED_FIELDS = tuple(  # mode, owner, group, time, and the numbers of a device
-    slice(*at) for at in ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
+OWNERS, NUMBERS = range(2**32), range(-(2**63), 2**63)  # what GNU tar takes
+IGNORED_FIELDS = (
+    *((slice(*at), OWNERS) for at in ((108, 116), (116, 124))),  # owner and group
+    *((slice(*at), NUMBERS) for at in ((100, 108), (136, 148), (329, 337), (337, 345))),  # mode, time, device
 )
-PAX_NUMBERS = re.compile(rb"[0-9]{1,15}|-?[0-9]{1,15}(\.[0-9]{0,15})?")
+PAX_OWNER = re.compile(rb"[0-9]{1,15}")
+PAX_TIME = re.compile(rb"-?[0-9]{1,15}(\.[0-9]{0,15})?")
+PAX_TIMES, PAX_OWNERS = (b"mtime", b"atime", b"ctime"), (b"uid", b"gid")
 MEANING = (b"path", b"linkpath", b"size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One member as the archive has it; ``sha256`` is for files. Names are bytes, as written."""
+    """One member as the archive has it; ``target`` is for links. Names are bytes, as written."""
 
     name: bytes
     kind: Literal["f", "d", "l"]
@@ -115,10 +119,11 @@ def _number(field: bytes, at: int) -> int:
 
 def _look_at_ignored(block: bytes, at: int) -> None:
     """Refuse numbers that are not used here, but that would make a host's tar give up."""
-    for part in IGNORED_FIELDS:
+    for part, taken in IGNORED_FIELDS:
         field = block[part]
-        if field[0] not in (0x80, 0xFF):
-            _number(field, at)
+        number = int.from_bytes(field, signed=True) if field[0] == 0xFF else _number(field, at)
+        if number not in taken:
+            raise ArtifactFault("E_ARCHIVE", f"the header at byte {at} holds the number {number}, out of all bounds.")
 
 
 def _text(field: bytes) -> bytes:
@@ -136,12 +141,16 @@ def _member(block: bytes, kind: bytes, extra: _Extra, at: int) -> Member:
         raise ArtifactFault("E_ARCHIVE", f"member {shown(name)} at byte {at} has two sizes.", hint)
     if size and KINDS[kind] != "f":
         raise ArtifactFault("E_ARCHIVE", f"member {shown(name)} at byte {at} is no file and has {size} bytes.")
+    target = extra.target if extra.target is not None else _text(block[157:257])
+    if target and KINDS[kind] != "l":  # BusyBox makes a hard link of whatever has a target
+        what = f"member {shown(name)} at byte {at} is no link and has the target {shown(target)}."
+        raise ArtifactFault("E_ARCHIVE", what, "Build it again.")
     return Member(
         name=name,
         kind=KINDS[kind],
         executable=bool(_number(block[100:108], at) & 0o100),
         size=size,
-        target=extra.target if extra.target is not None else _text(block[157:257]),
+        target=target,
         at=at,
     )
 
@@ -192,7 +201,7 @@ def _pax(extra: _Extra, kind: bytes, data: bytes, at: int) -> None:
             raise ArtifactFault("E_MEMBER_TYPE", f"the header at byte {at} describes a sparse or dumped file.")
         if key == b"hdrcharset" and value not in (b"", b"ISO-IR 10646 2000 UTF-8"):
             raise ArtifactFault("E_MEMBER_NAME", f"the header at byte {at} says that names are not UTF-8.")
-        if key in (b"mtime", b"atime", b"ctime", b"uid", b"gid") and not PAX_NUMBERS.fullmatch(value):
+        if not _pax_is_taken(key, value):
             raise ArtifactFault("E_ARCHIVE", f"the extended header at byte {at} has the {shown(key)} {shown(value)}.")
         if key not in MEANING:
             continue
@@ -204,6 +213,13 @@ def _pax(extra: _Extra, kind: bytes, data: bytes, at: int) -> None:
             extra.target = _once(extra.target, value, at)
         else:
             extra.size = _pax_size(value, at)
+
+
+def _pax_is_taken(key: bytes, value: bytes) -> bool:
+    """Say whether a time or an owner, neither of which is used here, is one that a host's tar takes."""
+    if key in PAX_OWNERS:
+        return bool(PAX_OWNER.fullmatch(value)) and int(value) in OWNERS
+    return key not in PAX_TIMES or bool(PAX_TIME.fullmatch(value))
 
 
 def _pax_size(value: bytes, at: int) -> int:

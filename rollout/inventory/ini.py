@@ -70,7 +70,7 @@ class IniReader:
         fault = group_fault(name)
         if fault or kind not in ("hosts", "children", "vars"):
             self.kind = "skipped"  # its lines would only be follow-up errors
-            wrong = f"section [{name}:{kind}] is of no known kind."
+            wrong = f"section [{_brief(name)}:{_brief(kind)}] is of no known kind."
             self.draft.problem(place, *(fault or ("E_SECTION", wrong, "Write [g], [g:children] or [g:vars].")))
             return
         if kind == "vars" and name not in self.draft.groups and name not in self.pending_children:

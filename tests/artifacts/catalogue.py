@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from tests.artifacts.broken import bombs, broken
 from tests.artifacts.rows import Row, long_path, row, tars
-from tests.artifacts.tars import END, built, folder, header, link, member, pax
+from tests.artifacts.tars import END, built, folder, header, link, member, pax, with_field
 from tests.artifacts.zips import UTF8, Z, zipped
 from tests.artifacts.zips import folder as zfolder
 from tests.artifacts.zips import link as zlink
@@ -181,6 +181,8 @@ def _modes() -> Iterator[Row]:
     odd = {"SCHILY.xattr.user.x": b"\0\1", "SCHILY.acl.access": b"user::rwx", "LIBARCHIVE.xattr.x": b"eA"}
     records = [("uid", b"12345678"), ("gid", b"0"), ("uname", b"root"), ("mtime", b"-1.5"), *odd.items()]
     extra = struct.pack("<HHBBLBL", 0x7875, 11, 1, 4, 4_000_000, 4, 0)
+    yield row("B55", "a time before 1970", "", with_field(136, b"\xff" * 8 + (2**32 - 10**9).to_bytes(4, "big")))
+    yield row("B55", "the last owner", "", with_field(108, b"\x80\0\0\0" + b"\xff" * 4))
     yield row("B55", "owners, times, attributes", "", pax(*records) + member("a"), zipped(Z("a", extra=extra)))
 
 

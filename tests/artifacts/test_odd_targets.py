@@ -1,4 +1,4 @@
-"""What stands in the link field of a member that is no link says nothing."""
+"""What stands in the link field of a member that is no link makes it a hard link on a host with BusyBox."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import io
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from rollout.artifacts.package import prepare
+from rollout.errors import InputError
 from rollout.model.play import ArtifactAsk
+from tests.artifacts.tars import codes
 
 
-def test_a_file_whose_link_field_holds_garbage_is_a_file(tmp_path: Path) -> None:
+def test_a_file_whose_link_field_holds_garbage_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     info = tarfile.TarInfo("a")
     info.size, info.linkname = 1, "\udc80"
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
         tar.addfile(info, io.BytesIO(b"x"))
-    package = prepare(ArtifactAsk(path=str(path)), tmp_path / "cache")
-    assert "a" in package.manifest_text
-    package.close()
+    with pytest.raises(InputError) as refused:
+        prepare(ArtifactAsk(path=str(path)), tmp_path / "cache")
+    assert codes(refused.value) == ["E_ARCHIVE"]
+    assert str(refused.value).isprintable()

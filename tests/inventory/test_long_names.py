@@ -10,7 +10,7 @@ from rollout.errors import InputError
 from rollout.inventory import load_inventory
 
 
-@pytest.mark.parametrize("text", ["[prod:children]\n{}\n", "[{}:vars]\na=1\n", "[{}:children]\nnone\n"])
+@pytest.mark.parametrize("text", ["[prod:children]\n{}\n", "[{}:vars]\na=1\n", "[{}:children]\nnone\n", "[web:{}]\n"])
 def test_a_group_of_thousands_of_characters_is_answered_shortly(tmp_path: Path, text: str) -> None:
     (tmp_path / "hosts").write_text("[web]\nweb1\n" + text.format("x" * 3000))
     with pytest.raises(InputError) as found:
