@@ -282,12 +282,21 @@ def medians(contender: Contender) -> dict[str, float]:
     return {name: median(run[name] for run in contender.measured) for name in contender.measured[0]}
 
 
-def missed(contenders: Mapping[str, Contender], bars: Sequence[tuple[str, str, float, float]] = BARS) -> list[str]:
+def least(contender: Contender) -> dict[str, float]:
+    """Return the least of each figure: what else the machine does only ever adds to it."""
+    return {name: min(run[name] for run in contender.measured) for name in contender.measured[0]}
+
+
+def missed(
+    contenders: Mapping[str, Contender],
+    bars: Sequence[tuple[str, str, float, float]] = BARS,
+    by: Callable[[Contender], dict[str, float]] = medians,
+) -> list[str]:
     """Return the bars that were missed, with what was measured."""
-    ours = medians(contenders["rollout"])
+    ours = by(contenders["rollout"])
     said = []
     for figure, name, share, more_s in bars:
-        theirs = medians(contenders[name])[figure]
+        theirs = by(contenders[name])[figure]
         if ours[figure] > share * theirs + more_s:
             said.append(f"{figure}: {ours[figure] / theirs:.2f} x {name}, asked for {share:.2f} x + {more_s:g} s")
     if ours["memory"] > MOST_MB:
