@@ -9,6 +9,7 @@ from rollout.errors import Problem
 from rollout.inventory.fleet import Place
 
 MAX_HOSTS = 50_000
+MOST_SHOWN = 8  # groups of a circle
 
 
 @dataclass(slots=True)
@@ -145,13 +146,15 @@ class Draft:
     def _say_cycle(self, left: Iterable[str]) -> None:
         among = set(left)
         name = next(n for n in self.groups if n in among)
-        path: list[str] = []
+        path: dict[str, int] = {}  # each group on the way up, and its number
         while name not in path:  # every group that is left has a parent that is left
-            path.append(name)
+            path[name] = len(path)
             name = next(p for p in self.groups[name].parents if p in among)
-        circle = [*path[path.index(name) :], name][::-1]
+        circle = [*list(path)[path[name] :], name][::-1]
         place = self.groups[circle[0]].children[circle[1]]
-        what = f"the groups {' > '.join(circle)} contain each other."
+        left_out = [f"({len(circle) - MOST_SHOWN} more)"] if len(circle) > MOST_SHOWN else []
+        said = [*circle[: MOST_SHOWN - 1], *left_out, *circle[MOST_SHOWN - 1 :][-1:]]
+        what = f"the groups {' > '.join(said)} contain each other."
         self.problem(place, "E_GROUP", what, "Take one of these children away.")
 
     def ancestors(self, name: str) -> set[str]:
