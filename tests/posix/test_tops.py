@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.artifacts import tars, zips
 from tests.posix.conftest import fresh
 from tests.posix.shells import ShellHost
-from tests.posix.test_delta import Files, built, install
+from tests.posix.test_delta import Files, between, built, install
 
 TREES: dict[str, Files] = {
     "file": {"shop": b"old", "etc": b"x"},
@@ -67,3 +69,18 @@ def test_a_member_with_the_name_of_the_top_is_installed(
     assert reply.status == "done", reply
     release = host.root / "releases/v1"
     assert are_there(release / "shop" if form == "folder" else release, files)
+
+
+@pytest.mark.parametrize("new", [b"new", "etc"], ids=["file", "link"])
+@pytest.mark.parametrize("fmt", ["tar", "tar.gz", "zip"])
+def test_a_delta_has_the_member_and_not_the_top(host: ShellHost, tmp_path: Path, fmt: str, new: bytes | str) -> None:
+    files: Files = {**TREES["file"], "shop": new}
+    old = built(tmp_path, "v1", archive(tmp_path / f"v1.{fmt}", TREES["file"]))
+    release = built(tmp_path, "v2", archive(tmp_path / f"v2.{fmt}", files))
+    cut = between(old, release, tmp_path)
+    with cut.open() as sent, tarfile.open(fileobj=io.BytesIO(sent.read(cut.delta.size))) as tar:
+        assert [(m.name, m.isdir()) for m in tar] == [("shop", False)]
+    assert install(host, old).status == "done"
+    reply = install(host, release, cut)
+    assert reply.status == "done", reply
+    assert are_there(host.root / "releases/v2", files)
