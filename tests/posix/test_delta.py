@@ -101,7 +101,7 @@ def built(folder: Path, name: str, path: Path) -> Built:
 
 def _folder(name: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type = tarfile.DIRTYPE
+    member.type, member.mode = tarfile.DIRTYPE, 0o755
     return member
 
 
