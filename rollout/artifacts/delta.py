@@ -13,6 +13,7 @@ from typing import BinaryIO
 from rollout.artifacts.earlier import SMALLEST, Earlier
 from rollout.artifacts.formats import form_of
 from rollout.artifacts.limits import LIMITS, Limits
+from rollout.artifacts.members import below
 from rollout.artifacts.package import Package
 from rollout.artifacts.patches import Patches
 from rollout.artifacts.reading import Pour, members_of
@@ -138,8 +139,8 @@ def _packed(of: Cutting, writing: _Writing) -> bool:
     try:
         first = os.pread(of.package.file.fileno(), 512, 0)
         for member, pour in members_of(form_of(first), hashed, first, of.ask, of.limits):
-            path = _below(_named(member), of.package.strip)
-            if path in wanted:
+            path = below(_named(member), of.package.strip)
+            if path is not None and path in wanted:
                 writing.add(path, member, pour)
             elif member.kind == "f":
                 pour(_nowhere)
@@ -158,10 +159,6 @@ def _nowhere(_: memoryview) -> None:
 def _named(member: Member) -> str:
     """Return the path of a member of an artifact that was checked."""
     return member.name.decode().rstrip("/")
-
-
-def _below(path: str, strip: str) -> str:
-    return path.removeprefix(f"{strip}/") if strip else path
 
 
 class _Writing:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rollout.artifacts.formats import form_of
 from rollout.artifacts.limits import GIB, LIMITS, MIB, ArtifactFault, Limits
+from rollout.artifacts.members import below
 from rollout.artifacts.reading import Pour, members_of
 from rollout.artifacts.source import CHUNK, Hashed, open_regular
 from rollout.artifacts.tarout import full, scratch
@@ -107,10 +108,9 @@ def _read(ask: ArtifactAsk, strip: str, wanted: Mapping[str, str], found: Earlie
         first = os.pread(file.fileno(), 512, 0)
         form = "file" if ask.as_name else form_of(first)
         for member, pour in members_of(form, hashed, first, ask, limits):
-            path = member.name.decode("utf-8", "replace")
-            path = path.removeprefix(f"{strip}/") if strip else path
-            if member.kind == "f" and path in wanted and path not in found and found.has_room(member.size):
-                found.take(path, member.size, wanted[path], pour)
+            inside = below(member.name.decode("utf-8", "replace"), strip) or ""
+            if member.kind == "f" and inside in wanted and inside not in found and found.has_room(member.size):
+                found.take(inside, member.size, wanted[inside], pour)
             elif member.kind == "f":
                 pour(_nowhere)
 

@@ -80,6 +80,8 @@ def form_of(first: bytes) -> Form:
     for magic, form in MAGICS.items():
         if first.startswith(magic):
             return form
+    if first[257:262] == b"ustar":  # whatever the name of its first member looks like
+        return "tar"
     for magic, name in OTHER_PACKERS.items():
         if first.startswith(magic):
             raise ArtifactFault("E_NOT_BUILT", f"it is packed with {name}, which is not built yet.", HINT)

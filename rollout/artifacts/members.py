@@ -138,10 +138,8 @@ class Tree:
         top = self._only_top() if strip == "auto" else ""
         if top and len(self.entries) == 1:
             raise ArtifactFault("E_ARCHIVE_EMPTY", f"it holds nothing but the directory {shown(top)}.")
-        prefix = f"{top}/" if top else ""
-        found = {p.removeprefix(prefix): replace(e, path=p.removeprefix(prefix)) for p, e in self.entries.items()}
-        if top:
-            del found[top]
+        stripped = ((below(path, top), entry) for path, entry in self.entries.items())
+        found = {path: replace(entry, path=path) for path, entry in stripped if path is not None}
         for fault in _tree_faults(found):
             self._keep(fault)
         return top, tuple(found.values())
@@ -149,6 +147,16 @@ class Tree:
     def _only_top(self) -> str:
         tops = [p for p in self.entries if "/" not in p]
         return tops[0] if len(tops) == 1 and self.entries[tops[0]].kind == "d" else ""
+
+
+def below(path: str, strip: str) -> str | None:
+    """Return a path without the directory that is taken off; None for that directory itself and what is not in it.
+
+    A member in it may have its name.
+    """
+    if not strip:
+        return path
+    return path.removeprefix(f"{strip}/") if path.startswith(f"{strip}/") else None
 
 
 def disk_bytes(entries: tuple[Entry, ...], size: int) -> int:

@@ -168,22 +168,38 @@ def _problem(ask: ArtifactAsk, fault: ArtifactFault) -> Problem:
 
 
 def _checked(ask: ArtifactAsk, file: io.FileIO, cache_dir: Path, limits: Limits) -> Package:
-    hashed = Hashed(file, limits)
-    reading = _Reading(ask, hashed, cache_dir, limits)
     try:
-        return reading.package()
+        try:
+            return _read(ask, file, cache_dir, limits)
+        except _Shut:
+            return _read(ask, file, cache_dir, limits, anew=True)
     except (ArtifactFault, InputError, OSError):
-        hashed.close()
         file.close()
         raise
+
+
+def _read(ask: ArtifactAsk, file: io.FileIO, cache_dir: Path, limits: Limits, *, anew: bool = False) -> Package:
+    hashed = Hashed(file, limits)
+    reading = _Reading(ask, hashed, cache_dir, limits, anew=anew)
+    try:
+        return reading.package()
     finally:
+        hashed.close()
         reading.close()
+
+
+class _Shut(Exception):
+    """A directory is met that hosts could not unpack into, and nothing is packed again yet."""
 
 
 class _Reading:
     """One reading of an artifact: what it holds is hashed, checked, and packed again where hosts need that."""
 
-    def __init__(self, ask: ArtifactAsk, hashed: Hashed, cache_dir: Path, limits: Limits) -> None:
+    def __init__(
+        self, ask: ArtifactAsk, hashed: Hashed, cache_dir: Path, limits: Limits, *, anew: bool = False
+    ) -> None:
+        """Begin. ``anew``: it is packed again whatever it is packed in."""
+        self.anew = anew
         self.ask, self.hashed, self.cache_dir, self.limits = ask, hashed, cache_dir, limits
         self.tree = Tree(limits=limits, links=ask.links, allowed=frozenset(ask.allow_links))
         self.out: TarOut | None = None
@@ -195,7 +211,7 @@ class _Reading:
             self.out.close()
 
     def package(self) -> Package:
-        """Read all of it; raise InputError with everything that is wrong."""
+        """Read all of it; raise InputError with everything that is wrong, _Shut where it has to be packed again."""
         try:
             form = self._read()
             top, entries = self.tree.finish("none" if form == "file" else self.ask.strip)
@@ -210,9 +226,11 @@ class _Reading:
     def _read(self) -> Form:
         first = os.pread(self.hashed.file.fileno(), 512, 0)
         form = "file" if self.ask.as_name else form_of(first)
-        if form not in AS_IT_IS:
+        if self.anew or form not in AS_IT_IS:
             self.out = TarOut(self.cache_dir)
         for member, pour in members_of(form, self.hashed, first, self.ask, self.limits):
+            if member.shut and self.out is None:
+                raise _Shut
             path = self.tree.check(member)
             sha256 = self._content(path, member, pour)
             if path:
@@ -250,7 +268,7 @@ class _Reading:
             size=size,
             sha256=digest,
             source=sha256 if digest != sha256 else "",
-            compression="gzip" if form == "gzip" else "",
+            compression="gzip" if form == "gzip" and self.out is None else "",
             strip=top,
             manifest_text=said,
             manifest_sha256=manifest_digest(said),

@@ -48,6 +48,7 @@ class Member:
     name: bytes
     kind: Literal["f", "d", "l"]
     executable: bool = False
+    shut: bool = False  # a directory that its owner could not read, write or enter
     size: int = 0
     target: bytes = b""
     at: int = 0  # offset of its header
@@ -145,10 +146,12 @@ def _member(block: bytes, kind: bytes, extra: _Extra, at: int) -> Member:
     if target and KINDS[kind] != "l":  # BusyBox makes a hard link of whatever has a target
         what = f"member {shown(name)} at byte {at} is no link and has the target {shown(target)}."
         raise ArtifactFault("E_ARCHIVE", what, "Build it again.")
+    mode = _number(block[100:108], at)
     return Member(
         name=name,
         kind=KINDS[kind],
-        executable=bool(_number(block[100:108], at) & 0o100),
+        executable=bool(mode & 0o100),
+        shut=KINDS[kind] == "d" and mode & 0o700 != 0o700,
         size=size,
         target=target,
         at=at,

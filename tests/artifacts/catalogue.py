@@ -62,6 +62,7 @@ LINKS = {
     "up behind a link": [("a/", None), ("l", "a"), ("m", "l/../x")],
     "up behind what is not there": [("m", "n/../x")],
     "out only when stripped": [("top/a", "../top/b"), ("top/b", None)],
+    "out only when stripped, with the name of the top": [("top/top", "../top/b"), ("top/b", None)],
     "file through a link": [("a", "b"), ("a/x", None)],
     "file far below a link": [("a", "b"), ("a/c/x", None)],
     "file through a link out": [("a", "/tmp"), ("a/x", None)],

@@ -54,8 +54,8 @@ def member(name: bytes | str, data: bytes = b"x", kind: bytes = b"0", mode: int 
     return header(name, kind, len(data), mode) + data + bytes(-len(data) % 512)
 
 
-def folder(name: str) -> bytes:
-    return header(name, b"5", mode=0o755)
+def folder(name: str, mode: int = 0o755) -> bytes:
+    return header(name, b"5", mode=mode)
 
 
 def link(name: str, target: bytes | str) -> bytes:
@@ -85,7 +85,7 @@ def built(entries: dict[str, bytes | str | None], fmt: int = tarfile.GNU_FORMAT)
                 tar.addfile(info, io.BytesIO(what))
                 continue
             info.type = tarfile.DIRTYPE if what is None else tarfile.SYMTYPE
-            info.linkname = what or ""
+            info.linkname, info.mode = what or "", 0o755
             tar.addfile(info)
     return made.getvalue()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import InputError
-from tests.artifacts.tars import END, built, codes, link, member, packed, pax
+from tests.artifacts.tars import END, built, codes, folder, link, member, packed, pax
 
 
 @pytest.mark.bad("B51", "B52")
@@ -77,6 +77,35 @@ def test_one_top_directory_is_taken_off(names: list[str], strip: str, wanted: st
     package = packed(tmp_path, b"".join(map(member, names)) + END, strip=strip)
     assert package.strip == wanted
     assert ("./app/a" in package.manifest_text) == (not wanted and names[0] != "a")
+
+
+@pytest.mark.bad("B60")
+@pytest.mark.parametrize(
+    ("inside", "wanted"),
+    [
+        (member("app/app"), ["0644 ./app"]),
+        (link("app/app", "x") + member("app/x"), ["0644 ./x", "l ./app//x"]),
+        (folder("app/app") + member("app/app/app") + member("app/x"), ["0644 ./app/app", "0644 ./x", "d ./app"]),
+        (member("app/app/x"), ["0644 ./app/x", "d ./app"]),
+    ],
+    ids=["file", "link", "directory", "directory that is implied"],
+)
+@pytest.mark.parametrize("top", [b"", folder("app")], ids=["implied", "said"])
+@pytest.mark.parametrize("gzipped", [False, True], ids=["tar", "gzip"])
+def test_a_member_with_the_name_of_the_top_stays(
+    inside: bytes, wanted: list[str], top: bytes, gzipped: bool, tmp_path: Path
+) -> None:
+    package = packed(tmp_path, top + inside + END, gzipped=gzipped)
+    lines = package.manifest_text.splitlines()[1:]
+    assert package.strip == "app"
+    assert sorted(f"{line.split()[0]} {line.split()[-1]}" for line in lines) == wanted
+    assert package.files == len(lines) + 2
+
+
+@pytest.mark.bad("B52", "B60")
+def test_a_link_with_the_name_of_the_top_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="E_MEMBER_LINK: link `app` leads out of the release"):
+        packed(tmp_path, link("app/app", "../../../etc/passwd") + member("app/x") + END)
 
 
 def _chain(length: int) -> bytes:

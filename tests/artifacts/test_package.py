@@ -20,6 +20,7 @@ from rollout.errors import InputError
 from rollout.model.play import ArtifactAsk
 from rollout.model.release import RELEASE_ID
 from rollout.posix import manifest
+from tests.artifacts.hosts import TARS, unpacked
 from tests.artifacts.tars import END, built, codes, header, member, packed
 
 GOOD = built({"app": None, "app/a": b"hello", "app/b": b""})
@@ -156,6 +157,18 @@ def test_other_packers_are_said_to_be_not_built(first: bytes, tmp_path: Path) ->
     with pytest.raises(InputError) as refused:
         packed(tmp_path, first + bytes(600))
     assert codes(refused.value) == ["E_NOT_BUILT"]
+
+
+@pytest.mark.parametrize("name", ["BZhang", "Rar!", "BZh91AY&SY"])
+@pytest.mark.parametrize("tar", TARS.values(), ids=TARS)
+def test_a_tar_is_one_whatever_its_first_member_is_called(name: str, tar: list[str], tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / name).write_text("x")
+    package = prepare(ArtifactAsk(path=str(tmp_path / "app")), tmp_path / "cache")
+    assert unpacked(package, tar, tmp_path / "from a folder") == package.manifest_text
+    for data in (built({name: b"x"}), member(f"{name}/a") + member(f"{name}/b") + END):
+        package = packed(tmp_path, data)
+        assert unpacked(package, tar, tmp_path / hashlib.sha256(data).hexdigest()) == package.manifest_text
 
 
 @pytest.mark.bad("B56", "B66")

@@ -73,6 +73,40 @@ def test_the_same_tree_is_sent_as_the_same_bytes_however_it_is_packed(tmp_path: 
     assert len({one.source, other.source, again.source}) == 3
 
 
+SHUT = [0o555, 0o500, 0o600, 0o300, 0o077, 0o000]
+
+
+def _with(mode: int) -> bytes:
+    return TAR[: -len(END)] + folder("app/d", mode) + member("app/d/x", b"z") + END
+
+
+@pytest.mark.bad("B54")
+@pytest.mark.parametrize("mode", SHUT, ids=oct)
+@pytest.mark.parametrize("fmt", ["tar", "tar.gz"])
+def test_a_tar_with_a_directory_that_is_shut_is_packed_again(fmt: str, mode: int, tmp_path: Path) -> None:
+    data = _with(mode)
+    named = gzip.compress(data) if fmt == "tar.gz" else data
+    package = read(tmp_path, f"app.{fmt}", named, sha256=hashlib.sha256(named).hexdigest())
+    assert (package.source, package.compression) == (hashlib.sha256(named).hexdigest(), "")
+    assert sent(package) == sent(read(tmp_path, "app.tar.zst", zstd.compress(data)))
+    with tarfile.open(fileobj=io.BytesIO(sent(package))) as tar:
+        assert {m.mode for m in tar if m.isdir()} == {0o755}
+    for name, command in TARS.items():
+        assert unpacked(package, command, tmp_path / name) == package.manifest_text
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2777], ids=oct)
+def test_a_tar_whose_directories_are_open_is_sent_as_it_is(mode: int, tmp_path: Path) -> None:
+    package = read(tmp_path, "app.tar", _with(mode))
+    assert (package.source, sent(package)) == ("", _with(mode))
+
+
+def test_what_is_wrong_with_a_tar_that_would_be_packed_again_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, "app.tar", link("l", "/x") + folder("d", 0o555) + member("../a") + member("ok") + END)
+    assert codes(refused.value) == ["E_MEMBER_LINK", "E_MEMBER_PATH"]
+
+
 @pytest.mark.parametrize("fmt", PACKED)
 def test_what_is_sent_is_read_as_what_was_read(fmt: str, tmp_path: Path) -> None:
     package = read(tmp_path, f"app.{fmt}", PACKED[fmt])

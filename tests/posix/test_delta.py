@@ -80,6 +80,11 @@ def build(folder: Path, name: str, files: Files, *, zipped: bool = True, top: st
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
         archive.addfile(_folder(f"{top}/empty" if top else "empty"))
+    return built(folder, name, path)
+
+
+def built(folder: Path, name: str, path: Path) -> Built:
+    """Return the release that is made of a file or a folder."""
     ask = ArtifactAsk(path=str(path))
     package = prepare(ask, folder / "cache")
     release = Release(
@@ -96,7 +101,7 @@ def build(folder: Path, name: str, files: Files, *, zipped: bool = True, top: st
 
 def _folder(name: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type = tarfile.DIRTYPE
+    member.type, member.mode = tarfile.DIRTYPE, 0o755
     return member
 
 
