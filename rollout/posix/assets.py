@@ -26,8 +26,9 @@ ADD = _OF + lean(r"""
     share_add() {
         upward "$1"
         set -- "$1" "$up"
-        l=$top/.rollout-manifest
         [ -z "$adopted" ] || return 0
+        below "$1"
+        l=$top/.rollout-manifest
         if [ "$(readlink "$top/$1")" = "$2" ]; then still_there "$1"; return; fi
         [ "$top" != "$rel" ] ||
             spoiled E_SHARED "release $id has a $1 of its own and is not changed any more; give it another id"

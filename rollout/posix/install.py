@@ -50,11 +50,20 @@ _SHARE = lean(r"""
         while case $d in */*) ;; *) false;; esac; do d=${d#*/} up=../$up; done
         up=$up/shared/$1
     }
+    # below PATH: what is above it in the release is no link of the artifact, which may lead anywhere
+    below() {
+        l=$1
+        while case $l in */*) ;; *) false;; esac; do
+            l=${l%/*}
+            [ ! -h "$top/$l" ] || spoiled E_SHARED "$l is a link in release $id: $1, below it, cannot be shared"
+        done
+    }
     link_share() {
+        [ -z "$adopted" ] || return 0
+        below "$1"
         upward "$1"
         set -- "$1" "$up"
         [ "$(readlink "$top/$1")" != "$2" ] || return 0
-        [ -z "$adopted" ] || return 0
         if [ -e "$top/$1" ] || [ -h "$top/$1" ]; then
             [ "$top" != "$rel" ] ||
                 spoiled E_SHARED "release $id has a $1 of its own and is not changed any more; give it another id"
@@ -84,9 +93,9 @@ _COMPARE = lean(r"""
             find . ! -type f ! -type d ! -type l | sed 's/^/? /'
         fi
     ) | sort; }
-    # Directories one by one before they are entered: one that came unreadable could not be.
+    # Directories one by one before they are entered: one that came unreadable could not be. 00755: not 02755 either.
     modes() {
-        find "$1" -type d ! -perm 755 -exec chmod 755 {} \; -o -type f -perm -100 ! -perm 755 -exec chmod 755 {} + \
+        find "$1" -type d ! -perm 755 -exec chmod 00755 {} \; -o -type f -perm -100 ! -perm 755 -exec chmod 755 {} + \
             -o -type f ! -perm -100 ! -perm 644 -exec chmod 644 {} +
     }
     compare() {
@@ -102,7 +111,9 @@ _COMPARE = lean(r"""
 """)
 
 _PLACE = lean(r"""
-    spoiled() { rm -rf "$stage"; refuse "$@"; }
+    spoiled() { gone "$stage"; refuse "$@"; }
+    # What came with directories that nobody may write into could not be deleted.
+    gone() { rm -rf "$1" 2>/dev/null || { modes "$1"; rm -rf "$1"; } 2>/dev/null; }
     room() {
         set -- $(df -Pk . | tail -n 1)
         [ "$(($4))" -ge "$((need / 1024))" ]
@@ -175,7 +186,8 @@ _UNPACK = lean(r"""
         rm -f "$stage/payload"
         top=$stage/tree
         [ -n "$strip" ] || return 0
-        [ "$(ls -A "$top")" = "$strip" ] ||
+        # Not by ls: that of BusyBox shows names otherwise.
+        [ "$(cd "$top" && find . ! -name . -prune)" = "./$strip" ] ||
             spoiled E_MANIFEST "the artifact does not unpack to the one directory $strip"
         top=$top/$strip
     }
@@ -197,7 +209,7 @@ _PREPARE = lean(r"""
     work() {
         adopted= added= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
         need=$((unpacked + size + 1048576))
-        rm -rf .rollout/incoming
+        gone .rollout/incoming
         if [ -e "$rel" ] || [ -h "$rel" ]; then
             digest_of "$id" && [ "$have" = "$manifest" ] ||
                 refuse E_RELEASE_CONFLICT "$root/$rel is there with other content; give this release another id"
@@ -213,13 +225,13 @@ _PREPARE = lean(r"""
             unpack
             gather
             compare
-            mv "$stage/manifest" "$top/.rollout-manifest"
+            try mv "$stage/manifest" "$top/.rollout-manifest" || spoiled E_DISK "cannot write its manifest into $id$why"
             shares
             sync -f "$top" ${added:+shared} 2>/dev/null || sync
             [ -d releases ] || mkdir -m 755 releases
             try mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place$why"
-            touch "$rel/.rollout-manifest"
-            rm -rf .rollout/incoming
+            touch -c "$rel/.rollout-manifest"
+            gone .rollout/incoming
         fi
         look
         prepare

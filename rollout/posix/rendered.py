@@ -91,9 +91,10 @@ _TEXT = lean(r"""
     hush() { if [ -n "$sealed" ]; then sed 's/[0-9a-f]\{64\}/-/g'; else cat; fi; }
 """)
 
-# Where an Install's own text has to do something more; without rendered files it is not there at all.
+# Where an Install's own text has to do something more; without rendered files it is not there at all. Modes come first:
+# files are written into directories of the artifact, which may have come with modes that let nobody write there.
 _WOVEN = {
-    "\ncompare\n": "\nrenders\ncompare\nnarrow\n",
+    "\ncompare\n": '\nmodes "$top"\nrenders\ncompare\nnarrow\n',
     "\necho '# rollout manifest 1'\n": """\nsed -n '/^# /p' "$P/$stage/manifest"\n""",
     " | head -n 20 | ": " | hush | head -n 20 | ",
 }
