@@ -52,7 +52,7 @@ ADD = _OF + lean(r"""
     }
     # lacking DIR: the files of the release that shared/ does not have, or has with other content
     lacking() {
-        of "$1" "$l" | (cd shared && sha256sum -c 2>/dev/null) | sed -n 's/^\.\/\(.*\): FAILED.*/\1/p'
+        of "$1" "$l" | (cd shared && sha256sum -c 2>/dev/null) | sed -n 's/^\.\/\(.*\): FAILED[^:]*$/\1/p'
     }
     other() {
         spoiled E_SHARED "$root/shared/$1 is there with other content, and another release may name it; \

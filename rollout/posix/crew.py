@@ -16,22 +16,27 @@ _TEXT = lean(r"""
             spoiled E_SHARED "$(id -un) cannot let the group $crew write in $root/shared/$1; \
                 do it once, as root: chgrp $crew $root/shared/$1 && chmod 2775 $root/shared/$1"
     }
+    # grouped MODE FILE: the mode first, so that no failure leaves a secret open
+    grouped() {
+        [ -n "$(find -H "$2" -prune -perm "$1" -group "$crew")" ] || { chmod "$1" "$2" && chgrp "$crew" "$2"; } ||
+            spoiled E_SHARED "$(id -un) cannot let the group $crew read ${2#"$top"/}"
+    }
 """)
 
 # Where an Install's own text has to do something more: a directory that is shared, a file that is written.
 _WOVEN = {
     'cannot make $root/shared/$1"\nlink_share "$1"\n': 'cannot make $root/shared/$1"\ncrewed "$1"\nlink_share "$1"\n',
-    'then chmod "$2" "shared/$1"\n': 'then chgrp "$crew" "shared/$1" && chmod "$2" "shared/$1"\n',
+    'then chmod "$2" "shared/$1"\n': 'then grouped "$2" "shared/$1"\n',
     '&& chmod "$2" "$d" &&': '&& chgrp "$crew" "$d" && chmod "$2" "$d" &&',
 }
-_RENDERED = r'eval "chmod ', r'eval "chgrp \"\$crew\" \"\$top/\$1\" && chmod '
+_RENDERED = {'narrow_one() { eval "chmod ': 'narrow_one() { eval "grouped '}
 
 
 def script(group: str, install: Script) -> Script:
     """Return an Install that gives what it makes to a group; ValueError where it has no place for that."""
     text = install.text
-    for plain, more in _WOVEN.items():
+    for plain, more in (_WOVEN | (_RENDERED if "narrow_one()" in text else {})).items():
         if text.count(plain) != 1:
             raise ValueError(f"{plain!r} stands {text.count(plain)} times in an Install")
         text = text.replace(plain, more)
-    return assign("crew", group) + _TEXT + Script(install.values, text.replace(*_RENDERED))
+    return assign("crew", group) + _TEXT + Script(install.values, text)

@@ -18,7 +18,7 @@ TEXT = lean(r"""
     intact() {
         ! untouched "releases/$id/.rollout-manifest" || return 0
         bad=$(cd "releases/$id" && {
-            sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null | sed -n 's/: FAILED.*//p'
+            sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null | sed -n 's/: FAILED[^:]*$//p'
             sed -n 's/^l //p' .rollout-manifest | astray
         })
         set -f

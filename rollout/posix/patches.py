@@ -21,7 +21,8 @@ def listed(size: int, path: str) -> str:
 
 # patches: make what came as a patch, in the tree at $top, whose folders are there. What zstd made of something else
 # than the base, or too much of, is not what the manifest says: the comparison sees it. zstd holds the old file and as
-# much of the new one: half of what the host has to spare at most, as what runs there serves meanwhile.
+# much of the new one: half of what the host has to spare at most, as what runs there serves meanwhile. The mode is
+# asked for: where nothing may be executed from a disk, `[ -x` says no.
 TEXT = lean(r"""
     also=zstd
     patches() {
@@ -34,7 +35,7 @@ TEXT = lean(r"""
             said=$({ zstd -d -q -c --long="$window" --patch-from="$b" <"$p" 2>&3 | head -c "$a" >"$top/$l"; } 3>&1) ||
                 full
             [ -z "$said" ] || spoiled E_BASE "zstd makes no $l of the one in $base: ${said##*: }"
-            [ ! -x "$p" ] || chmod 755 "$top/$l"
+            [ -z "$(find "$p" -prune -perm -100)" ] || chmod 755 "$top/$l"
         done <"$top/.rollout/patches"
         rm -rf "$top/.rollout"
     }

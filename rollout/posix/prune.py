@@ -10,14 +10,18 @@ next Prune goes on with it.
 from __future__ import annotations
 
 from rollout.posix import assets, ledger, service
+from rollout.posix.adopt import LITERAL
 from rollout.posix.op import Prune
 from rollout.posix.quote import Script, lean, listing
 
 # What the kernel shows of all processes: where they work, what they run, and the words that they were started with.
 # Of other users' only the words can be read, unless the user of `become` may look.
-_USERS = lean(r"""
+_USERS = LITERAL + lean(r"""
     places() {
-        "$@" find /proc -mindepth 2 -maxdepth 2 \( -name cwd -o -name exe \) -exec ls -ld {} + 2>/dev/null
+        set -- "$@" find /proc -mindepth 2 -maxdepth 2 \( -name cwd -o -name exe \)
+        if find . -prune -printf '' 2>/dev/null; then "$@" -printf '%l\n'
+        else "$@" -exec sh -c 'for l; do readlink "$l"; done' x {} +
+        fi 2>/dev/null
     }
     started() { cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n'; }
     overseer() {
@@ -29,23 +33,12 @@ _USERS = lean(r"""
         started
         ! overseer || places sudo -n -u "$become" --
     }
-    # users: sets busy to the releases that somebody works in or runs from
+    # users: sets busy to the releases that somebody works in or runs from: all that a line names, each on a line then
     users() {
-        busy=" "
-        w=$(everywhere | sed -n '\|/releases/|p; \|/\.rollout/pruned/|p')
-        set -f
-        IFS=$nl
-        for l in $w; do
-            case $l in
-                *"$P"/releases/*) l=${l#*"$P"/releases/};;
-                *"$root"/releases/*) l=${l#*"$root"/releases/};;
-                *"$P"/.rollout/pruned/*) l=${l#*"$P"/.rollout/pruned/};;
-                *) continue;;
-            esac
-            busy="$busy${l%%[!A-Za-z0-9._+~-]*} "
-        done
-        unset IFS
-        set +f
+        p=$(literal "$P") r=$(literal "$root")
+        busy=" $(everywhere |
+            sed "s|$p/releases/|\\$nl//|g; s|$r/releases/|\\$nl//|g; s|$p/\.rollout/pruned/|\\$nl//|g" |
+            sed -n 's|^//\([A-Za-z0-9._+~-]*\).*|\1|p' | tr '\n' ' ')"
     }
 """)
 

@@ -76,6 +76,17 @@ def test_what_a_kept_release_brought_must_still_be_there_when_it_is_staged_again
     assert (reply.code, "app-1.js" in reply.summary) == ("E_SHARED", True)
 
 
+@pytest.mark.parametrize("name", ["a: FAILED b.js", "a: FAILED", "a: FAILED open or read"])
+def test_a_name_that_reads_like_a_failure_is_none(host: ShellHost, name: str) -> None:
+    files = {f"public/assets/{name}": b"1", "public/assets/a": b"1"}
+    assert _stage(host, "v1", files).code == ""
+    assert _stage(host, "v1", files).fields == {"installed": "present"}
+    assert _stage(host, "v2", files).code == ""
+    (host.root / "shared/public/assets" / name).unlink()
+    reply = _stage(host, "v1", files)
+    assert (reply.code, f"shared/public/assets/{name} is not" in reply.summary) == ("E_SHARED", True), reply
+
+
 def test_many_take_no_process_each_where_they_are_there(dash: ShellHost, tmp_path: Path) -> None:
     many = {f"public/assets/{n}.js": str(n).encode() for n in range(300)}
     assert _stage(dash, "v1", many).code == ""

@@ -81,3 +81,19 @@ def test_a_clock_that_went_back_since_hides_nothing(host: ShellHost) -> None:
     assert host.do(ACTIVATE).code == "E_TAMPERED"
     (tree / "VERSION").write_bytes(b"1")
     assert host.do(ACTIVATE).status == "done"
+
+
+@pytest.mark.fault("F58")
+@pytest.mark.parametrize("name", ["a: FAILED b", "a: FAILED", "a: FAILED open or read"])
+def test_a_name_that_reads_like_a_failure_is_none(host: ShellHost, name: str) -> None:
+    built = packed("v1", {name: b"1", "VERSION": b"1"})
+    host.provide(built)
+    deed = Install(release=built.release)
+    assert host.do(deed).status == "done"
+    file = host.root / "releases/v1" / name
+    file.touch()
+    assert host.do(deed).fields.get("installed") == "present"
+    for spoil in (lambda: file.write_bytes(b"2"), file.unlink):
+        spoil()
+        reply = host.do(deed)
+        assert (reply.code, f"releases/v1/{name} is not" in reply.summary) == ("E_TAMPERED", True), reply

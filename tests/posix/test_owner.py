@@ -39,7 +39,7 @@ from rollout.posix.sudoers import way_to
 from rollout.testing.contracts import RELEASES, SERVICE, activate, install, mark
 from rollout.testing.renderings import FILES, OWN
 from tests.posix.elsewhere import ASKED, NEEDS, PASSWORD, UNASKED, USER, Elsewhere, etc, hashed
-from tests.posix.shells import NONCE, ShellHost, shell
+from tests.posix.shells import NAMES, NONCE, ShellHost, shell
 
 OPERATOR, KEEPER, CREW = USER, 47_112, 47_113
 WAY = way_to("operator", "keeper") + "\n"
@@ -283,6 +283,32 @@ def test_a_rendered_file_is_read_by_the_group_and_by_nobody_else(place: Path) ->
     written = (host.root / "releases" / OWN.release.id / FILES[0].path).stat()
     assert (written.st_uid, written.st_gid) == (KEEPER, CREW)
     assert stat.S_IMODE(written.st_mode) == int(FILES[0].mode, 8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_the_group_cannot_be_given_is_refused_and_open_to_nobody(place: Path, name: str) -> None:
+    host = ShellHost(replace(shell(name, place), user=KEEPER), place / "srv")
+    host.root.mkdir()
+    shutil.chown(host.root, KEEPER, KEEPER)
+    host.provide(OWN)
+    reply = host.do(Install(release=OWN.release, rendered=FILES, shared=Shared(group="daemon")))
+    assert (reply.status, reply.code) == ("refused", "E_SHARED"), reply
+    assert "cannot let the group daemon read config/app/env" in reply.summary
+    assert not (host.root / "releases").exists()
+    assert not list((host.root / ".rollout/incoming").iterdir())
+    written = host.root / "shared/env"
+    written.parent.mkdir()
+    written.write_text("A=1\n")
+    written.chmod(0o644)
+    for part in (written.parent, written):
+        shutil.chown(part, KEEPER, KEEPER)
+    host.provide(RELEASES["v2"])
+    shared = Shared(files=(SharedFile(path="env", content="A=1\n"),), group="daemon")
+    reply = host.do(replace(install("v2"), shared=shared))
+    assert (reply.code, "read shared/env" in reply.summary) == ("E_SHARED", True), reply
+    assert stat.S_IMODE(written.stat().st_mode) == 0o640
+    shutil.chown(written, KEEPER, "daemon")
+    assert host.do(replace(install("v2"), shared=shared)).status == "done", "it is right already"
 
 
 def test_a_step_with_a_group_stays_small_and_the_way_to_an_owner_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import subprocess
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
@@ -148,6 +149,17 @@ def test_a_patch_writes_no_more_than_the_file_has(host: ShellHost, tmp_path: Pat
     assert told(used, FILE, frame).status == "done"
     assert (used.root / "releases/v2/bin/x").read_bytes() == FILE
     assert (used.root / "releases/v2/bin/x").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount takes root")
+def test_what_may_be_executed_comes_so_to_a_disk_from_which_nothing_may(host: ShellHost, tmp_path: Path) -> None:
+    used = with_zstd(host, tmp_path)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,mode=755", "tmpfs", used.root], check=True)
+    try:
+        assert told(used, FILE).status == "done"
+        assert (used.root / "releases/v2/bin/x").stat().st_mode & 0o777 == 0o755
+    finally:
+        subprocess.run(["umount", "--lazy", used.root], check=True)
 
 
 def test_what_is_no_patch_is_said(dash_zstd: ShellHost) -> None:

@@ -96,6 +96,26 @@ def test_a_process_keeps_its_release(host: ShellHost, tmp_path: Path) -> None:
     assert _prune(host, "v1", "v2").fields["pruned"] == "v1 v2"
 
 
+@pytest.mark.parametrize("name", ["größe", "a b'[c]*.^$x\\1&|;@releases,\\", "releases/shop"])
+def test_whatever_the_root_is_called_a_process_keeps_its_release(host: ShellHost, tmp_path: Path, name: str) -> None:
+    named = ShellHost(host.shell, tmp_path / name)
+    named.root.mkdir(parents=True)
+    _install(named, "v1", "v2", "v3")
+    word = f"-cp={named.root}/releases/v2/bin"
+    with _working(named.root / "releases/v1"), _working(tmp_path, "sh", "-c", "sleep 60; :", word):
+        reply = _prune(named, "v1", "v2", "v3")
+    assert (reply.fields["pruned"], reply.fields["spared"]) == ("v3", "v1:runs v2:runs")
+
+
+def test_all_releases_that_one_word_names_are_kept(host: ShellHost, tmp_path: Path) -> None:
+    _install(host, "v1", "v2", "v3", "v4")
+    releases = host.root / "releases"
+    word = f"{releases}/v2/a.jar:{releases}/v1/b.jar:/other/v4:{releases}/v3"
+    with _working(tmp_path, "sh", "-c", "sleep 60; :", word):
+        reply = _prune(host, "v1", "v2", "v3", "v4")
+    assert (reply.fields["pruned"], reply.fields["spared"]) == ("v4", "v1:runs v2:runs v3:runs")
+
+
 def test_twenty_failed_deploys_in_a_row_keep_the_last_good_one(dash: ShellHost, tmp_path: Path) -> None:
     _deployed(dash, "v1")
     for number in range(20):
