@@ -7,8 +7,9 @@
                     for each lease
 
 A transaction is there once leases.jsonl is replaced, by one rename: what stands in the journal beyond the size that
-it names was never committed, and is cut off by the next writer. Nothing is parsed here: who writes says which
-leases.jsonl it has read, by its digest, and is told when that is no longer the one (``E_BEHIND``).
+it names was never committed, and is cut off by the next writer. Who writes says which leases.jsonl it has read, by
+its digest, and how much of the journal, and is told when that is no longer the one, or not all (``E_BEHIND``). Nothing
+else is parsed here.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ _WRITE = lean(r"""
         [ "$s" != "$after" ] || { rm -f .rollout/incoming; finish done; }
         [ -f leases.jsonl ] || s=
         [ "$s" = "$before" ] || spent E_BEHIND "somebody else has written since"
+        committed=0
+        [ -z "$before" ] || committed=$(sed -n '1s/.*"size": *\([0-9]*\).*/\1/p' leases.jsonl)
+        [ "$committed" = "$size" ] || spent E_BEHIND "$committed bytes are committed, and $size were read"
         [ -f journal.jsonl ] || : >journal.jsonl
         bytes journal.jsonl
         [ "$b" -ge "$size" ] || spent E_CUT "$root/journal.jsonl has $b bytes, and had $size: it was cut"

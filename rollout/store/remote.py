@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, TypeVar
@@ -181,8 +182,9 @@ class RemoteDatabase:
 
     def _refresh(self) -> bool:
         """Read what is new on the host; return whether anything was ever kept there."""
+        new = _New(hash=self._hash.copy())
         while True:
-            reply = self._told(ReadState(size=self._size), b"")
+            reply = self._told(ReadState(size=self._size + len(new.lines)), b"")
             self._expect_done(reply)
             with suppress(ValueError, OverflowError):  # a host that says no time has ours
                 self._clock.set(datetime.fromisoformat(reply.fields.get("now", "")).astimezone(UTC))
@@ -190,38 +192,39 @@ class RemoteDatabase:
                 if self._size:
                     raise StateGone(f"E_STATE_GONE: {self.place}: the state was deleted while it was in use.")
                 return False
-            if self._taken_in(reply):
-                self._read_at = time.monotonic()
+            if self._is_all(new, reply):
+                self._take_in(new)
                 return True
 
-    def _taken_in(self, reply: Reply) -> bool:
-        """Take in one piece; return whether that is all."""
-        held, piece = self._part(reply, "L"), self._part(reply, "J")
-        committed, digest = self._committed(held)
+    def _is_all(self, new: _New, reply: Reply) -> bool:
+        """Add one piece, which may end anywhere, to what is new; return whether that is all that is committed."""
+        new.leases, piece = self._part(reply, "L"), self._part(reply, "J")
+        committed, new.digest = self._committed(new.leases)
         there = reply.fields.get("bytes", "")
-        ends = (named(piece) or ["its beginning"])[-1]
+        ends = (named(piece) or named(new.lines) or ["its beginning"])[-1]
         whole_there = there.isdecimal() and int(there) >= committed
         self._expect(whole_there, f"its journal was cut after {ends}: it was longer")
-        if committed < self._size or reply.fields.get("prefix") != self._hash.hexdigest():
+        known = self._size + len(new.lines)
+        if committed < known or reply.fields.get("prefix") != new.hash.hexdigest():
             raise StateGone(f"E_STATE_GONE: {self.place}: another state stands where the one was that was read before.")
-        piece = piece[: committed - self._size]
-        whole = piece[: piece.rfind(b"\n") + 1]
-        last = self._size + len(piece) == committed
-        self._expect(whole == piece or not last, f"the last line of its journal, that of {ends}, has no end")
+        piece = piece[: committed - known]
+        new.add(piece)
+        last = known + len(piece) == committed
         self._expect(bool(piece) or last, "its journal cannot be read")
-        if piece and not whole:
-            raise StoreError(f"E_JOURNAL: {self.place}: a line of its journal is longer than can be read.")
-        with self.engine.begin() as connection:
-            for line in whole.split(b"\n")[:-1]:
-                self._taken_line(connection, line)
-            if last:
-                self._hold_to(connection, digest, whole)
-                self._put_leases(connection, held)
-            connection.execute(text("DELETE FROM outbox"))
-        self._size += len(whole)
-        self._hash.update(whole)
-        self._leases = held
+        whole = not last or not new.lines or new.lines.endswith(b"\n")
+        self._expect(whole, f"the last line of its journal, that of {ends}, has no end")
         return last
+
+    def _take_in(self, new: _New) -> None:
+        """Take in all that is new at once: what is known and the leases that commit it are of one moment."""
+        with self.engine.begin() as connection:
+            for line in bytes(new.lines).split(b"\n")[:-1]:
+                self._taken_line(connection, line)
+            self._hold_to(connection, new)
+            self._put_leases(connection, new.leases)
+            connection.execute(text("DELETE FROM outbox"))
+        self._size, self._leases, self._hash = self._size + len(new.lines), new.leases, new.hash
+        self._read_at = time.monotonic()
 
     def _taken_line(self, connection: Connection, line: bytes) -> None:
         """Take in one transaction that somebody wrote."""
@@ -235,13 +238,13 @@ class RemoteDatabase:
         except Exception as error:
             raise self._damaged(f"{wrong_in(line)} is not what was written") from error
 
-    def _hold_to(self, connection: Connection, digest: str, more: bytes) -> None:
+    def _hold_to(self, connection: Connection, new: _New) -> None:
         """Hold what was read to the digest that was written with it; say which record is another one."""
-        if digest in ("", self._digest(more)):  # an earlier version wrote none
+        if new.digest in ("", new.hash.hexdigest()):  # an earlier version wrote none
             return
         for rollout, rows in groupby(connection.execute(_IN_ORDER), key=lambda row: str(row.rollout)):
             fitting(rollout, tuple(rows))
-        ends = (named(more) or ["what was read before"])[-1]
+        ends = (named(new.lines) or ["what was read before"])[-1]
         raise self._damaged(f"all records hold up to {ends}, but not what stands behind it, or beside it (orders)")
 
     def _put_leases(self, connection: Connection, held: bytes) -> None:
@@ -301,6 +304,20 @@ class RemoteDatabase:
             raise self._damaged(otherwise)
 
 
+@dataclass(slots=True)
+class _New:
+    """What is new on the host, piece by piece: nothing of it is known before all of it is there."""
+
+    hash: Any  # of the journal up to here
+    lines: bytearray = field(default_factory=bytearray)
+    leases: bytes = b""
+    digest: str = ""  # that the leases say
+
+    def add(self, piece: bytes) -> None:
+        self.lines += piece
+        self.hash.update(piece)
+
+
 def _engine() -> Engine:
     """Return a database in memory with one connection, whose transactions are ours to begin."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -332,7 +349,7 @@ def _leases_text(connection: Connection, size: int, digest: str) -> bytes:
     return _ascii({"size": size, "sha256": digest}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
 
 
-def named(piece: bytes) -> list[str]:
+def named(piece: bytes | bytearray) -> list[str]:
     """Return the records that a piece of the journal tells of, as far as it can be read."""
     found = _NAMED.findall(piece)
     return [f"record {seq.decode()} of rollout {inert(rollout.decode('utf-8', 'replace'))}" for rollout, seq in found]
