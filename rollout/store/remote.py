@@ -62,11 +62,14 @@ _OUTBOX = (
     ),
 )
 
+LOST = "Bring leases.jsonl back as it was with that journal, or both from one backup"
+
 # code of the host's refusal -> (our code, what to do)
 _REFUSED = {
     "E_DISK": ("E_JOURNAL_FULL", "Make room there"),
     "E_DIGEST": ("E_JOURNAL_FULL", "Look at its disk, and at the network"),
     "E_CUT": ("E_CUT", "Bring it back from a backup"),
+    "E_STATE_LOST": ("E_STATE_LOST", LOST),
     "E_ROOT": ("E_JOURNAL_READONLY", "Let this user, and nobody else, write there"),
     "E_TOOL": ("E_TOOL", "Install it there"),
     "E_STEP_STILL_RUNNING": ("E_JOURNAL_LOCKED", "Wait for that process, or end it"),
@@ -135,7 +138,12 @@ class RemoteDatabase:
         """Send a transaction to the host; return whether it is committed there."""
         entries = {kind: rows for kind, rows in said.items() if kind != "leases"}
         line = _ascii(entries) if entries else b""
-        held = _leases_text(connection, self._size + len(line), self._digest(line))
+        if line and not self._leases:  # a journal without leases is one that has lost them
+            return self._put(b"", _ascii({"size": 0, "sha256": self._digest()})) and self._sent(connection, said)
+        return self._put(line, _leases_text(connection, self._size + len(line), self._digest(line)))
+
+    def _put(self, line: bytes, held: bytes) -> bool:
+        """Have the host keep these; return whether it does: not where others have written since."""
         deed = WriteState(
             size=self._size,
             more=len(line),
@@ -191,6 +199,8 @@ class RemoteDatabase:
             if reply.fields.get("there") != "1":
                 if self._size:
                     raise StateGone(f"E_STATE_GONE: {self.place}: the state was deleted while it was in use.")
+                if reply.fields.get("bytes", "0") != "0":
+                    raise StoreError(f"E_STATE_LOST: {self.place}: journal.jsonl is there without its leases. {LOST}.")
                 return False
             if self._is_all(new, reply):
                 self._take_in(new)

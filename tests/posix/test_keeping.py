@@ -108,13 +108,32 @@ def test_sent_twice_is_written_once(keeper: Keeper) -> None:
     assert keeper.read()[:2] == (SECOND, ONE + TWO)
 
 
-def test_what_was_never_committed_is_cut_off(keeper: Keeper) -> None:
+@pytest.mark.parametrize("torn", [TWO, b'{"half'])
+def test_what_was_never_committed_is_cut_off(keeper: Keeper, torn: bytes) -> None:
     """A writer that died between the journal and the leases, or in the middle of a line."""
     keeper.write(ONE, FIRST, b"", 0)
     with (keeper.root / "journal.jsonl").open("ab") as journal:
-        journal.write(TWO + b'{"half')
+        journal.write(torn)
     assert keeper.write(TWO, SECOND, FIRST, len(ONE)).status == "done"
     assert keeper.read()[:2] == (SECOND, ONE + TWO)
+
+
+@pytest.mark.parametrize("more", [TWO + TWO, TWO + b'{"half', TWO + b"\n"])
+def test_what_no_writer_leaves_is_not_cut_off(keeper: Keeper, more: bytes) -> None:
+    """More than one line beyond: older leases were put back, and what they do not know was committed."""
+    keeper.write(ONE, FIRST, b"", 0)
+    with (keeper.root / "journal.jsonl").open("ab") as journal:
+        journal.write(more)
+    assert keeper.write(TWO, SECOND, FIRST, len(ONE)).code == "E_STATE_LOST"
+    assert (keeper.root / "journal.jsonl").read_bytes() == ONE + more
+
+
+def test_a_journal_that_has_lost_its_leases_is_not_written_over(keeper: Keeper) -> None:
+    keeper.write(ONE, FIRST, b"", 0)
+    (keeper.root / "leases.jsonl").unlink()
+    assert keeper.write(TWO, MINE, b"", 0).code == "E_STATE_LOST"
+    assert keeper.read()[2].fields["bytes"] == str(len(ONE))
+    assert (keeper.root / "journal.jsonl").read_bytes() == ONE
 
 
 def test_a_journal_that_was_cut_is_not_written_to(keeper: Keeper) -> None:
