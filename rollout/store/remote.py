@@ -35,15 +35,21 @@ from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import ServerClock
 from rollout.store.journal import chained, fitting
+from rollout.store.owned import has_key, lay_key
 from rollout.store.projection import HEAD, enter, project
-from rollout.store.schema import leases, orders, records, rollouts
+from rollout.store.schema import keys, leases, orders, policies, records, rollouts
 
 T = TypeVar("T")
 Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
 FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
 TRIES = 20
 TELLING = tuple(f'"kind":"{kind}"' for kind in ("rollout_started", "revert_started", "rollout_finished"))
-_RECORDS, _ORDERS = insert(records), insert(orders)
+_KEPT = {  # what lines of the journal hold, by kind; earlier versions wrote the first two
+    "records": insert(records),
+    "orders": insert(orders),
+    "policies": insert(policies).prefix_with("OR REPLACE"),  # the newest pin of an environment
+    "keys": insert(keys),
+}
 _IN_ORDER = select(records).order_by(records.c.rollout, records.c.seq)
 _NAMED = re.compile(rb'"rollout":"([^"]*)","seq":(\d+)')
 MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
@@ -56,6 +62,10 @@ _OUTBOX = (
     "CREATE TRIGGER ordered AFTER INSERT ON orders BEGIN INSERT INTO outbox VALUES ('orders', json_object("
     "'rollout', NEW.rollout, 'number', NEW.number, 'kind', NEW.kind, 'by', NEW.by, 'at', NEW.at, "
     "'reason', NEW.reason)); END",
+    "CREATE TRIGGER pinned AFTER INSERT ON policies BEGIN INSERT INTO outbox VALUES ('policies', json_object("
+    "'environment', NEW.environment, 'digest', NEW.digest, 'text', NEW.text, 'by', NEW.by, 'at', NEW.at)); END",
+    "CREATE TRIGGER keyed AFTER INSERT ON keys BEGIN INSERT INTO outbox VALUES ('keys', json_object("
+    "'name', NEW.name, 'value', NEW.value)); END",
     *(
         f"CREATE TRIGGER leases_{what} AFTER {what} ON leases BEGIN INSERT INTO outbox VALUES ('leases', ''); END"  # noqa: S608
         for what in ("INSERT", "UPDATE", "DELETE")
@@ -90,6 +100,7 @@ class RemoteDatabase:
         self.engine = _engine()
         with self.engine.begin() as connection:
             tables.lay(connection, place)
+            connection.execute(delete(keys))  # of this copy alone: see ensure_key
             for statement in _OUTBOX:
                 connection.execute(text(statement))
         there = self._refresh()
@@ -182,6 +193,13 @@ class RemoteDatabase:
     def expect_appends(self) -> None:
         """Do nothing: the way there is what takes time."""
 
+    def ensure_key(self) -> None:
+        """Write the key there, where none is: a state that is only read gets none, and nor did those of old."""
+        with self.reading() as connection:
+            there = has_key(connection)
+        if not there:
+            self.write(lay_key)
+
     def close(self) -> None:
         """Let go of the copy; whoever opened the way to the host closes it."""
         self.engine.dispose()
@@ -240,9 +258,9 @@ class RemoteDatabase:
         """Take in one transaction that somebody wrote."""
         try:
             said = json.loads(line)
-            rows, given = said.get("records", []), said.get("orders", [])
-            for table, new in ((_RECORDS, rows), (_ORDERS, given)):
-                if new:
+            rows = said.get("records", [])
+            for kind, table in _KEPT.items():
+                if new := said.get(kind):
                     connection.execute(table, new)
             _projected(connection, rows)
         except Exception as error:
