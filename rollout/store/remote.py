@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
@@ -34,7 +35,7 @@ from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import ServerClock
-from rollout.store.journal import chained, fitting
+from rollout.store.journal import chained, decoded, fitting
 from rollout.store.owned import has_key, lay_key
 from rollout.store.projection import HEAD, enter, project
 from rollout.store.schema import keys, leases, orders, policies, records, rollouts
@@ -43,7 +44,8 @@ T = TypeVar("T")
 Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
 FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
 TRIES = 20
-TELLING = tuple(f'"kind":"{kind}"' for kind in ("rollout_started", "revert_started", "rollout_finished"))
+BEGINS = '"kind":"rollout_started"'
+TELLING = ('"kind":"revert_started"', '"kind":"rollout_finished"')
 _KEPT = {  # what lines of the journal hold, by kind; earlier versions wrote the first two
     "records": insert(records),
     "orders": insert(orders),
@@ -263,6 +265,8 @@ class RemoteDatabase:
                 if new := said.get(kind):
                     connection.execute(table, new)
             _projected(connection, rows)
+        except _Newer as error:
+            raise StoreError(str(error)) from error
         except Exception as error:
             raise self._damaged(f"{wrong_in(line)} is not what was written") from error
 
@@ -393,13 +397,33 @@ def wrong_in(line: bytes) -> str:
     return f"{first} to {more[-1]}" if more else first
 
 
+class _Newer(Exception):
+    """A rollout was begun by a newer version: who does not know of it would begin another over it."""
+
+
+def _begun(row: dict[str, Any]) -> Record:
+    """Return the record that begins a rollout; ValueError where it is not what was written."""
+    kept = SimpleNamespace(**row)
+    if kept.hash != chained(kept.rollout, kept.seq, kept.at, kept.body, kept.previous_hash):
+        raise ValueError("its hash does not fit what it says")
+    try:
+        return decoded(kept.rollout, kept)
+    except StoreError as error:
+        raise _Newer(str(error)) from error
+
+
 def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Bring the tables that people ask up to date; a record that cannot be read is found when its journal is."""
+    """Bring the tables that people ask up to date.
+
+    A record that cannot be read is found when its journal is, but for one that begins a rollout, which nobody would
+    look for then.
+    """
+    begun = [_begun(row) for row in rows if BEGINS in row["body"]]
     telling = [row for row in rows if any(kind in row["body"] for kind in TELLING)]
     with suppress(RolloutError):
+        enter(connection, begun)
         chain = [Record(**{k: v for k, v in r.items() if k != "body"}, event=decode(r["body"])) for r in telling]
         if chain:
-            enter(connection, chain)
             project(connection, chain)
     for row in rows[-1:]:
         connection.execute(HEAD, {"mine": row["rollout"], "newest": row["hash"]})
