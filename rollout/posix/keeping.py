@@ -7,8 +7,12 @@
                     for each lease
 
 A transaction is there once leases.jsonl is replaced, by one rename: what stands in the journal beyond the size that
-it names was never committed, and is cut off by the next writer. Nothing is parsed here: who writes says which
-leases.jsonl it has read, by its digest, and is told when that is no longer the one (``E_BEHIND``).
+it names was never committed, and is cut off by the next writer. That is one line at most, and none before the first
+leases: where there is more, leases.jsonl was lost or put back, and nothing is cut (``E_STATE_LOST``).
+
+Who writes says which leases.jsonl it has read, by
+its digest, and how much of the journal, and is told when that is no longer the one, or not all (``E_BEHIND``). Nothing
+else is parsed here.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ _READ = lean(r"""
         enter
         walk
         [ -z "$unsafe" ] || refuse E_ROOT "$unsafe"
-        [ -f leases.jsonl ] || { f there 0; finish done; }
+        [ -f leases.jsonl ] || { bytes journal.jsonl; f there 0; f bytes "$b"; finish done; }
         f there 1
         tails "$(gzip -c leases.jsonl | base64 | sed 's/^/L/')"
         bytes journal.jsonl
@@ -62,10 +66,19 @@ _WRITE = lean(r"""
         [ "$s" != "$after" ] || { rm -f .rollout/incoming; finish done; }
         [ -f leases.jsonl ] || s=
         [ "$s" = "$before" ] || spent E_BEHIND "somebody else has written since"
+        committed=0
+        [ -z "$before" ] || committed=$(sed -n '1s/.*"size": *\([0-9]*\).*/\1/p' leases.jsonl)
+        [ "$committed" = "$size" ] || spent E_BEHIND "$committed bytes are committed, and $size were read"
         [ -f journal.jsonl ] || : >journal.jsonl
         bytes journal.jsonl
         [ "$b" -ge "$size" ] || spent E_CUT "$root/journal.jsonl has $b bytes, and had $size: it was cut"
-        # What is beyond was never committed.
+        # What is beyond was never committed, if it is what one writer can leave: a line at most, and never the
+        # first writer.
+        beyond=$((b - size))
+        [ "$beyond" -eq 0 ] || [ -n "$before" ] ||
+            spent E_STATE_LOST "journal.jsonl has $b bytes, and leases.jsonl is gone"
+        [ "$(tail -c "+$((size + 1))" journal.jsonl | head -n 1 | wc -c)" -eq "$beyond" ] ||
+            spent E_STATE_LOST "journal.jsonl has $beyond bytes beyond the $size that leases.jsonl says are committed"
         [ "$b" -eq "$size" ] || dd if=/dev/null of=journal.jsonl bs=1 seek="$size" count=0 2>/dev/null
         tail -c "+$((more + 1))" .rollout/incoming >.rollout/leases.tmp || spent E_DISK "$root is full"
         head -c "$more" .rollout/incoming >>journal.jsonl || spent E_DISK "$root is full"

@@ -23,10 +23,11 @@ class ReadState:
 class WriteState:
     """Append to the journal and replace the leases, under the lock, all or nothing; twice is once.
 
-    The payload is ``more`` bytes for the journal, then ``lease`` bytes, with the SHA-256 ``digest`` of all. ``before``
-    and ``after`` are those of leases.jsonl as it must be ("" for none) and as it will be; ``size`` is what the former
-    says is committed.
-    Refusals: E_BEHIND (the leases are others by now), E_CUT, E_DIGEST, E_DISK, E_TOOL.
+    The payload is ``more`` bytes for the journal (one line; none at first), then ``lease`` bytes, with the SHA-256
+    ``digest`` of all. ``before`` and ``after`` are those of leases.jsonl as it must be ("" for none) and as it
+    will be; ``size`` is what the former says is committed.
+    Refusals: E_BEHIND (the leases are others by now, or name another size), E_CUT, E_STATE_LOST (the journal
+    has more than one line beyond, or any without leases), E_DIGEST, E_DISK, E_TOOL.
     """
 
     kind: Literal["write_state"] = "write_state"

@@ -64,5 +64,8 @@ class Database(Protocol):
     def expect_appends(self) -> None:
         """Make ready for many small writes, where that can be done ahead."""
 
+    def ensure_key(self) -> None:
+        """Make the key of the state, where it was not made with the tables."""
+
     def close(self) -> None:
         """Close every connection."""

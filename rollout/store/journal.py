@@ -137,7 +137,7 @@ class StoredJournal:
         with self.database.reading() as connection:
             found = connection.execute(query).all()
         fitting(self.rollout, found)
-        return _decoded(self.rollout, found[0]).event if found else None
+        return decoded(self.rollout, found[0]).event if found else None
 
 
 def _head(connection: Connection, rollout: str) -> tuple[int, str]:
@@ -177,11 +177,11 @@ def _verified(rollout: str, found: Sequence[Any], head: str) -> tuple[Record, ..
     """Return the records of these rows, or say which one is not what was written."""
     if fitting(rollout, found) != head:
         raise _broken(rollout, len(found) + 1, "it is missing: the journal was longer")
-    return tuple(_decoded(rollout, row) for row in found)
+    return tuple(decoded(rollout, row) for row in found)
 
 
-def _decoded(rollout: str, row: Any) -> Record:
-    """Return one record as a value."""
+def decoded(rollout: str, row: Any) -> Record:
+    """Return one record as a value, its hash held to already; say which is of a newer version."""
     try:
         event = decode(row.body)
     except StoreError as error:

@@ -16,9 +16,14 @@ SEAL = "seal"
 KEY_BYTES = 32
 
 
+def has_key(connection: Connection) -> bool:
+    """Return whether the state has its key."""
+    return connection.execute(select(keys.c.name).where(keys.c.name == SEAL)).first() is not None
+
+
 def lay_key(connection: Connection) -> None:
     """Make the key, where there is none: once for a state, and never another one."""
-    if not connection.execute(select(keys.c.name).where(keys.c.name == SEAL)).first():
+    if not has_key(connection):
         connection.execute(insert(keys).values(name=SEAL, value=secrets.token_hex(KEY_BYTES)))
 
 

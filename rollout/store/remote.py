@@ -18,8 +18,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
@@ -33,16 +35,23 @@ from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
 from rollout.store.codec import decode
 from rollout.store.database import ServerClock
-from rollout.store.journal import chained, fitting
+from rollout.store.journal import chained, decoded, fitting
+from rollout.store.owned import has_key, lay_key
 from rollout.store.projection import HEAD, enter, project
-from rollout.store.schema import leases, orders, records, rollouts
+from rollout.store.schema import keys, leases, orders, policies, records, rollouts
 
 T = TypeVar("T")
 Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
 FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
 TRIES = 20
-TELLING = tuple(f'"kind":"{kind}"' for kind in ("rollout_started", "revert_started", "rollout_finished"))
-_RECORDS, _ORDERS = insert(records), insert(orders)
+BEGINS = '"kind":"rollout_started"'
+TELLING = ('"kind":"revert_started"', '"kind":"rollout_finished"')
+_KEPT = {  # what lines of the journal hold, by kind; earlier versions wrote the first two
+    "records": insert(records),
+    "orders": insert(orders),
+    "policies": insert(policies).prefix_with("OR REPLACE"),  # the newest pin of an environment
+    "keys": insert(keys),
+}
 _IN_ORDER = select(records).order_by(records.c.rollout, records.c.seq)
 _NAMED = re.compile(rb'"rollout":"([^"]*)","seq":(\d+)')
 MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
@@ -55,17 +64,24 @@ _OUTBOX = (
     "CREATE TRIGGER ordered AFTER INSERT ON orders BEGIN INSERT INTO outbox VALUES ('orders', json_object("
     "'rollout', NEW.rollout, 'number', NEW.number, 'kind', NEW.kind, 'by', NEW.by, 'at', NEW.at, "
     "'reason', NEW.reason)); END",
+    "CREATE TRIGGER pinned AFTER INSERT ON policies BEGIN INSERT INTO outbox VALUES ('policies', json_object("
+    "'environment', NEW.environment, 'digest', NEW.digest, 'text', NEW.text, 'by', NEW.by, 'at', NEW.at)); END",
+    "CREATE TRIGGER keyed AFTER INSERT ON keys BEGIN INSERT INTO outbox VALUES ('keys', json_object("
+    "'name', NEW.name, 'value', NEW.value)); END",
     *(
         f"CREATE TRIGGER leases_{what} AFTER {what} ON leases BEGIN INSERT INTO outbox VALUES ('leases', ''); END"  # noqa: S608
         for what in ("INSERT", "UPDATE", "DELETE")
     ),
 )
 
+LOST = "Bring leases.jsonl back as it was with that journal, or both from one backup"
+
 # code of the host's refusal -> (our code, what to do)
 _REFUSED = {
     "E_DISK": ("E_JOURNAL_FULL", "Make room there"),
     "E_DIGEST": ("E_JOURNAL_FULL", "Look at its disk, and at the network"),
     "E_CUT": ("E_CUT", "Bring it back from a backup"),
+    "E_STATE_LOST": ("E_STATE_LOST", LOST),
     "E_ROOT": ("E_JOURNAL_READONLY", "Let this user, and nobody else, write there"),
     "E_TOOL": ("E_TOOL", "Install it there"),
     "E_STEP_STILL_RUNNING": ("E_JOURNAL_LOCKED", "Wait for that process, or end it"),
@@ -86,6 +102,7 @@ class RemoteDatabase:
         self.engine = _engine()
         with self.engine.begin() as connection:
             tables.lay(connection, place)
+            connection.execute(delete(keys))  # of this copy alone: see ensure_key
             for statement in _OUTBOX:
                 connection.execute(text(statement))
         there = self._refresh()
@@ -134,7 +151,12 @@ class RemoteDatabase:
         """Send a transaction to the host; return whether it is committed there."""
         entries = {kind: rows for kind, rows in said.items() if kind != "leases"}
         line = _ascii(entries) if entries else b""
-        held = _leases_text(connection, self._size + len(line), self._digest(line))
+        if line and not self._leases:  # a journal without leases is one that has lost them
+            return self._put(b"", _ascii({"size": 0, "sha256": self._digest()})) and self._sent(connection, said)
+        return self._put(line, _leases_text(connection, self._size + len(line), self._digest(line)))
+
+    def _put(self, line: bytes, held: bytes) -> bool:
+        """Have the host keep these; return whether it does: not where others have written since."""
         deed = WriteState(
             size=self._size,
             more=len(line),
@@ -173,6 +195,13 @@ class RemoteDatabase:
     def expect_appends(self) -> None:
         """Do nothing: the way there is what takes time."""
 
+    def ensure_key(self) -> None:
+        """Write the key there, where none is: a state that is only read gets none, and nor did those of old."""
+        with self.reading() as connection:
+            there = has_key(connection)
+        if not there:
+            self.write(lay_key)
+
     def close(self) -> None:
         """Let go of the copy; whoever opened the way to the host closes it."""
         self.engine.dispose()
@@ -181,67 +210,73 @@ class RemoteDatabase:
 
     def _refresh(self) -> bool:
         """Read what is new on the host; return whether anything was ever kept there."""
+        new = _New(hash=self._hash.copy())
         while True:
-            reply = self._told(ReadState(size=self._size), b"")
+            reply = self._told(ReadState(size=self._size + len(new.lines)), b"")
             self._expect_done(reply)
             with suppress(ValueError, OverflowError):  # a host that says no time has ours
                 self._clock.set(datetime.fromisoformat(reply.fields.get("now", "")).astimezone(UTC))
             if reply.fields.get("there") != "1":
                 if self._size:
                     raise StateGone(f"E_STATE_GONE: {self.place}: the state was deleted while it was in use.")
+                if reply.fields.get("bytes", "0") != "0":
+                    raise StoreError(f"E_STATE_LOST: {self.place}: journal.jsonl is there without its leases. {LOST}.")
                 return False
-            if self._taken_in(reply):
-                self._read_at = time.monotonic()
+            if self._is_all(new, reply):
+                self._take_in(new)
                 return True
 
-    def _taken_in(self, reply: Reply) -> bool:
-        """Take in one piece; return whether that is all."""
-        held, piece = self._part(reply, "L"), self._part(reply, "J")
-        committed, digest = self._committed(held)
+    def _is_all(self, new: _New, reply: Reply) -> bool:
+        """Add one piece, which may end anywhere, to what is new; return whether that is all that is committed."""
+        new.leases, piece = self._part(reply, "L"), self._part(reply, "J")
+        committed, new.digest = self._committed(new.leases)
         there = reply.fields.get("bytes", "")
-        ends = (named(piece) or ["its beginning"])[-1]
+        ends = (named(piece) or named(new.lines) or ["its beginning"])[-1]
         whole_there = there.isdecimal() and int(there) >= committed
         self._expect(whole_there, f"its journal was cut after {ends}: it was longer")
-        if committed < self._size or reply.fields.get("prefix") != self._hash.hexdigest():
+        known = self._size + len(new.lines)
+        if committed < known or reply.fields.get("prefix") != new.hash.hexdigest():
             raise StateGone(f"E_STATE_GONE: {self.place}: another state stands where the one was that was read before.")
-        piece = piece[: committed - self._size]
-        whole = piece[: piece.rfind(b"\n") + 1]
-        last = self._size + len(piece) == committed
-        self._expect(whole == piece or not last, f"the last line of its journal, that of {ends}, has no end")
+        piece = piece[: committed - known]
+        new.add(piece)
+        last = known + len(piece) == committed
         self._expect(bool(piece) or last, "its journal cannot be read")
-        if piece and not whole:
-            raise StoreError(f"E_JOURNAL: {self.place}: a line of its journal is longer than can be read.")
-        with self.engine.begin() as connection:
-            for line in whole.split(b"\n")[:-1]:
-                self._taken_line(connection, line)
-            if last:
-                self._hold_to(connection, digest, whole)
-                self._put_leases(connection, held)
-            connection.execute(text("DELETE FROM outbox"))
-        self._size += len(whole)
-        self._hash.update(whole)
-        self._leases = held
+        whole = not last or not new.lines or new.lines.endswith(b"\n")
+        self._expect(whole, f"the last line of its journal, that of {ends}, has no end")
         return last
+
+    def _take_in(self, new: _New) -> None:
+        """Take in all that is new at once: what is known and the leases that commit it are of one moment."""
+        with self.engine.begin() as connection:
+            for line in bytes(new.lines).split(b"\n")[:-1]:
+                self._taken_line(connection, line)
+            self._hold_to(connection, new)
+            self._put_leases(connection, new.leases)
+            connection.execute(text("DELETE FROM outbox"))
+        self._size, self._leases, self._hash = self._size + len(new.lines), new.leases, new.hash
+        self._read_at = time.monotonic()
 
     def _taken_line(self, connection: Connection, line: bytes) -> None:
         """Take in one transaction that somebody wrote."""
         try:
             said = json.loads(line)
-            rows, given = said.get("records", []), said.get("orders", [])
-            for table, new in ((_RECORDS, rows), (_ORDERS, given)):
-                if new:
+            rows = said.get("records", [])
+            for kind, table in _KEPT.items():
+                if new := said.get(kind):
                     connection.execute(table, new)
             _projected(connection, rows)
+        except _Newer as error:
+            raise StoreError(str(error)) from error
         except Exception as error:
             raise self._damaged(f"{wrong_in(line)} is not what was written") from error
 
-    def _hold_to(self, connection: Connection, digest: str, more: bytes) -> None:
+    def _hold_to(self, connection: Connection, new: _New) -> None:
         """Hold what was read to the digest that was written with it; say which record is another one."""
-        if digest in ("", self._digest(more)):  # an earlier version wrote none
+        if new.digest in ("", new.hash.hexdigest()):  # an earlier version wrote none
             return
         for rollout, rows in groupby(connection.execute(_IN_ORDER), key=lambda row: str(row.rollout)):
             fitting(rollout, tuple(rows))
-        ends = (named(more) or ["what was read before"])[-1]
+        ends = (named(new.lines) or ["what was read before"])[-1]
         raise self._damaged(f"all records hold up to {ends}, but not what stands behind it, or beside it (orders)")
 
     def _put_leases(self, connection: Connection, held: bytes) -> None:
@@ -301,6 +336,20 @@ class RemoteDatabase:
             raise self._damaged(otherwise)
 
 
+@dataclass(slots=True)
+class _New:
+    """What is new on the host, piece by piece: nothing of it is known before all of it is there."""
+
+    hash: Any  # of the journal up to here
+    lines: bytearray = field(default_factory=bytearray)
+    leases: bytes = b""
+    digest: str = ""  # that the leases say
+
+    def add(self, piece: bytes) -> None:
+        self.lines += piece
+        self.hash.update(piece)
+
+
 def _engine() -> Engine:
     """Return a database in memory with one connection, whose transactions are ours to begin."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -332,7 +381,7 @@ def _leases_text(connection: Connection, size: int, digest: str) -> bytes:
     return _ascii({"size": size, "sha256": digest}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
 
 
-def named(piece: bytes) -> list[str]:
+def named(piece: bytes | bytearray) -> list[str]:
     """Return the records that a piece of the journal tells of, as far as it can be read."""
     found = _NAMED.findall(piece)
     return [f"record {seq.decode()} of rollout {inert(rollout.decode('utf-8', 'replace'))}" for rollout, seq in found]
@@ -348,13 +397,33 @@ def wrong_in(line: bytes) -> str:
     return f"{first} to {more[-1]}" if more else first
 
 
+class _Newer(Exception):
+    """A rollout was begun by a newer version: who does not know of it would begin another over it."""
+
+
+def _begun(row: dict[str, Any]) -> Record:
+    """Return the record that begins a rollout; ValueError where it is not what was written."""
+    kept = SimpleNamespace(**row)
+    if kept.hash != chained(kept.rollout, kept.seq, kept.at, kept.body, kept.previous_hash):
+        raise ValueError("its hash does not fit what it says")
+    try:
+        return decoded(kept.rollout, kept)
+    except StoreError as error:
+        raise _Newer(str(error)) from error
+
+
 def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Bring the tables that people ask up to date; a record that cannot be read is found when its journal is."""
+    """Bring the tables that people ask up to date.
+
+    A record that cannot be read is found when its journal is, but for one that begins a rollout, which nobody would
+    look for then.
+    """
+    begun = [_begun(row) for row in rows if BEGINS in row["body"]]
     telling = [row for row in rows if any(kind in row["body"] for kind in TELLING)]
     with suppress(RolloutError):
+        enter(connection, begun)
         chain = [Record(**{k: v for k, v in r.items() if k != "body"}, event=decode(r["body"])) for r in telling]
         if chain:
-            enter(connection, chain)
             project(connection, chain)
     for row in rows[-1:]:
         connection.execute(HEAD, {"mine": row["rollout"], "newest": row["hash"]})

@@ -152,6 +152,9 @@ class SqliteDatabase:
                 held.connection.rollback()  # SQLAlchemy's own idea of it
         self._in_place(held)
 
+    def ensure_key(self) -> None:
+        """Do nothing: it was made with the tables."""
+
     def expect_appends(self) -> None:
         """Lay the log out ahead: writing over what is there is synced in half the time that growing it takes.
 

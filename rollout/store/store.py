@@ -251,6 +251,7 @@ class Store:
 
     def key(self) -> bytes:
         """Return the key of this state, which seals what is secret in the manifests of hosts."""
+        self.database.ensure_key()
         with self.database.reading() as connection:
             return owned.key_of(connection)
 

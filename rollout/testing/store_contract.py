@@ -259,6 +259,28 @@ def orders_are_heard_in_their_order(many: Many) -> None:
     _refused(StoreError, "E_FINISHED", lambda: two.order("r1", "keep", "bob"))
 
 
+def a_pin_holds_for_everybody(many: Many) -> None:
+    """The newest of an environment, for who was there and who comes; also where nothing else was ever written."""
+    one, two = many(), many()
+    assert two.policy("default") == ("", "")
+    one.pin("default", "d" * 64, "max_hosts: 3  # caf\u00e9", "ann\udcff")
+    one.pin("staging", "e" * 64, "", "ann")
+    assert two.policy("default") == many().policy("default") == ("d" * 64, "max_hosts: 3  # caf\u00e9")
+    two.pin("default", "f" * 64, "max_hosts: 4", "bob")
+    assert one.policy("default") == many().policy("default") == ("f" * 64, "max_hosts: 4")
+    assert many().policy("staging") == ("e" * 64, "")
+
+
+def a_state_has_one_key(many: Many) -> None:
+    """Whoever asks first: what one process has sealed is what the next one finds."""
+    one, two = many.begun(), many()
+    key = one.key()
+    assert len(key) == 32
+    assert one.key() == two.key() == many().key() == key
+    two.pin("default", "d" * 64, "", "ann")
+    assert many().key() == key
+
+
 CONTRACT: Mapping[str, Callable[[Many], None]] = {
     rule.__name__: rule
     for rule in (
@@ -274,6 +296,8 @@ CONTRACT: Mapping[str, Callable[[Many], None]] = {
         history_says_what_became_of_it,
         words_that_are_no_text_are_kept_as_well_as_can_be,
         orders_are_heard_in_their_order,
+        a_pin_holds_for_everybody,
+        a_state_has_one_key,
     )
 }
 
