@@ -41,8 +41,8 @@ class Looked:
 def ordered(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
     """Return what is ordered once the hosts were looked at: to resume is to go on, with nothing said.
 
-    To recover is what a pipeline does before it begins: what the old rollout's ``on_failure`` says of a controller
-    that fails.
+    To recover is what a pipeline does before it begins: what the ``on_failure`` of each of the old rollout's plays
+    says of a controller that fails.
     """
     match aim:
         case "revert":

@@ -240,6 +240,13 @@ def told(rollout: Rollout, fact: Event) -> Iterable[Event]:
     match fact:
         case RolloutStarted() | RolloutFinished():
             return (fact,)
+        case HaltOrdered(cause=Cause.CONTROLLER, revert=True):
+            return tuple(_by_its_rule(s, fact) for s in rollout.plays if policy.relevant(s, fact))
         case HaltOrdered() | PauseOrdered() | ProceedOrdered():
             return tuple(stamped(fact, s.index) for s in rollout.plays if policy.relevant(s, fact))
     return (fact,) if policy.relevant(rollout.plays[fact.play], fact) else ()
+
+
+def _by_its_rule(state: State, fact: HaltOrdered) -> HaltOrdered:
+    """Return a halt that takes back only where the play itself says so; ``takes_along`` says who goes with it."""
+    return replace(fact, play=state.index, revert=policy.goes_back(state, fact.cause))
