@@ -26,7 +26,7 @@ from rollout.app.sending import Sending, pace_of
 from rollout.app.states import open_state
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
-from rollout.engine.rollout import Rollout, decide, evolve, fold, initial
+from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import At, State
 from rollout.errors import Ended, InputError, Problem, Reason, Refused, StoreError
 from rollout.model.event import Provenance, RolloutStarted
@@ -130,8 +130,7 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
         stack.callback(store.release, left.id)
         left = _left(store, left.id, "")
         stream = Stream(store.journal(left.id), evolve, left.state)
-        for fact in unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"):
-            stream.record(decide(stream.state, fact))
+        stream.record(unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"))
         stream.close()
         half = [h for play in stream.state.plays for h, now in play.hosts.items() if now.phase is At.STRANDED]
         say(f"rollout {left.id} is over, and its app is free")

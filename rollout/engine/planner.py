@@ -222,7 +222,14 @@ def _leave_again(ask: Ask) -> tuple[Action, ...]:
 def _stage(question: Question, host: HostName) -> Step:
     present = has_it(question, host)
     stage = Stage(present=present) if present else Stage(way=question.ways.get(host, Push()))
-    return Step(do=stage, undo=(Discard(),), timeout_s=question.play.step_timeout_s)
+    discard = Discard(trusted=_trusted(question.seen[host], question.release.id))
+    return Step(do=stage, undo=(discard,), timeout_s=question.play.step_timeout_s)
+
+
+def _trusted(seen: Observation, release: str) -> bool:
+    """Whether a release can be gone back to on a host as it was found: what is given once more stays so."""
+    marks = seen.ledger.get(release, frozenset())
+    return "bad" not in marks and bool(marks & (_PROVEN if seen.current == release else _TRUSTED))
 
 
 def _switch_back(question: Question, host: HostName, previous: str) -> tuple[Action, ...]:

@@ -263,6 +263,11 @@ def revert_over(state: State) -> Event | None:
     return _finished(state, "reverted")
 
 
+def cut_short(state: State) -> RolloutFinished:
+    """Return the end of a play where it is, with nobody who goes on."""
+    return _finished(state, "reverted" if state.phase is Phase.REVERTING else "halted")
+
+
 def _finished(state: State, end: End) -> RolloutFinished:
     """Name the end, and its exit code: the first of 5, 130/143, 4, 3, 6, 9, 0 that applies."""
     reason = state.halt.reason if state.halt else ""

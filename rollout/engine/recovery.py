@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rollout.engine.policy import goes_back, stopped_short
-from rollout.engine.rollout import Rollout
+from rollout.engine.rollout import Rollout, cut_short, fold, told
 from rollout.engine.state import At, Phase, State
 from rollout.errors import Ended
-from rollout.model.event import HaltOrdered, Recovered, RolloutFinished
+from rollout.model.event import Event, HaltOrdered, Recovered, RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.plan import Action, Hook, Run, Stage
 from rollout.model.pool import HaproxyPool
@@ -41,8 +41,8 @@ class Looked:
 def ordered(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
     """Return what is ordered once the hosts were looked at: to resume is to go on, with nothing said.
 
-    To recover is what a pipeline does before it begins: what the old rollout's ``on_failure`` says of a controller
-    that fails.
+    To recover is what a pipeline does before it begins: what the ``on_failure`` of each of the old rollout's plays
+    says of a controller that fails.
     """
     match aim:
         case "revert":
@@ -57,11 +57,15 @@ def ordered(aim: Aim, state: Rollout) -> tuple[HaltOrdered, ...]:
             return ()
 
 
-def unlocked(state: Rollout, epoch: int, reason: str) -> tuple[Recovered | HaltOrdered, ...]:
-    """Return what ends a rollout without asking anybody: whoever may be half-way is stranded, and named."""
+def unlocked(state: Rollout, epoch: int, reason: str) -> tuple[Event, ...]:
+    """Return all that ends a rollout without asking anybody: whoever may be half-way is stranded, and named.
+
+    Nothing follows from it: a fleet that was to go back would be told to go on with that, and nobody carries it out.
+    """
     why = "its rollout was unlocked, and nobody looked at it"
     left = (Recovered(play=p.index, epoch=epoch, stranded=dict.fromkeys(unsettled(p), why)) for p in state.plays)
-    return (HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False), *left)
+    said = (*told(state, HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False)), *left)
+    return (*said, replace(cut_short(fold(state, said)), reason=reason))
 
 
 def refuse_ended(rollout: str, end: str, instead: str) -> None:

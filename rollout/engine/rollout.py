@@ -182,11 +182,18 @@ def _ended(rollout: Rollout, ends: dict[int, RolloutFinished]) -> RolloutFinishe
         return None if rollout.in_flight else replace(fence, plays=each)
     if not rollout.plays or len(ends) < len(rollout.plays):
         return None
-    return ends[0] if len(ends) == 1 else _together(rollout.plays, tuple(ends[n] for n in range(len(ends))))
+    return _together(rollout.plays, tuple(ends[n] for n in range(len(ends))))
+
+
+def cut_short(rollout: Rollout) -> RolloutFinished:
+    """Return the end of all plays where they are, with nobody who goes on."""
+    return _together(rollout.plays, tuple(map(policy.cut_short, rollout.plays)))
 
 
 def _together(plays: tuple[State, ...], ends: tuple[RolloutFinished, ...]) -> RolloutFinished:
     """Name the end of several plays and its exit code: the first of 5, 130/143, 4, 3, 6, 9, 0 that applies."""
+    if len(ends) == 1:
+        return ends[0]
     each = tuple(end.end for end in ends)
     codes = {end.exit_code for end in ends}
     if codes <= {0, 9}:
@@ -219,7 +226,7 @@ def decide(rollout: Rollout, fact: Event, rules: tuple[Rule, ...] = RULES) -> tu
     if rollout.finished:
         return ()
     events: list[Event] = []
-    for each in _told(rollout, fact):
+    for each in told(rollout, fact):
         events.append(each)
         rollout = evolve(rollout, each)
     while events and (event := consequence(rollout, rules)) is not None:
@@ -228,11 +235,18 @@ def decide(rollout: Rollout, fact: Event, rules: tuple[Rule, ...] = RULES) -> tu
     return tuple(events)
 
 
-def _told(rollout: Rollout, fact: Event) -> Iterable[Event]:
+def told(rollout: Rollout, fact: Event) -> Iterable[Event]:
     """Return the fact as it is told to the plays: an order comes from outside, and is meant for all."""
     match fact:
         case RolloutStarted() | RolloutFinished():
             return (fact,)
+        case HaltOrdered(cause=Cause.CONTROLLER, revert=True):
+            return tuple(_by_its_rule(s, fact) for s in rollout.plays if policy.relevant(s, fact))
         case HaltOrdered() | PauseOrdered() | ProceedOrdered():
             return tuple(stamped(fact, s.index) for s in rollout.plays if policy.relevant(s, fact))
     return (fact,) if policy.relevant(rollout.plays[fact.play], fact) else ()
+
+
+def _by_its_rule(state: State, fact: HaltOrdered) -> HaltOrdered:
+    """Return a halt that takes back only where the play itself says so; ``takes_along`` says who goes with it."""
+    return replace(fact, play=state.index, revert=policy.goes_back(state, fact.cause))

@@ -32,9 +32,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discard:
-    """Note in the ledger that the staged release is unverified, or bad."""
+    """Note in the ledger that the staged release is unverified, or bad.
+
+    ``trusted``: it was, there, before it was staged once more; only that it is bad takes that away.
+    """
 
     kind: Literal["discard"] = "discard"
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

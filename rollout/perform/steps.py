@@ -26,7 +26,7 @@ from rollout.model.plan import (
 from rollout.model.release import NoService, Push, Release, ReleaseId
 from rollout.model.secret import references_in
 from rollout.model.trust import Trust
-from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
+from rollout.model.verdict import FOUND, PASSED, Cause, Outcome, Verdict
 from rollout.perform.desk import Desk
 from rollout.perform.ensure import Lost, Wording, ask, ending, ensure
 from rollout.perform.health import Proof, another, proof_of, prove, rebooted
@@ -253,6 +253,10 @@ async def _withdraw(job: Job) -> Outcome:
 
 async def _discard(job: Job) -> Outcome:
     """Note in the host's ledger that the release is not to be trusted: the store knows it too."""
+    action = job.step.action
+    assert isinstance(action, Discard)  # noqa: S101
+    if action.trusted and not job.condemned:
+        return PASSED
     mark = "bad" if job.condemned else "unverified"
     return _noted(await _mark(job, mark))
 

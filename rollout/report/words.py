@@ -26,7 +26,20 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
-from rollout.model.plan import DEPLOYS, Action, Adopt, PlayPlan, Register, Restart, Run, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import (
+    DEPLOYS,
+    Action,
+    Adopt,
+    Discard,
+    PlayPlan,
+    Register,
+    Restart,
+    Run,
+    Stage,
+    Switch,
+    Verify,
+    Withdraw,
+)
 from rollout.model.pool import left_in
 from rollout.model.release import Delta, Pull
 from rollout.model.verdict import Cause
@@ -82,6 +95,8 @@ def doing(action: Action) -> str:
             return f"checking the health of {inert(release)}"
         case Withdraw(release=release):
             return f"stopping {inert(release)}: nothing ran here before"
+        case Discard(trusted=True):
+            return "leaving the release noted as it was"
     return {
         "stage": "staging",
         "discard": "noting the release as unverified",
@@ -107,6 +122,8 @@ def did(action: Action) -> str:
             return f"{inert(release)} is healthy"
         case Withdraw(release=release):
             return f"{inert(release)} is stopped"
+        case Discard(trusted=True):
+            return "noted as it was"
     return {
         "stage": "staged",
         "discard": "noted as unverified",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from rollout.engine.lint import violations
 from rollout.engine.recovery import unlocked
-from rollout.engine.rollout import Rollout, decide, due, evolve, fold, initial
+from rollout.engine.rollout import Rollout, due, fold, initial
 from rollout.engine.state import At
 from rollout.model.event import (
     BatchStarted,
@@ -18,9 +20,11 @@ from rollout.model.event import (
     RollingClosed,
     RolloutStarted,
 )
+from rollout.model.plan import OnFailure
 from rollout.model.share import Share
 from rollout.model.verdict import Cause
-from tests.engine.stories import Story, failed, plan_of
+from tests.engine.stories import Story, failed, ordered_revert, plan_of, signal
+from tests.engine.test_rollout import WEB, Tale
 
 PAUSE, PROCEED = PauseOrdered(by="ann", order=1), ProceedOrdered(by="ann", order=2)
 ONE_BY_ONE = (Share(count=1),)
@@ -97,13 +101,75 @@ def test_what_is_unlocked_is_over_at_once_and_names_who_may_be_half_way(word: st
     if word:
         story.until(word)
     state: Rollout = fold(initial(), story.events)
-    facts: list[Any] = [*unlocked(state, 2, "by ann")]
-    for fact in facts:
-        for event in decide(state, fact):
-            state = evolve(state, event)
+    state = fold(state, unlocked(state, 2, "by ann"))
     assert state.end is not None
     assert "by ann" in state.end.reason
     assert due(state) == ()
     assert isinstance(story.events[0], RolloutStarted)
     assert (state.end.end == "stranded") == half, state.end
     assert any(now.phase is At.STRANDED for now in state.plays[0].hosts.values()) == half
+
+
+def third_fails(revert: str = "fleet") -> Story:
+    """The release fails on the third host, and two are done."""
+    story = Story(plan_of(4, serial=ONE_BY_ONE, revert=revert)).begin()
+    story.until("verify", story.state.order[2])
+    story.finish(story.pending[0], failed(Cause.RELEASE))
+    return story.to_the_end()
+
+
+def told_to_go_back() -> Story:
+    story = Story(plan_of(4)).begin()
+    story.until("switch", story.state.order[2])
+    story.fact(ordered_revert())
+    return story.to_the_end()
+
+
+def stopped() -> Story:
+    story = Story(plan_of(4)).begin()
+    story.until("switch", story.state.order[2])
+    story.fact(signal())
+    return story.to_the_end()
+
+
+def one_may_fail() -> Story:
+    story = Story(plan_of(4, serial=(Share(ppm=1_000_000),), max_failures=Share(count=1))).begin()
+    story.until("verify")
+    story.finish(story.pending[0], failed(Cause.RELEASE))
+    return story.to_the_end()
+
+
+def two_plays() -> Story:
+    """The web fails, and takes the api along."""
+    plan = plan_of(2, revert="host")
+    web = replace(plan.plays[0], app="web", on_failure=OnFailure(revert="fleet", also=("api",)))
+    told = Tale(replace(plan, plays=(*plan.plays, web)), {(WEB, "verify"): failed(Cause.RELEASE)})
+    return told.begin().to_the_end()
+
+
+SHAPES = (
+    third_fails,
+    lambda: third_fails("none"),
+    lambda: third_fails("batch"),
+    told_to_go_back,
+    stopped,
+    one_may_fail,
+)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, two_plays])
+def test_what_is_unlocked_is_over_wherever_its_controller_died(shape: Callable[[], Story]) -> None:
+    """Also where the fleet was to go back: nobody is told to go on with that, for nobody carries it out."""
+    events = shape().events
+    for died in range(1, len(events)):
+        left: Rollout = fold(initial(), events[:died])
+        added = unlocked(left, 2, "by ann")
+        state = fold(left, added)
+        hosts = [now for play in state.plays for now in play.hosts.values()]
+        stranded = any(now.phase is At.STRANDED for now in hosts)
+        assert state.end is not None
+        assert state.end.reason == "by ann"
+        assert (state.end.end == "stranded", state.end.exit_code == 5) == (stranded, stranded)
+        assert not {now.phase for now in hosts} & {At.RUNNING, At.REVERTING, At.UNDOING}, "on its way"
+        assert not any(play.active for play in state.plays), "half-way"
+        assert not violations([*events[:died], *added])

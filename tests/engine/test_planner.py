@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from rollout.errors import Refused
 from rollout.model.check import HttpCheck, Probed
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
-from rollout.model.plan import Deregister, HostPlan, Keep, PlayPlan, Register, Stage, Switch, Verify, Withdraw
+from rollout.model.plan import Deregister, Discard, HostPlan, Keep, PlayPlan, Register, Stage, Switch, Verify, Withdraw
 from rollout.model.pool import Rotation
 from rollout.model.share import Share
 from tests.engine.questions import KEPT, MANIFESTS, NEW, OLD, POOL, bare, member, names, on, question
@@ -232,6 +233,28 @@ def test_what_a_halted_rollout_proved_is_a_way_back_where_there_is_no_better_one
     for no in (on(OLD, "h", ledger=bad), on(OLD, "h", ledger={OLD: frozenset({"activated"})}), bare("h")):
         assert previous_of(MANIFESTS, no, NEW) == ""
     assert previous_of({}, seen, NEW) == "", "what the store does not know is no way back"
+
+
+PROVEN = frozenset({"installed", "activated", "verified"})
+DOUBTED = [  # what a host is on, how it notes the new release, and whether that is trusted as before
+    (NEW, KEPT, True),
+    (NEW, PROVEN, True),
+    (NEW, frozenset({"adopted"}), True),
+    (NEW, frozenset({"installed", "activated"}), False),
+    (NEW, KEPT | {"bad"}, False),
+    (NEW, frozenset(), False),
+    (OLD, KEPT, True),
+    (OLD, PROVEN, False),
+]
+
+
+@pytest.mark.parametrize(("current", "marks", "trusted"), DOUBTED)
+def test_what_is_given_once_more_stays_trusted_as_it_was(current: str, marks: frozenset[str], trusted: bool) -> None:
+    """Else a host that has no other release would have no way back after a halt."""
+    name = names(1)[0]
+    seen = on(current, name, releases=MANIFESTS, ledger={OLD: KEPT, NEW: marks}, checks=(Probed(ok=False),))
+    program = planned({name: seen, **{h: on(OLD, h) for h in names(4)[1:]}}, allow_bad=True).hosts[name]
+    assert program.steps[0].undo == (Discard(trusted=trusted),)
 
 
 def test_the_way_back_demands_only_what_passes_now() -> None:

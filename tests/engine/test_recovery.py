@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from rollout.engine.recovery import Looked, recovered, taken
+from rollout.engine.recovery import Looked, ordered, recovered, taken, touched
 from rollout.engine.state import At
 from rollout.model.event import HaltOrdered, Recovered, RolloutFinished
+from rollout.model.plan import OnFailure
 from rollout.model.share import Share
 from rollout.model.verdict import FOUND, Cause
 from tests.engine.questions import names
 from tests.engine.stories import Story, failed, plan_of
+from tests.engine.test_rollout import WEB, Tale
 
 H = names(4)
 MOVED = failed(Cause.HOST, untouched=True, **{FOUND: "byhand"})
@@ -80,3 +85,29 @@ def test_a_host_that_cannot_be_asked_is_gone_on_with_where_nothing_of_a_person_c
     story = at_the_switch()
     found = recovered(story.state, 2, [Looked(host=H[0], reachable=False, begun=True, why="no route")])
     assert (found.stranded, found.seen) == ({}, {})
+
+
+RECOVERED = [  # before_switch of the api and of the web, `also` of the web, and how the two end
+    ("halt", "revert", (), ("halted", "reverted")),
+    ("halt", "revert", ("api",), ("reverted", "reverted")),
+    ("revert", "halt", (), ("reverted", "reverted")),
+    ("halt", "halt", (), ("halted", "halted")),
+]
+
+
+@pytest.mark.parametrize(("api", "web", "also", "ends"), RECOVERED)
+def test_of_several_plays_a_pipeline_takes_back_those_that_say_so(
+    api: Any, web: Any, also: tuple[str, ...], ends: tuple[str, ...]
+) -> None:
+    """A later play goes with an earlier one; an earlier one only where the later names it."""
+    plan = plan_of(2, before_switch=api)
+    after = OnFailure(revert="fleet", before_switch=web, also=also)
+    told = Tale(replace(plan, plays=(*plan.plays, replace(plan.plays[0], app="web", on_failure=after)))).begin()
+    told.until("switch", WEB)
+    told.pending.clear()
+    looks = [([Looked(host=h, current="v2", kind="link") for h in touched(s)], ()) for s in told.state.plays]
+    for fact in (*taken(told.state.plays, 2, looks), *ordered("recover", told.state)):
+        told.fact(fact)
+    told.to_the_end()
+    assert told.ends == ends
+    assert told.ended == (("reverted", 4) if set(ends) == {"reverted"} else ("halted", 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from rollout.testing.faults import Incident, Script
 from rollout.testing.journal import SimulatedJournal
 from tests.simulation.shapes import NEW, OLD, POOLS, Shape
 from tests.simulation.soup import Trial, drawn, go
-from tests.simulation.world import World
+from tests.simulation.world import World, manifest
 
 
 @pytest.mark.parametrize("purpose", ["restart", "rollback", "converge"])
@@ -75,6 +76,18 @@ def test_a_converge_that_fails_on_a_host_condemns_nothing() -> None:
     assert state.end.exit_code == 4
     assert not state.condemned
     assert not any("bad" in marks for s in world.fleet.hosts.values() for marks in s.ledger.values())
+
+
+@pytest.mark.parametrize(("purpose", "bad"), [("converge", False), ("apply", True)])
+def test_what_was_kept_on_a_host_stays_so_where_nothing_is_found_bad(purpose: Any, bad: bool) -> None:
+    world = World(Shape(purpose=purpose, build=Build(healthy=False)))
+    for simulated in world.fleet.hosts.values():
+        simulated.provide(NEW, manifest(NEW))
+    state = world.apply()
+    assert (state.end and state.end.exit_code, state.condemned) == (4, bad)
+    marks = [set(s.ledger[NEW]) for s in world.fleet.hosts.values()]
+    assert all("kept" in found for found in marks)
+    assert any("bad" in found for found in marks) == bad
 
 
 def test_an_adoption_that_dies_anywhere_leaves_every_host_serving() -> None:
