@@ -34,7 +34,7 @@ from rollout.model.host import HostName
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
-from rollout.perform.reconcile import doubts, entered, reconcile
+from rollout.perform.reconcile import doubts, entered, reconcile, telling
 from rollout.posix.op import Epoch
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
@@ -303,8 +303,9 @@ def _looked(state: State, outside: Outside, epoch: int, say: Callable[[str], Non
     def busy(host: HostName, pid: str, bound_s: float) -> None:
         say(f"{host}: a step of the controller that is gone still runs (pid {pid}); it is given {bound_s:g} s to end")
 
-    steps = [reconcile(doubt, time.monotonic, busy) for doubt in doubts(state, ours)]
+    asked = doubts(state, ours)
+    steps = [reconcile(doubt, time.monotonic, busy) for doubt in asked]
     with ThreadPoolExecutor(max_workers=len(outside.entering) + 1, thread_name_prefix="balancers") as threads:
         there = [threads.submit(entered, h, enter, time.monotonic, busy) for h, enter in outside.entering.items()]
         found = each(outside, steps, state.play.forks)
-        return found, [one.result() for one in there]
+        return telling(asked, found), [one.result() for one in there]
