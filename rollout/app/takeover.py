@@ -105,12 +105,9 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
         guard = guard_of(request, store, lambda _: None)
         if guard is not None:  # a rollout that is well is not ended for one that may not begin
             guard.meets(Part(play=play, release=UNRECORDED) for play in plays)
-        if at_work(store, found):
-            orders.halt(store, found.id, f"superseded by {user()}", showing.say)
-        else:
-            code = _over(store, _left(store, found.id, ""), "heal", showing)
-            if code not in (0, 3, 4, 6):
-                return code
+        halted = at_work(store, found) and orders.halt(store, found.id, f"superseded by {user()}", showing.say)
+        if not halted and (code := _over(store, _left(store, found.id, ""), "heal", showing)) not in (0, 3, 4, 6):
+            return code
         showing.say(f"rollout {found.id} was superseded")
         return 0
 

@@ -31,7 +31,7 @@ def take(
     found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
     for lease in found:
         _refuse_unfinished(connection, environment, lease, now)
-        if lease.rollout and lease.rollout != rollout and _lives(lease, now):
+        if lease.rollout and lease.rollout != rollout and lives(lease, now):
             raise Busy(_held(lease, "it is still preparing. Wait until it is done."))
     number = max(above, *(lease.number for lease in found)) + 1
     for lease in found:
@@ -45,7 +45,7 @@ def _refuse_unfinished(connection: Connection, environment: str, lease: Lease, n
     if not other:
         return
     if lease.rollout == other:
-        raise (Busy if _lives(lease, now) else Held)(_held(lease, _advice(lease)))
+        raise (Busy if lives(lease, now) else Held)(_held(lease, _advice(lease)))
     raise Held(f"E_HELD: rollout {other} of {lease.app} in {environment} is unfinished. {_ways(other)}")
 
 
@@ -69,7 +69,7 @@ def retake(connection: Connection, rollout: str, holder: str, now: str) -> int:
     mine = [_lease(row) for row in connection.execute(select(leases).where(leases.c.rollout == rollout))]
     mine = mine or _lapsed(connection, rollout)
     for lease in mine:
-        if lease.rollout and _lives(lease, now):
+        if lease.rollout and lives(lease, now):
             raise Busy(_held(lease, _while_alive(lease)))
     number = max(lease.number for lease in mine) + 1
     for lease in mine:
@@ -171,10 +171,10 @@ def _process_lives(lease: Lease) -> bool | None:
     return alive(ProcessMark(host=lease.host, machine=lease.machine, pid=lease.pid, started=lease.started))
 
 
-def _lives(lease: Lease, now: str) -> bool:
+def lives(lease: Lease, now: str) -> bool:
     """Return whether the holder must be taken for alive: seen, or unseen and heard of lately."""
-    lives = _process_lives(lease)
-    return _age_s(lease.heartbeat, now) < SILENT_S if lives is None else lives
+    seen = _process_lives(lease)
+    return _age_s(lease.heartbeat, now) < SILENT_S if seen is None else seen
 
 
 def _age_s(then: str, now: str) -> float:
