@@ -105,11 +105,28 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
         guard = guard_of(request, store, lambda _: None)
         if guard is not None:  # a rollout that is well is not ended for one that may not begin
             guard.meets(Part(play=play, release=UNRECORDED) for play in plays)
-        halted = at_work(store, found) and orders.halt(store, found.id, f"superseded by {user()}", showing.say)
-        if not halted and (code := _over(store, _left(store, found.id, ""), "heal", showing)) not in (0, 3, 4, 6):
-            return code
-        showing.say(f"rollout {found.id} was superseded")
+        return _superseded(store, found.id, showing)
+
+
+def _superseded(store: Store, rollout: str, showing: Showing) -> int:
+    """Halt or heal a rollout; one that ends by itself meanwhile is in nobody's way."""
+    try:
+        code = _halted_or_healed(store, rollout, showing)
+    except Ended:
+        if not store.find(rollout).finished:
+            raise
         return 0
+    if code == 0:
+        showing.say(f"rollout {rollout} was superseded")
+    return code
+
+
+def _halted_or_healed(store: Store, rollout: str, showing: Showing) -> int:
+    found = store.find(rollout)
+    if at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
+        return 0
+    code = _over(store, _left(store, rollout, ""), "heal", showing)
+    return 0 if code in (3, 4, 6) else code
 
 
 def _of_these_apps(found: StoredRollout, plays: Sequence[Play]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rollout.app import orders
-from rollout.errors import Busy
+from rollout.app import orders, takeover
+from rollout.app.apply import Showing
+from rollout.errors import Busy, Ended
 from rollout.store.store import Store
 from tests.store.benches import SqliteBench
 from tests.store.stories import SUCCEEDED
@@ -60,3 +61,24 @@ def test_one_that_ends_is_halted(store: Store, bench: SqliteBench, monkeypatch: 
     journal = store.journal("r1")
     monkeypatch.setattr(time, "sleep", lambda _: (journal.append([SUCCEEDED]), store.release("r1")))
     assert orders.halt(store, "r1", "superseded", told)
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_one_that_ends_by_itself_meanwhile_is_in_nobodys_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    def ends(*_: object) -> bool:
+        store.journal("r1").append([SUCCEEDED])
+        return lives
+
+    monkeypatch.setattr(takeover, "at_work", ends)
+    assert takeover._superseded(store, "r1", Showing(say=told)) == 0
+
+
+def test_an_end_that_nobody_has_seen_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_: object) -> bool:
+        raise Ended("E_FINISHED")
+
+    monkeypatch.setattr(takeover, "at_work", ended)
+    with pytest.raises(Ended):
+        takeover._superseded(store, "r1", Showing(say=told))
