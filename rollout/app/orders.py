@@ -40,22 +40,20 @@ def give(rollout: str, kind: OrderKind, reason: str, state: str, say: Callable[[
 
 
 def halt(store: Store, rollout: str, reason: str, say: Callable[[str], None]) -> bool:
-    """Halt a rollout that is at work, keep its done hosts, and wait; return whether it has ended, or its process."""
+    """Halt a rollout that is at work, keep its done hosts, and wait; False where its process is gone before the end."""
     store.order(rollout, "keep", user(), reason)
     bound_s = healing_s(fold(initial(), (r.event for r in store.journal(rollout).read())).plan)
     say(f"rollout {rollout} was told to halt; healing what it has in flight takes at most {bound_s:.0f} s")
     by = time.monotonic() + LISTEN_S + bound_s
-    while not (found := store.find(rollout)).finished:
-        if not at_work(store, found):
-            return bool(store.find(rollout).finished)  # its end comes before its lease goes
+    while at_work(store, store.find(rollout)):
         if time.monotonic() > by:
             raise Busy(f"E_HELD: rollout {rollout} was told to halt, and has not ended. See: rollout status {rollout}")
         time.sleep(0.5)
-    return True
+    return bool(store.find(rollout).finished)
 
 
 def at_work(store: Store, found: StoredRollout) -> bool:
-    """Whether the process of an unfinished rollout must be taken for alive: nobody may take it over then."""
+    """Whether the process of a rollout holds its app and must be taken for alive: nobody may take it over then."""
     lease = store.lease(found.environment, found.app.split(",")[0])
     return lease.rollout == found.id and lives(lease, store.now())
 

@@ -57,10 +57,12 @@ def test_one_that_dies_while_it_is_waited_for_is_not_waited_for_any_longer(
     assert store.retake("r1", "bob") == 2
 
 
-def test_one_that_ends_is_halted(store: Store, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_is_halted_once_it_has_ended_and_its_app_is_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = store.journal("r1")
-    monkeypatch.setattr(time, "sleep", lambda _: (journal.append([SUCCEEDED]), store.release("r1")))
+    does = iter([lambda: journal.append([SUCCEEDED]), lambda: store.release("r1")])
+    monkeypatch.setattr(time, "sleep", lambda _: next(does)())
     assert orders.halt(store, "r1", "superseded", told)
+    assert store.take("default", "shop", "r2", "bob") == 2
 
 
 @pytest.mark.parametrize("lives", [True, False])
