@@ -18,7 +18,7 @@ from rollout.app.guard import guard_of
 from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import Holding, Part, waited
+from rollout.app.parts import Holding, Part, given_back, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
 from rollout.app.resuming import refuse_against_policy
@@ -141,7 +141,7 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
     with closing(_store(state)) as store, ExitStack() as stack:
         left = _left(store, rollout, "There is nothing to unlock.")
         epoch = store.retake(left.id, user())
-        stack.callback(store.release, left.id)
+        stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")
         stream = Stream(store.journal(left.id), evolve, left.state)
         for fact in unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"):
@@ -248,7 +248,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
     """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop."""
     with ExitStack() as stack:
         epoch = store.retake(left.id, user())
-        stack.callback(store.release, left.id)
+        stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         packages = _packages(left, stack) if aim == "resume" else {}
