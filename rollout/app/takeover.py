@@ -36,6 +36,7 @@ from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
 from rollout.perform.reconcile import doubts, entered, reconcile, telling
 from rollout.posix.op import Epoch
+from rollout.store.leasing import SILENT_S
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -140,7 +141,7 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
     """End a rollout whose process is gone, without asking any host: who was half-way is named. 5, or 0 for nobody."""
     with closing(_store(state)) as store, ExitStack() as stack:
         left = _left(store, rollout, "There is nothing to unlock.")
-        epoch = store.retake(left.id, user())
+        epoch = store.retake(left.id, user(), _watched(store, left.id, say))
         stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")
         stream = Stream(store.journal(left.id), evolve, left.state)
@@ -244,10 +245,25 @@ def _staging(left: Left) -> Iterator[tuple[State, ArtifactAsk]]:
             yield state, replace(ask, path=path, sha256=release.source or release.artifact)
 
 
+def _watched(store: Store, rollout: str, say: Callable[[str], None]) -> str:
+    """Return a heartbeat from a clock that was ahead, once it did not move for as long as a holder may be silent."""
+    heartbeat = store.ahead(rollout)
+    if not heartbeat:
+        return ""
+    say(f"rollout {rollout} was last heard of at {heartbeat}: by the state's clock it is {store.now()}")
+    say(f"whether its process is gone is seen by whether it says more within {SILENT_S:g} s")
+    by = time.monotonic() + SILENT_S
+    while time.monotonic() < by:
+        time.sleep(1.0)
+        if store.ahead(rollout) != heartbeat:
+            return ""
+    return heartbeat
+
+
 def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
     """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop."""
     with ExitStack() as stack:
-        epoch = store.retake(left.id, user())
+        epoch = store.retake(left.id, user(), _watched(store, left.id, showing.say))
         stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
