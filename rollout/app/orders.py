@@ -16,8 +16,8 @@ from rollout.errors import Busy, StoreError
 from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered, Record
 from rollout.model.plan import Plan, PlayPlan
 from rollout.model.verdict import Cause
+from rollout.store.leasing import lives
 from rollout.store.place import state_url
-from rollout.store.process import ProcessMark, alive
 from rollout.store.rows import OrderKind, StoredOrder, StoredRollout
 
 if TYPE_CHECKING:
@@ -39,23 +39,23 @@ def give(rollout: str, kind: OrderKind, reason: str, state: str, say: Callable[[
         return 0
 
 
-def halt(store: Store, rollout: str, reason: str, say: Callable[[str], None]) -> None:
-    """Halt a rollout that is at work, keep its done hosts, and wait until it has ended."""
+def halt(store: Store, rollout: str, reason: str, say: Callable[[str], None]) -> bool:
+    """Halt a rollout that is at work, keep its done hosts, and wait; False where its process is gone before the end."""
     store.order(rollout, "keep", user(), reason)
     bound_s = healing_s(fold(initial(), (r.event for r in store.journal(rollout).read())).plan)
     say(f"rollout {rollout} was told to halt; healing what it has in flight takes at most {bound_s:.0f} s")
     by = time.monotonic() + LISTEN_S + bound_s
-    while not store.find(rollout).finished:
+    while at_work(store, store.find(rollout)):
         if time.monotonic() > by:
             raise Busy(f"E_HELD: rollout {rollout} was told to halt, and has not ended. See: rollout status {rollout}")
         time.sleep(0.5)
+    return bool(store.find(rollout).finished)
 
 
 def at_work(store: Store, found: StoredRollout) -> bool:
-    """Whether the process of an unfinished rollout lives, as far as can be seen from here."""
+    """Whether the process of a rollout holds its app and must be taken for alive: nobody may take it over then."""
     lease = store.lease(found.environment, found.app.split(",")[0])
-    mark = ProcessMark(host=lease.host, machine=lease.machine, pid=lease.pid, started=lease.started)
-    return lease.rollout == found.id and alive(mark) is not False
+    return lease.rollout == found.id and lives(lease, store.now())
 
 
 def _only(store: Store) -> StoredRollout:

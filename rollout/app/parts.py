@@ -95,9 +95,14 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
         epoch = 0 if look.check else waited(take, look.wait_s, look.say)
         yield replace(look, epoch=epoch)
     finally:
-        with suppress(StoreError):  # it has said so already, and an unfinished rollout holds its app all the same
-            look.store.release(look.rollout)
+        given_back(look.store, look.rollout)
         look.store.close()
+
+
+def given_back(store: Store, rollout: str) -> None:
+    """Give the leases back. A state that fails says so elsewhere, and how a rollout ended does not hang on it."""
+    with suppress(StoreError):  # an unfinished rollout holds its app all the same
+        store.release(rollout)
 
 
 def _warned_of_place(look: Look) -> None:

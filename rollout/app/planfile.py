@@ -36,7 +36,7 @@ WIDE = 80  # characters of a value that are shown
 
 # What lives is observed again, and the planner holds it to the same floor and budget.
 LIVE = {
-    "plan": {"id", "epoch", "digest"},
+    "plan": {"id", "epoch", "digest", "over"},
     "play": {"batches", "width", "failures_at_start", "off_target"},
     "pool": {"serving", "others"},
     "host": {"serving", "note", "checks_back", "identity_back"},

@@ -129,7 +129,14 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
     made = plan(question_of(preflight, asks, seen, pools, epoch))
+    over = tuple(sorted({*over, *_over_elsewhere(preflight, made)}))
     return replace(made, over=over, plays=tuple(replace(p, trust=preflight.trust) for p in made.plays))
+
+
+def _over_elsewhere(preflight: Preflight, made: Plan) -> tuple[str, ...]:
+    """Return who has ended by what the store says: hosts that only run tasks are not asked what is open there."""
+    away = any(play.delegates for play in made.plays)
+    return preflight.store.ended(preflight.play.environment, preflight.play.app) if away else ()
 
 
 def _as_seen(preflight: Preflight, seen: Mapping[HostName, Observation], epoch: int) -> fencing.Seen:

@@ -18,7 +18,7 @@ from rollout.app.guard import guard_of
 from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, each, opened
-from rollout.app.parts import Holding, Part, waited
+from rollout.app.parts import Holding, Part, given_back, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
 from rollout.app.resuming import refuse_against_policy
@@ -34,8 +34,9 @@ from rollout.model.host import HostName
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
-from rollout.perform.reconcile import doubts, entered, reconcile
+from rollout.perform.reconcile import doubts, entered, reconcile, telling
 from rollout.posix.op import Epoch
+from rollout.store.leasing import SILENT_S
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -105,14 +106,28 @@ def supersede(request: Request, rollout: str, showing: Showing) -> int:
         guard = guard_of(request, store, lambda _: None)
         if guard is not None:  # a rollout that is well is not ended for one that may not begin
             guard.meets(Part(play=play, release=UNRECORDED) for play in plays)
-        if at_work(store, found):
-            orders.halt(store, found.id, f"superseded by {user()}", showing.say)
-        else:
-            code = _over(store, _left(store, found.id, ""), "heal", showing)
-            if code not in (0, 3, 4, 6):
-                return code
-        showing.say(f"rollout {found.id} was superseded")
+        return _superseded(store, found.id, showing)
+
+
+def _superseded(store: Store, rollout: str, showing: Showing) -> int:
+    """Halt or heal a rollout; one that ends by itself meanwhile is in nobody's way."""
+    try:
+        code = _halted_or_healed(store, rollout, showing)
+    except Ended:
+        if not store.find(rollout).finished:
+            raise
         return 0
+    if code == 0:
+        showing.say(f"rollout {rollout} was superseded")
+    return code
+
+
+def _halted_or_healed(store: Store, rollout: str, showing: Showing) -> int:
+    found = store.find(rollout)
+    if at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
+        return 0
+    code = _over(store, _left(store, rollout, ""), "heal", showing)
+    return 0 if code in (3, 4, 6) else code
 
 
 def _of_these_apps(found: StoredRollout, plays: Sequence[Play]) -> None:
@@ -126,8 +141,8 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
     """End a rollout whose process is gone, without asking any host: who was half-way is named. 5, or 0 for nobody."""
     with closing(_store(state)) as store, ExitStack() as stack:
         left = _left(store, rollout, "There is nothing to unlock.")
-        epoch = store.retake(left.id, user())
-        stack.callback(store.release, left.id)
+        epoch = store.retake(left.id, user(), _watched(store, left.id, say))
+        stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")
         stream = Stream(store.journal(left.id), evolve, left.state)
         stream.record(unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"))
@@ -229,11 +244,26 @@ def _staging(left: Left) -> Iterator[tuple[State, ArtifactAsk]]:
             yield state, replace(ask, path=path, sha256=release.source or release.artifact)
 
 
+def _watched(store: Store, rollout: str, say: Callable[[str], None]) -> str:
+    """Return a heartbeat from a clock that was ahead, once it did not move for as long as a holder may be silent."""
+    heartbeat = store.ahead(rollout)
+    if not heartbeat:
+        return ""
+    say(f"rollout {rollout} was last heard of at {heartbeat}: by the state's clock it is {store.now()}")
+    say(f"whether its process is gone is seen by whether it says more within {SILENT_S:g} s")
+    by = time.monotonic() + SILENT_S
+    while time.monotonic() < by:
+        time.sleep(1.0)
+        if store.ahead(rollout) != heartbeat:
+            return ""
+    return heartbeat
+
+
 def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
     """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop."""
     with ExitStack() as stack:
-        epoch = store.retake(left.id, user())
-        stack.callback(store.release, left.id)
+        epoch = store.retake(left.id, user(), _watched(store, left.id, showing.say))
+        stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         packages = _packages(left, stack) if aim == "resume" else {}
@@ -302,8 +332,9 @@ def _looked(state: State, outside: Outside, epoch: int, say: Callable[[str], Non
     def busy(host: HostName, pid: str, bound_s: float) -> None:
         say(f"{host}: a step of the controller that is gone still runs (pid {pid}); it is given {bound_s:g} s to end")
 
-    steps = [reconcile(doubt, time.monotonic, busy) for doubt in doubts(state, ours)]
+    asked = doubts(state, ours)
+    steps = [reconcile(doubt, time.monotonic, busy) for doubt in asked]
     with ThreadPoolExecutor(max_workers=len(outside.entering) + 1, thread_name_prefix="balancers") as threads:
         there = [threads.submit(entered, h, enter, time.monotonic, busy) for h, enter in outside.entering.items()]
         found = each(outside, steps, state.play.forks)
-        return found, [one.result() for one in there]
+        return telling(asked, found), [one.result() for one in there]

@@ -6,7 +6,7 @@ epoch knows that none does, and that none will begin, however late it is deliver
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from rollout.engine.recovery import Looked, hook_in_flight, in_flight, touched
@@ -61,11 +61,10 @@ class Doubt:
 
 
 def doubts(state: State, epoch: Epoch) -> tuple[Doubt, ...]:
-    """Return where a step of a controller that is gone may run: on hosts that were touched, and on that of a hook."""
+    """Return where a step of a controller that is gone may run: on hosts that were touched, and where tasks were."""
     actions = {host: in_flight(state, host) for host in touched(state)}
     hook = hook_in_flight(state)
-    away = hook is not None and hook.run.task.where == "delegates"
-    if hook is not None and not away:
+    if hook is not None and hook.run.task.where != "delegates":
         actions[hook.host] = hook.run
     site = Site(root=TASKS, app=state.play.app, environment=state.plan.environment)
     found = []
@@ -82,10 +81,23 @@ def doubts(state: State, epoch: Epoch) -> tuple[Doubt, ...]:
                 password=become.password if become and program.owner else "",
             )
         )
-    if hook is not None and away:
-        bound_s = bound_of(hook.run, state.play)
-        found.append(Doubt(host=hook.host, site=site, epoch=epoch, bound_s=bound_s, begun=True, delegate=True))
-    return tuple(found)
+    return (*found, *_away(state, epoch, site))
+
+
+def _away(state: State, epoch: Epoch, site: Site) -> Iterator[Doubt]:
+    """Yield the hosts that only run tasks, and ran some: who has entered one closes its pair at the end."""
+    hook = hook_in_flight(state)
+    begun = (h for h in state.play.hooks[: state.hook_begun] if h.run.task.where == "delegates")
+    for host in dict.fromkeys(one.host for one in begun):
+        action = hook.run if hook is not None and hook.host == host else None
+        bound_s = bound_of(action, state.play)
+        yield Doubt(host=host, site=site, epoch=epoch, bound_s=bound_s, begun=action is not None, delegate=True)
+
+
+def telling(asked: Iterable[Doubt], found: Iterable[Looked]) -> list[Looked]:
+    """Return what says something of the play's hosts: one that only runs tasks has no release, though it be both."""
+    pairs = zip(asked, found, strict=True)
+    return [one for doubt, one in pairs if not doubt.delegate or one.running or one.fenced]
 
 
 def bound_of(action: Action | None, play: PlayPlan) -> float:

@@ -31,8 +31,8 @@ def take(
     found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
     for lease in found:
         _refuse_unfinished(connection, environment, lease, now)
-        if lease.rollout and lease.rollout != rollout and _lives(lease, now):
-            raise Busy(_held(lease, "it is still preparing. Wait until it is done."))
+        if lease.rollout and lease.rollout != rollout and lives(lease, now):
+            raise Busy(_held(lease, f"it is still preparing. Wait until it is done.{_clock(lease, now)}"))
     number = max(above, *(lease.number for lease in found)) + 1
     for lease in found:
         _write(connection, environment, lease.app, rollout, holder, now, number)
@@ -45,7 +45,7 @@ def _refuse_unfinished(connection: Connection, environment: str, lease: Lease, n
     if not other:
         return
     if lease.rollout == other:
-        raise (Busy if _lives(lease, now) else Held)(_held(lease, _advice(lease)))
+        raise (Busy if lives(lease, now) else Held)(_held(lease, _advice(lease)))
     raise Held(f"E_HELD: rollout {other} of {lease.app} in {environment} is unfinished. {_ways(other)}")
 
 
@@ -64,24 +64,45 @@ def _ways(rollout: str) -> str:
     )
 
 
-def retake(connection: Connection, rollout: str, holder: str, now: str) -> int:
-    """Take an unfinished rollout over under a higher number; raise Held while its holder may be alive."""
+def ahead(connection: Connection, rollout: str, now: str) -> str:
+    """Return when a holder was last heard of that cannot be seen from here, where that is yet to come; else ""."""
+    mine = [_lease(row) for row in connection.execute(select(leases).where(leases.c.rollout == rollout))]
+    unseen = (lease for lease in mine if _process_lives(lease) is None)
+    return max((lease.heartbeat for lease in unseen if _is_ahead(lease, now)), default="")
+
+
+def retake(connection: Connection, rollout: str, holder: str, now: str, silent: str = "") -> int:
+    """Take an unfinished rollout over under a higher number; raise Held while its holder may be alive.
+
+    ``silent``: a heartbeat which was watched for as long as a holder may be silent, and which did not move.
+    """
     mine = [_lease(row) for row in connection.execute(select(leases).where(leases.c.rollout == rollout))]
     mine = mine or _lapsed(connection, rollout)
     for lease in mine:
-        if lease.rollout and _lives(lease, now):
-            raise Busy(_held(lease, _while_alive(lease)))
+        if lease.rollout and lives(lease, now, silent):
+            raise Busy(_held(lease, _while_alive(lease, now)))
     number = max(lease.number for lease in mine) + 1
     for lease in mine:
         _write(connection, lease.environment, lease.app, rollout, holder, now, number)
     return number
 
 
-def _while_alive(lease: Lease) -> str:
+def _while_alive(lease: Lease, now: str) -> str:
     """Return what to do about a holder that lives, or may."""
     if _process_lives(lease):
         return f"It is still at work. Stop it first with: kill -INT {lease.pid}"
-    return f"It cannot be seen from here and was last heard of at {lease.heartbeat}. Wait a minute and try again."
+    heard = f"It cannot be seen from here and was last heard of at {lease.heartbeat}."
+    return f"{heard} Wait a minute and try again.{_clock(lease, now)}"
+
+
+def _clock(lease: Lease, now: str) -> str:
+    """Say that a clock is wrong, or was, where somebody was heard of at a time that is yet to come."""
+    return f" By the state's clock it is {now}: was a clock set back?" if _is_ahead(lease, now) else ""
+
+
+def _is_ahead(lease: Lease, now: str) -> bool:
+    """Return whether the holder was heard of so far in the future that its silence cannot be told from its age."""
+    return _age_s(lease.heartbeat, now) < -SILENT_S
 
 
 def _lapsed(connection: Connection, rollout: str) -> list[Lease]:
@@ -171,10 +192,11 @@ def _process_lives(lease: Lease) -> bool | None:
     return alive(ProcessMark(host=lease.host, machine=lease.machine, pid=lease.pid, started=lease.started))
 
 
-def _lives(lease: Lease, now: str) -> bool:
-    """Return whether the holder must be taken for alive: seen, or unseen and heard of lately."""
-    lives = _process_lives(lease)
-    return _age_s(lease.heartbeat, now) < SILENT_S if lives is None else lives
+def lives(lease: Lease, now: str, silent: str = "") -> bool:
+    """Return whether the holder must be taken for alive: seen, or unseen and heard of lately, but for ``silent``."""
+    seen = _process_lives(lease)
+    lately = lease.heartbeat != silent and _age_s(lease.heartbeat, now) < SILENT_S
+    return lately if seen is None else seen
 
 
 def _age_s(then: str, now: str) -> float:

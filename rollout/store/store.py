@@ -68,9 +68,17 @@ class Store:
         take = partial(leasing.take, environment=environment, apps=wanted, rollout=rollout, holder=holder, above=above)
         return self._taken(rollout, lambda connection: take(connection, now=self.now()))
 
-    def retake(self, rollout: str, holder: str) -> int:
-        """Take an unfinished rollout over, under a higher number; Held while its process may live."""
-        return self._taken(rollout, lambda connection: leasing.retake(connection, rollout, holder, self.now()))
+    def ahead(self, rollout: str) -> str:
+        """Return the heartbeat of a rollout's holder that is yet to come and tells nothing of it, or ""."""
+        with self.database.reading(fresh=True) as connection:
+            return leasing.ahead(connection, rollout, self.now())
+
+    def retake(self, rollout: str, holder: str, silent: str = "") -> int:
+        """Take an unfinished rollout over, under a higher number; Held while its process may live.
+
+        ``silent``: the heartbeat of a holder that is known to have been silent for long enough since.
+        """
+        return self._taken(rollout, lambda connection: leasing.retake(connection, rollout, holder, self.now(), silent))
 
     def _taken(self, rollout: str, take: Callable[[Connection], int]) -> int:
         """Take leases; where the answer was lost, see whether they are this process's all the same."""

@@ -24,7 +24,8 @@ def test_the_lock_is_asked_for_by_the_owner(monkeypatch: pytest.MonkeyPatch, own
     for name, value in said.items():
         monkeypatch.setattr(reconcile, name, lambda *_, value=value: value)
     plan = SimpleNamespace(environment="default")
-    state: Any = SimpleNamespace(play=SimpleNamespace(app="shop"), plan=plan, program=lambda _: program)
+    play = SimpleNamespace(app="shop", hooks=())
+    state: Any = SimpleNamespace(play=play, plan=plan, program=lambda _: program, hook_begun=0)
     (doubt,) = reconcile.doubts(state, Epoch(number=2, rollout="r", sequence=1))
     op = doubt.op(1.0)
     assert (op.site.root, op.site.owner, op.password) == ("/srv/shop", owner, password)

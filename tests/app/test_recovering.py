@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rollout.app import takeover
 from rollout.app.apply import Showing
 from rollout.app.takeover import _recovered
+from rollout.errors import StoreError
+from rollout.store import leasing
 from rollout.store.store import Store, open_store
 from tests.store.stories import SUCCEEDED
 from tests.store.test_store import begin
@@ -21,4 +24,26 @@ def test_one_that_ends_after_it_was_found_is_not_in_the_way(tmp_path: Path, monk
     store.journal("r1").append([SUCCEEDED])
     monkeypatch.setattr(Store, "unfinished", lambda *_: found)
     assert _recovered(store, "default", "shop", Showing()) == 0
+    store.close()
+
+
+@pytest.mark.parametrize("act", ["heal", "unlock"])
+def test_a_state_that_fails_when_the_lease_is_given_back_changes_no_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise StoreError("E_STATE: the disk is full")
+
+    place = str(tmp_path / "s.db")
+    store = open_store(place)
+    begin(store)
+    monkeypatch.setattr(leasing, "alive", lambda _: False)
+    monkeypatch.setattr(leasing, "release", fails)
+    monkeypatch.setattr(takeover, "perform", lambda *_: 3)
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.release("r1")
+    if act == "heal":
+        assert takeover.heal("r1", place, Showing()) == 0
+    else:
+        assert takeover.unlock("r1", "burning", place, lambda _: None) == 0
     store.close()

@@ -64,7 +64,9 @@ def test_any_other_file_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_what_lives_and_where_the_checkout_lies_is_no_drift() -> None:
-    now = replace(made(width=3, failures_at_start=1), id="other", epoch=9, sources={"/there/shop.yml": "1"})
+    now = replace(
+        made(width=3, failures_at_start=1), id="other", epoch=9, over=("r1",), sources={"/there/shop.yml": "1"}
+    )
     assert not drift(Filed(plan=made(), tool=_tool()), now)
 
 

@@ -206,3 +206,31 @@ def test_a_controller_killed_between_the_link_and_the_restart_is_taken_over_by_r
     assert back.returncode == 0, back.stdout + back.stderr
     assert served.all_on("v1")
     assert said(served, first, "began") == "x\n", "what was begun is not begun again"
+
+
+def test_a_host_that_only_runs_tasks_is_left_by_who_takes_over_and_by_who_comes_after(served: Lab) -> None:
+    """The pair there is closed by a takeover; where even that was cut off, the next rollout knows that it is over."""
+    there = served.hosts[-1]
+    told, go = served.folder / "told", served.folder / "go"
+    kept = served.fleet.host(there).folder / "home/.rollout/default/shop/tasks/.rollout/epoch"
+    kept.unlink(missing_ok=True)
+    beside = f"before_rollout: {{ shell: 'echo $ROLLOUT_ID >>{told}', where: {there} }}"
+    served.release("v2")
+    held = f"before_batch: {{ shell: 'until test -e {go}; do sleep 0.1; done', where: controller }}"
+    process = served.begin("v2", "-y", extra=hooks(beside, held))
+    served.wait(told.exists, "the task runs beside the fleet")
+    served.wait(lambda: "'before_batch'" in str(served.events(served.last()["id"])), "the next one")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=20)
+    go.touch()
+    open_there = kept.read_text()
+    assert open_there.split()[3] == "open"
+    rollout = served.last()["id"]
+    done = served.type("heal", rollout, "--state", str(served.state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.read_text().split()[1::2] == [rollout, "closed"]
+    kept.write_text(open_there)
+    done = served.apply("v3", play={"extra": hooks(beside)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert told.read_text().split() == [rollout, served.last()["id"]]
+    kept.unlink()

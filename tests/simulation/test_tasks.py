@@ -122,6 +122,18 @@ def test_tasks_of_delegates_run_on_each_of_them_and_nowhere_else() -> None:
     assert not any(host.ran for host in world.fleet.hosts.values())
 
 
+def test_who_takes_a_rollout_over_enters_each_host_that_ran_a_task_of_its() -> None:
+    world = World(FLEETS["delegates"])
+    world.journal.crash_after = 40  # in the first batch: both hosts have run what stands before it
+    with pytest.raises(Crashed):
+        world.apply()
+    before = {name: host.epoch for name, host in world.fleet.delegates.items()}
+    assert [(h, e.number, e.open) for h, e in before.items()] == [(h, 1, True) for h in ELSEWHERE]
+    runner, facts = world.taken_over()
+    assert {world.fleet.delegates[h].epoch.number for h in ELSEWHERE} == {2}, "they are left when it ends"
+    runner.run(*facts)
+
+
 def test_tasks_stand_where_the_language_says_on_the_way_there_and_back() -> None:
     world = World(FLEETS["bad"])
     state = world.apply()

@@ -26,7 +26,7 @@ from rollout.model.share import Share
 from rollout.model.verdict import Cause
 from rollout.perform.desk import Pace
 from rollout.perform.observe import Glance, observe, try_checks, with_members
-from rollout.perform.reconcile import doubts, reconcile
+from rollout.perform.reconcile import doubts, reconcile, telling
 from rollout.posix.op import Epoch
 from rollout.runner import Knock, Runner
 from rollout.store.patient import EVERY_S, PatientJournal
@@ -367,4 +367,5 @@ class World:
     def looked(self, state: State) -> list[Looked]:
         """Look at the hosts that were touched, once nothing of the dead controller runs there any more."""
         ours = Epoch(number=self.epoch, rollout=state.plan.id, sequence=1, over=state.plan.over)
-        return self.drive_all([reconcile(doubt, self.time.now, lambda *_: None) for doubt in doubts(state, ours)])
+        asked = doubts(state, ours)
+        return telling(asked, self.drive_all([reconcile(doubt, self.time.now, lambda *_: None) for doubt in asked]))
