@@ -10,9 +10,8 @@ A transaction is there once leases.jsonl is replaced, by one rename: what stands
 it names was never committed, and is cut off by the next writer. That is one line at most, and none before the first
 leases: where there is more, leases.jsonl was lost or put back, and nothing is cut (``E_STATE_LOST``).
 
-Who writes says which leases.jsonl it has read, by
-its digest, and how much of the journal, and is told when that is no longer the one, or not all (``E_BEHIND``). Nothing
-else is parsed here.
+Who writes says which leases.jsonl it has read, by its digest, and how much of the journal, and is told when that is no
+longer the one, or not all (``E_BEHIND``). Nothing else is parsed here.
 """
 
 from __future__ import annotations
