@@ -1,8 +1,8 @@
 """The command, typed many hundred times: each is a process of its own, forked from one that has imported everything.
 
 Starting Python and importing takes longer than most of what the commands do. What differs from a fresh process: the
-modules are there, and ``/proc/PID/cmdline`` is that of the one that forked. Every test that begins a command to interrupt
-it starts it anew, and ``ROLLOUT_TESTS_FRESH=1 scripts/test --all`` starts all of them so: half an hour longer.
+modules are there, and ``/proc/PID/cmdline`` is that of the one that forked. Every test that begins a command to
+interrupt it starts it anew, and ``ROLLOUT_TESTS_FRESH=1 scripts/test --all`` starts all of them so.
 """
 
 from __future__ import annotations
