@@ -11,8 +11,6 @@ import base64
 import binascii
 import hashlib
 import json
-import re
-import sqlite3
 import threading
 import time
 import zlib
@@ -21,58 +19,28 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from rollout.errors import OutcomeUnknown, RolloutError, StateGone, StoreError, Unreachable
-from rollout.model.event import Record
 from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert
 from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
-from rollout.store.codec import decode
+from rollout.store.copied import OUTBOX, ascii_line, engine, header, leases_text, outbox
 from rollout.store.database import ServerClock
-from rollout.store.journal import chained, decoded, fitting
+from rollout.store.journal import fitting
+from rollout.store.lines import Newer, named, take_in, wrong_in
 from rollout.store.owned import has_key, lay_key
-from rollout.store.projection import HEAD, enter, project
-from rollout.store.schema import keys, leases, orders, policies, records, rollouts
+from rollout.store.schema import leases, records, rollouts
 
 T = TypeVar("T")
 Telling = Callable[[ReadState | WriteState, bytes], Reply]  # raises Unreachable and OutcomeUnknown
 FRESH_S = 0.2  # how old an ordinary answer may be: what is asked in one breath is read once
 TRIES = 20
-BEGINS = '"kind":"rollout_started"'
-TELLING = ('"kind":"revert_started"', '"kind":"rollout_finished"')
-_KEPT = {  # what lines of the journal hold, by kind; earlier versions wrote the first two
-    "records": insert(records),
-    "orders": insert(orders),
-    "policies": insert(policies).prefix_with("OR REPLACE"),  # the newest pin of an environment
-    "keys": insert(keys),
-}
 _IN_ORDER = select(records).order_by(records.c.rollout, records.c.seq)
-_NAMED = re.compile(rb'"rollout":"([^"]*)","seq":(\d+)')
 MOST_BYTES = 1 << 30  # of a journal, that one piece may unpack to and all of it may be
-
-_OUTBOX = (
-    "CREATE TABLE outbox (kind TEXT NOT NULL, line TEXT NOT NULL)",
-    "CREATE TRIGGER said AFTER INSERT ON records BEGIN INSERT INTO outbox VALUES ('records', json_object("
-    "'rollout', NEW.rollout, 'seq', NEW.seq, 'at', NEW.at, 'body', NEW.body, "
-    "'previous_hash', NEW.previous_hash, 'hash', NEW.hash)); END",
-    "CREATE TRIGGER ordered AFTER INSERT ON orders BEGIN INSERT INTO outbox VALUES ('orders', json_object("
-    "'rollout', NEW.rollout, 'number', NEW.number, 'kind', NEW.kind, 'by', NEW.by, 'at', NEW.at, "
-    "'reason', NEW.reason)); END",
-    "CREATE TRIGGER pinned AFTER INSERT ON policies BEGIN INSERT INTO outbox VALUES ('policies', json_object("
-    "'environment', NEW.environment, 'digest', NEW.digest, 'text', NEW.text, 'by', NEW.by, 'at', NEW.at)); END",
-    "CREATE TRIGGER keyed AFTER INSERT ON keys BEGIN INSERT INTO outbox VALUES ('keys', json_object("
-    "'name', NEW.name, 'value', NEW.value)); END",
-    *(
-        f"CREATE TRIGGER leases_{what} AFTER {what} ON leases BEGIN INSERT INTO outbox VALUES ('leases', ''); END"  # noqa: S608
-        for what in ("INSERT", "UPDATE", "DELETE")
-    ),
-)
 
 LOST = "Bring leases.jsonl back as it was with that journal, or both from one backup"
 
@@ -99,11 +67,10 @@ class RemoteDatabase:
         self._hash = hashlib.sha256()  # of what was read of the journal
         self._read_at = 0.0
         self._clock = ServerClock()
-        self.engine = _engine()
+        self.engine = engine()
         with self.engine.begin() as connection:
-            tables.lay(connection, place)
-            connection.execute(delete(keys))  # of this copy alone: see ensure_key
-            for statement in _OUTBOX:
+            tables.lay(connection, place, key=False)
+            for statement in OUTBOX:
                 connection.execute(text(statement))
         there = self._refresh()
         if not (there or create):
@@ -137,7 +104,7 @@ class RemoteDatabase:
                 if fresh:
                     raise  # decided on what is there now
                 return None
-            said = _outbox(connection)
+            said = outbox(connection)
             if not said:
                 transaction.rollback()
                 return (result,) if fresh else None
@@ -150,10 +117,10 @@ class RemoteDatabase:
     def _sent(self, connection: Connection, said: Mapping[str, list[Any]]) -> bool:
         """Send a transaction to the host; return whether it is committed there."""
         entries = {kind: rows for kind, rows in said.items() if kind != "leases"}
-        line = _ascii(entries) if entries else b""
+        line = ascii_line(entries) if entries else b""
         if line and not self._leases:  # a journal without leases is one that has lost them
-            return self._put(b"", _ascii({"size": 0, "sha256": self._digest()})) and self._sent(connection, said)
-        return self._put(line, _leases_text(connection, self._size + len(line), self._digest(line)))
+            return self._put(b"", header(0, self._digest())) and self._sent(connection, said)
+        return self._put(line, leases_text(connection, self._size + len(line), self._digest(line)))
 
     def _put(self, line: bytes, held: bytes) -> bool:
         """Have the host keep these; return whether it does: not where others have written since."""
@@ -259,13 +226,8 @@ class RemoteDatabase:
     def _taken_line(self, connection: Connection, line: bytes) -> None:
         """Take in one transaction that somebody wrote."""
         try:
-            said = json.loads(line)
-            rows = said.get("records", [])
-            for kind, table in _KEPT.items():
-                if new := said.get(kind):
-                    connection.execute(table, new)
-            _projected(connection, rows)
-        except _Newer as error:
+            take_in(connection, line)
+        except Newer as error:
             raise StoreError(str(error)) from error
         except Exception as error:
             raise self._damaged(f"{wrong_in(line)} is not what was written") from error
@@ -348,85 +310,6 @@ class _New:
     def add(self, piece: bytes) -> None:
         self.lines += piece
         self.hash.update(piece)
-
-
-def _engine() -> Engine:
-    """Return a database in memory with one connection, whose transactions are ours to begin."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-
-    def prepare(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None
-
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return engine
-
-
-def _outbox(connection: Connection) -> dict[str, list[Any]]:
-    """Return what the transaction has changed, by kind, and forget it."""
-    found: dict[str, list[Any]] = {}
-    for kind, line in connection.execute(text("SELECT kind, line FROM outbox ORDER BY rowid")):
-        found.setdefault(kind, []).append(json.loads(line) if line else None)
-    connection.execute(text("DELETE FROM outbox"))
-    return found
-
-
-def _ascii(value: object) -> bytes:
-    """Return one line of JSON that any shell carries."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
-
-
-def _leases_text(connection: Connection, size: int, digest: str) -> bytes:
-    rows = connection.execute(select(leases).order_by(leases.c.environment, leases.c.app))
-    return _ascii({"size": size, "sha256": digest}) + b"".join(_ascii(dict(row._mapping)) for row in rows)
-
-
-def named(piece: bytes | bytearray) -> list[str]:
-    """Return the records that a piece of the journal tells of, as far as it can be read."""
-    found = _NAMED.findall(piece)
-    return [f"record {seq.decode()} of rollout {inert(rollout.decode('utf-8', 'replace'))}" for rollout, seq in found]
-
-
-def wrong_in(line: bytes) -> str:
-    """Return what of a line is not what was written: a record, or a few of which it is one."""
-    with suppress(Exception):
-        for row in json.loads(line)["records"]:
-            if row["hash"] != chained(*(row[name] for name in ("rollout", "seq", "at", "body", "previous_hash"))):
-                return f"record {int(row['seq'])} of rollout {inert(row['rollout'])}"
-    first, *more = named(line) or ["a record or an order that cannot be told"]
-    return f"{first} to {more[-1]}" if more else first
-
-
-class _Newer(Exception):
-    """A rollout was begun by a newer version: who does not know of it would begin another over it."""
-
-
-def _begun(row: dict[str, Any]) -> Record:
-    """Return the record that begins a rollout; ValueError where it is not what was written."""
-    kept = SimpleNamespace(**row)
-    if kept.hash != chained(kept.rollout, kept.seq, kept.at, kept.body, kept.previous_hash):
-        raise ValueError("its hash does not fit what it says")
-    try:
-        return decoded(kept.rollout, kept)
-    except StoreError as error:
-        raise _Newer(str(error)) from error
-
-
-def _projected(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Bring the tables that people ask up to date.
-
-    A record that cannot be read is found when its journal is, but for one that begins a rollout, which nobody would
-    look for then.
-    """
-    begun = [_begun(row) for row in rows if BEGINS in row["body"]]
-    telling = [row for row in rows if any(kind in row["body"] for kind in TELLING)]
-    with suppress(RolloutError):
-        enter(connection, begun)
-        chain = [Record(**{k: v for k, v in r.items() if k != "body"}, event=decode(r["body"])) for r in telling]
-        if chain:
-            project(connection, chain)
-    for row in rows[-1:]:
-        connection.execute(HEAD, {"mine": row["rollout"], "newest": row["hash"]})
 
 
 def _sha(data: bytes) -> str:

@@ -20,11 +20,15 @@ def are_older(connection: Connection, place: str) -> bool:
     return not _is_empty(connection, place) and _version(connection) < schema.VERSION
 
 
-def lay(connection: Connection, place: str) -> None:
-    """Lay or grow the tables, unless another process did since somebody looked."""
+def lay(connection: Connection, place: str, *, key: bool = True) -> None:
+    """Lay or grow the tables, unless another process did since somebody looked.
+
+    ``key``: with the key of the state, which a copy of one that lies elsewhere does not make.
+    """
     if _is_empty(connection, place):
         schema.metadata.create_all(connection)
-        lay_key(connection)
+        if key:
+            lay_key(connection)
         connection.execute(insert(schema.rollout_schema).values(version=schema.VERSION))
     elif _version(connection) < schema.VERSION:
         _grow(connection)

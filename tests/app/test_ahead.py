@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -12,22 +11,8 @@ from rollout.app import takeover
 from rollout.errors import Busy
 from rollout.store.store import Store
 from tests.store.benches import SqliteBench
-from tests.store.test_store import begin
 
 YET_TO_COME, LATER = "2199-01-01T00:00:00.000Z", "2199-01-01T00:00:10.000Z"
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> SqliteBench:
-    return SqliteBench(tmp_path)
-
-
-@pytest.fixture
-def store(bench: SqliteBench) -> Iterator[Store]:
-    opened = bench.open()
-    begin(opened)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -47,11 +32,11 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
 
 
 def test_one_that_does_not_move_is_taken_over_after_a_minute(
-    store: Store, bench: SqliteBench, passing: list[Callable[[], None]]
+    begun: Store, bench: SqliteBench, passing: list[Callable[[], None]]
 ) -> None:
     bench.elsewhere(YET_TO_COME)
     with pytest.raises(Busy, match="was a clock set back"):
-        store.retake("r1", "bob")
+        begun.retake("r1", "bob")
     slept, said = list[int](), list[str]()
     passing.append(lambda: slept.append(1))
     assert takeover.unlock("r1", "burning", bench.url, said.append) == 0
@@ -61,20 +46,20 @@ def test_one_that_does_not_move_is_taken_over_after_a_minute(
 
 @pytest.mark.parametrize("beats", [LATER, ""], ids=["by the clock that is ahead", "by the state's"])
 def test_one_that_still_beats_is_left_alone(
-    store: Store, bench: SqliteBench, passing: list[Callable[[], None]], beats: str
+    begun: Store, bench: SqliteBench, passing: list[Callable[[], None]], beats: str
 ) -> None:
     bench.elsewhere(YET_TO_COME)
-    passing.append(lambda: bench.elsewhere(beats or store.now()))
+    passing.append(lambda: bench.elsewhere(beats or begun.now()))
     with pytest.raises(Busy):
         takeover.unlock("r1", "burning", bench.url, lambda _: None)
 
 
-def test_one_that_beats_after_it_was_watched_is_left_alone(store: Store, bench: SqliteBench) -> None:
+def test_one_that_beats_after_it_was_watched_is_left_alone(begun: Store, bench: SqliteBench) -> None:
     bench.elsewhere(LATER)
     with pytest.raises(Busy):
-        store.retake("r1", "bob", YET_TO_COME)
+        begun.retake("r1", "bob", YET_TO_COME)
 
 
-def test_whose_clock_is_a_little_ahead_is_not_watched(store: Store, bench: SqliteBench) -> None:
-    bench.elsewhere(store.now())
-    assert not store.ahead("r1")
+def test_whose_clock_is_a_little_ahead_is_not_watched(begun: Store, bench: SqliteBench) -> None:
+    bench.elsewhere(begun.now())
+    assert not begun.ahead("r1")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,22 +12,8 @@ from rollout.errors import Busy, Ended
 from rollout.store.store import Store
 from tests.store.benches import SqliteBench
 from tests.store.stories import SUCCEEDED
-from tests.store.test_store import begin
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> SqliteBench:
-    return SqliteBench(tmp_path)
-
-
-@pytest.fixture
-def store(bench: SqliteBench) -> Iterator[Store]:
-    opened = bench.open()
-    begin(opened)
-    yield opened
-    opened.close()
 
 
 def told(_: str) -> None:
@@ -37,50 +21,50 @@ def told(_: str) -> None:
 
 
 def test_a_process_on_another_machine_is_at_work_for_as_long_as_nobody_may_take_over(
-    store: Store, bench: SqliteBench
+    begun: Store, bench: SqliteBench
 ) -> None:
-    bench.elsewhere(store.now())
-    assert orders.at_work(store, store.find("r1"))
+    bench.elsewhere(begun.now())
+    assert orders.at_work(begun, begun.find("r1"))
     with pytest.raises(Busy):
-        store.retake("r1", "bob")
+        begun.retake("r1", "bob")
     bench.elsewhere(LONG_AGO)
-    assert not orders.at_work(store, store.find("r1"))
+    assert not orders.at_work(begun, begun.find("r1"))
 
 
 def test_one_that_dies_while_it_is_waited_for_is_not_waited_for_any_longer(
-    store: Store, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch
+    begun: Store, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.elsewhere(store.now())
+    bench.elsewhere(begun.now())
     monkeypatch.setattr(time, "sleep", lambda _: bench.elsewhere(LONG_AGO))
     monkeypatch.setattr(orders, "healing_s", lambda _: 20.0)
-    assert not orders.halt(store, "r1", "superseded", told)
-    assert store.retake("r1", "bob") == 2
+    assert not orders.halt(begun, "r1", "superseded", told)
+    assert begun.retake("r1", "bob") == 2
 
 
-def test_one_is_halted_once_it_has_ended_and_its_app_is_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = store.journal("r1")
-    does = iter([lambda: journal.append([SUCCEEDED]), lambda: store.release("r1")])
+def test_one_is_halted_once_it_has_ended_and_its_app_is_free(begun: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun.journal("r1")
+    does = iter([lambda: journal.append([SUCCEEDED]), lambda: begun.release("r1")])
     monkeypatch.setattr(time, "sleep", lambda _: next(does)())
-    assert orders.halt(store, "r1", "superseded", told)
-    assert store.take("default", "shop", "r2", "bob") == 2
+    assert orders.halt(begun, "r1", "superseded", told)
+    assert begun.take("default", "shop", "r2", "bob") == 2
 
 
 @pytest.mark.parametrize("lives", [True, False])
 def test_one_that_ends_by_itself_meanwhile_is_in_nobodys_way(
-    store: Store, monkeypatch: pytest.MonkeyPatch, lives: bool
+    begun: Store, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:
     def ends(*_: object) -> bool:
-        store.journal("r1").append([SUCCEEDED])
+        begun.journal("r1").append([SUCCEEDED])
         return lives
 
     monkeypatch.setattr(takeover, "at_work", ends)
-    assert takeover._superseded(store, "r1", Showing(say=told)) == 0
+    assert takeover._superseded(begun, "r1", Showing(say=told)) == 0
 
 
-def test_an_end_that_nobody_has_seen_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_nobody_has_seen_is_not_believed(begun: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(*_: object) -> bool:
         raise Ended("E_FINISHED")
 
     monkeypatch.setattr(takeover, "at_work", ended)
     with pytest.raises(Ended):
-        takeover._superseded(store, "r1", Showing(say=told))
+        takeover._superseded(begun, "r1", Showing(say=told))

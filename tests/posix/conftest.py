@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,10 @@ exec /usr/bin/curl "$@"
 """
 
 
+NOBODY = 65534
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can log in as somebody else here")
+
+
 @contextmanager
 def fresh(name: str, folder: Path) -> Iterator[ShellHost]:
     """A fresh root, with one of the shells; what a service left running is ended."""
@@ -26,6 +31,16 @@ def fresh(name: str, folder: Path) -> Iterator[ShellHost]:
         yield ShellHost(shell(name, folder), root)
     finally:
         end_service(root)
+
+
+@contextmanager
+def nobodys(name: str) -> Iterator[ShellHost]:
+    """A fresh root of somebody whom modes hold up, as they do not root, in a folder where that user gets to."""
+    with tempfile.TemporaryDirectory() as folder, fresh(name, Path(folder)) as made:
+        Path(folder).chmod(0o755)
+        os.chown(made.root, NOBODY, NOBODY)
+        made.shell = replace(made.shell, user=NOBODY)
+        yield made
 
 
 @pytest.fixture(params=NAMES)

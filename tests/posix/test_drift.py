@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from rollout.posix import drift
 from rollout.posix.op import Adopt, Inspect, Install, Survey
 from rollout.testing import trees
 from rollout.testing.packing import packed
-from tests.posix.conftest import fresh
+from tests.posix.conftest import fresh, nobodys, only_root
 from tests.posix.shells import ShellHost
 from tests.posix.test_contract import other_tool
 
@@ -186,11 +184,10 @@ def test_an_adopted_release_is_compared_as_it_was_adopted(host: ShellHost) -> No
     assert kinds_of(host) == {"lib/.keep": "changed", "bin/new": "added"}
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can log in as somebody else here")
+@only_root
 def test_what_cannot_be_read_is_not_missed() -> None:
     """Modes, for one whom they concern."""
-    with tempfile.TemporaryDirectory() as folder, fresh("dash", Path(folder)) as host:  # where another user gets to
-        Path(folder).chmod(0o755)
+    with nobodys("dash") as host:
         (installed(host) / "VERSION").chmod(0)
-        found = seen(ShellHost(replace(host.shell, user=65534), host.root, sent=9))
+        found = seen(host)
     assert found.changes == (Change(path="VERSION", kind="mode", detail="cannot be read"),)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,10 +19,9 @@ from rollout.posix import manifest
 from rollout.posix.op import Inspect, Install
 from rollout.posix.rendered import manifest_with
 from rollout.testing.packing import Packed, packed
-from tests.posix.conftest import tooled
-from tests.posix.shells import ShellHost
+from tests.posix.conftest import nobodys, only_root, tooled
+from tests.posix.shells import NAMES, ShellHost
 
-NOBODY = 65534
 BELOW = {
     "dirs": Shared(dirs=("data/uploads",)),
     "files": Shared(files=(SharedFile(path="data/uploads", content="x"),)),
@@ -80,18 +78,6 @@ def test_a_release_without_its_manifest_is_none(host: ShellHost, tmp_path: Path)
     assert host.do(Install(release=built.release)).status == "done"
 
 
-def nobody(host: ShellHost, scratch: Path) -> ShellHost:
-    """The same host for one whom modes hold up, as they do not for root; it may look into the folders of the tests."""
-    caps = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
-    path = scratch / "nobody"
-    become = f"/usr/bin/setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {caps}"
-    once = f'[ "$(/usr/bin/id -u)" = {NOBODY} ] || exec {become} "$0" "$@"'
-    path.write_text(f'#!/bin/sh\n{once}\nexec {host.shell.argv[0]} "$@"\n')
-    path.chmod(0o755)
-    os.chown(host.root, NOBODY, NOBODY)
-    return replace(host, shell=replace(host.shell, argv=(str(path),)))
-
-
 def closed(members: Sequence[str]) -> Packed:
     """Pack empty files and directories (``x/``), which their owner may not write into."""
     packing = io.BytesIO()
@@ -107,24 +93,25 @@ def closed(members: Sequence[str]) -> Packed:
     return Packed(release=release, payload=data + plain.payload[plain.release.size :])
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
-def test_nothing_stays_of_directories_that_nobody_may_write_into(host: ShellHost, tmp_path: Path) -> None:
+@only_root
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_stays_of_directories_that_nobody_may_write_into(name: str) -> None:
     """Whether the host's tar comes through with them or not."""
-    used = nobody(host, tmp_path)
-    built = closed(["ro/", "ro/a", "z", "ro/b"])
-    used.provide(built)
-    assert used.do(Install(release=built.release)).status in ("done", "refused")
-    assert [p for p in (host.root / ".rollout").rglob("*") if p.name in ("ro", "a", "z", "b")] == []
+    with nobodys(name) as host:
+        built = closed(["ro/", "ro/a", "z", "ro/b"])
+        host.provide(built)
+        assert host.do(Install(release=built.release)).status in ("done", "refused")
+        assert [p for p in (host.root / ".rollout").rglob("*") if p.name in ("ro", "a", "z", "b")] == []
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
-def test_a_file_is_rendered_into_a_directory_that_nobody_may_write_into(dash: ShellHost, tmp_path: Path) -> None:
-    used = nobody(dash, tmp_path)
+@only_root
+def test_a_file_is_rendered_into_a_directory_that_nobody_may_write_into() -> None:
     built = closed(["etc/", "etc/a"])
     own = (RenderedFile(path="etc/env", content="x", mode="0640"),)
     text = manifest_with(built.payload[built.release.size :].decode(), own)
     release = replace(built.release, manifest=manifest.digest(text), manifest_size=len(text.encode()))
-    used.provide(Packed(release=release, payload=built.payload[: built.release.size] + text.encode()))
-    reply = used.do(Install(release=release, rendered=own))
-    assert reply.status == "done", reply
-    assert (dash.root / "releases/v1/etc/env").read_text() == "x"
+    with nobodys("dash") as host:
+        host.provide(Packed(release=release, payload=built.payload[: built.release.size] + text.encode()))
+        reply = host.do(Install(release=release, rendered=own))
+        assert reply.status == "done", reply
+        assert (host.root / "releases/v1/etc/env").read_text() == "x"
