@@ -27,7 +27,6 @@ ADD = _OF + lean(r"""
         upward "$1"
         set -- "$1" "$up"
         [ -z "$adopted" ] || return 0
-        below "$1"
         l=$top/.rollout-manifest
         if [ "$(readlink "$top/$1")" = "$2" ]; then still_there "$1"; return; fi
         [ "$top" != "$rel" ] ||
