@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +28,6 @@ HOSTILE = "# a,b\n\nx|y\n%s \\n\n# \n\x1b[31m\n\n"
 
 # Stand-ins for tools that this machine has not, with the one use that is made of them: all else is an error.
 STAND_IN = """\
-#!{python}
 import socket, sys
 a = sys.argv[1:]
 if a == ["-h"]:
@@ -146,8 +147,9 @@ class Place:
         path = os.environ["PATH"]
         for tool in tools:
             real = shutil.which(tool)
-            here = STAND_IN.format(python=f"/usr/bin/env -S PATH={path} python3", tool=tool)
-            (self.bin / tool).write_text(f'#!/bin/sh\nPATH={path} exec {real} "$@"\n' if real else here)
+            # Not in the first line of a file: a kernel reads so much of that, and then runs the file itself, for ever.
+            runs = real or f"{shlex.quote(sys.executable)} -c {shlex.quote(STAND_IN.format(tool=tool))}"
+            (self.bin / tool).write_text(f'#!/bin/sh\nPATH={path} exec {runs} "$@"\n')
             (self.bin / tool).chmod(0o755)
 
     def say(
