@@ -134,7 +134,8 @@ _PLACE = lean(r"""
 _RECEIVE = lean(r"""
     # A connection that is lost without a word would hold the lock for as long as the slowest link may take.
     watch() {
-        trap 'kill $!; exit' 15
+        # KILL: what is no program yet still has its shell's handlers, and forgets what they were told.
+        trap 'kill -9 $!; exit' 15
         b=
         while a=$b; sleep "$still" & wait $!; do
             b=$(wc -c <"$stage/payload")

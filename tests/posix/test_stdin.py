@@ -108,14 +108,20 @@ def test_an_upload_that_stands_still_is_given_up_and_lets_go(
 
 
 def test_nothing_of_an_upload_runs_on(host: ShellHost) -> None:
-    built = packed("v1", {"data": b"x"})
-    host.provide(built)
-    began = host.op(Install(release=built.release))
-    with subprocess.Popen(
-        host.shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(host.shell.env), process_group=0
-    ) as running:
-        running.communicate(host.bytes_of(began))
-    assert not _group(running.pid), "whoever looks after it has gone with it"
+    """Several: what is told to end may be no program yet at that moment."""
+    for number in range(10):
+        built = packed(f"v{number}", {"data": b"x"})
+        host.provide(built)
+        began = host.op(Install(release=built.release))
+        with subprocess.Popen(
+            host.shell.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(host.shell.env),
+            process_group=0,
+        ) as running:
+            running.communicate(host.bytes_of(began))
+        assert not _group(running.pid), "whoever looks after it has gone with it"
 
 
 def _group(number: int) -> list[str]:
