@@ -41,8 +41,20 @@ TEXT = lean(r"""
         [ -n "$base" ] || return 0
         sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
         patches
-        [ -z "$linked" ] || { same; ours; } | sort | uniq -d | unsent | taken "$links"
+        [ -z "$linked" ] || {
+            d=releases/$base/.rollout-manifest
+            ! untouched "$d" || known=1
+            { same; ours; } | sort | uniq -d | unsent | taken "$links"
+            [ -z "$known" ] || renewed "$d" || known=
+        }
         same | unsent | taken "$copies"
+    }
+    # unhashed: the lines of what is linked, as the base's manifest has them; a path stands before its own line
+    unhashed() {
+        {
+            (cd "$top" && find . -type f -links +1) | sed 's,$,//,'
+            sed -n 's,^0[0-9]* [0-9a-f]*  \(.*\),\1//&,p' "releases/$base/.rollout-manifest"
+        } | sort | sed -n '/\/\/$/{n; s,.*//,,; p;}'
     }
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)

@@ -79,11 +79,12 @@ _SHARE = lean(r"""
 _COMPARE = lean(r"""
     # listing TREE COMMAND...: what the manifest of a tree would be, hashed by a command
     listing() { (
+        [ -z "$known" ] || unhashed
         cd "$1" || exit
         shift
         echo '# rollout manifest 1'
-        find . -type f -perm -100 -exec "$@" {} + | sed 's/ [ *]/  /; s/^/0755 /'
-        find . -type f ! -perm -100 -exec "$@" {} + | sed 's/ [ *]/  /; s/^/0644 /'
+        find . -type f ${known:+-links 1} -perm -100 -exec "$@" {} + | sed 's/ [ *]/  /; s/^/0755 /'
+        find . -type f ${known:+-links 1} ! -perm -100 -exec "$@" {} + | sed 's/ [ *]/  /; s/^/0644 /'
         if find . -prune -printf '' 2>/dev/null; then
             find . -mindepth 1 ! -type f \
                 \( -type d -printf 'd %p\n' -o -type l -printf 'l %p//%l\n' -o -printf '? %p\n' \)
@@ -208,7 +209,7 @@ _PREPARE = lean(r"""
     # What was adopted shares what it shared before, in whatever way.
     adopted() { adopted= l=; read -r l <"$rel/.rollout-manifest"; [ "$l" != "# adopted" ] || adopted=1; }
     work() {
-        adopted= added= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
+        adopted= added= known= rel=releases/$id top=$rel stage=.rollout/incoming/$record.$me how=new
         need=$((unpacked + size + 1048576))
         gone .rollout/incoming
         if [ -e "$rel" ] || [ -h "$rel" ]; then

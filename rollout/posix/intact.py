@@ -10,10 +10,20 @@ from rollout.posix.quote import lean
 # hashed, and its links read; what came in addition is the release's own business, and so is what lies behind a link
 # into shared.
 TEXT = lean(r"""
+    # untouched MANIFEST
     untouched() {
+        [ -f "$1" ] || return 1
         find . -prune -cnewer . >/dev/null 2>&1 || return 1
         [ -z "$(find "$1" -newer .rollout/epoch)" ] || return 1
-        [ -z "$(find "releases/$id" -cnewer "$1" | head -n 1)" ]
+        [ -z "$(find "${1%/*}" -cnewer "$1" ! -path "$1" | head -n 1)" ]
+    }
+    # renewed MANIFEST: what was untouched until other releases got or lost names of its files is so from now on, as
+    # far as nothing was written meanwhile
+    renewed() {
+        touch .rollout/looked && [ -z "$(find "${1%/*}" -newer "$1" | head -n 1)" ] && touch -c -r .rollout/looked "$1"
+        set -- $?
+        rm -f .rollout/looked
+        return "$1"
     }
     intact() {
         ! untouched "releases/$id/.rollout-manifest" || return 0

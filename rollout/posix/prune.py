@@ -9,7 +9,7 @@ next Prune goes on with it.
 
 from __future__ import annotations
 
-from rollout.posix import assets, ledger, service
+from rollout.posix import assets, intact, ledger, service
 from rollout.posix.adopt import LITERAL
 from rollout.posix.op import Prune
 from rollout.posix.quote import Script, lean, listing
@@ -116,11 +116,14 @@ _WORK = lean(r"""
         users
         [ -d .rollout/pruned ] || try mkdir -m 700 .rollout/pruned ||
             refuse E_DISK "cannot make $root/.rollout/pruned$why"
+        whole=
+        for l in $cur $back; do ! untouched "releases/$l/.rollout-manifest" || whole="$whole $l"; done
         each gone out
         [ "$moved" = " " ] || returned
         forget
         each added drop
         sweep
+        for l in $whole; do renewed "releases/$l/.rollout-manifest"; done
         set -- .rollout/pruned/*
         [ -e "$1" ] || set --
         x=${moved# }
@@ -137,4 +140,4 @@ def script(deed: Prune) -> Script:
     """Return the script body of a Prune."""
     said = listing("gone", deed.releases) + listing("added", deed.add)
     said += service.arguments(deed.service) + service.identity(deed.service) + service.BOUNDS
-    return said + ledger.TEXT + assets.DROP + _USERS + _WORK
+    return said + ledger.TEXT + intact.TEXT + assets.DROP + _USERS + _WORK
