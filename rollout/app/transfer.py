@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rollout.app.outside import each
+from rollout.model.check import CommandCheck
 from rollout.model.release import Delta, NoService, Pull, Push, ReleaseId, Way
 from rollout.perform.manifests import manifest_of
 from rollout.perform.observe import Glance
@@ -34,6 +35,7 @@ TOO_MUCH = "too much of it differs from {base}"
 WRITABLE = "the rest is copied there: what runs may write to it"
 PACKED = "it is packed anew for the hosts, and the server has the other one"
 TASKS = "the rest is copied there: tasks of the play may write to it"
+COMMANDS = "the rest is copied there: a command that checks its health may write to it"
 NO_ZSTD = "no zstd is there that takes patches"
 
 
@@ -83,6 +85,8 @@ def _shared(choice: Choice, host: HostName, way: Delta) -> Delta:
     ask = choice.asks[host]
     if any(task.where != "controller" for tasks in ask.tasks.values() for task in tasks):
         return replace(way, why=_and(way.why, TASKS))
+    if any(isinstance(check, CommandCheck) for check in ask.checks):  # run as who owns the files
+        return replace(way, why=_and(way.why, COMMANDS))
     apart = isinstance(ask.service, NoService) or choice.seen[host].apart
     return replace(way, linked=True) if apart else replace(way, why=_and(way.why, WRITABLE))
 

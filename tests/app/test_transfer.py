@@ -17,8 +17,21 @@ import pytest
 
 from rollout.app.records import Origin, Records
 from rollout.app.sending import Sending
-from rollout.app.transfer import NO_BASE, PACKED, SIGNED, SMALL, TASKS, TOO_MUCH, UNREAD, WRITABLE, Choice, ways
+from rollout.app.transfer import (
+    COMMANDS,
+    NO_BASE,
+    PACKED,
+    SIGNED,
+    SMALL,
+    TASKS,
+    TOO_MUCH,
+    UNREAD,
+    WRITABLE,
+    Choice,
+    ways,
+)
 from rollout.artifacts.package import Package, prepare
+from rollout.model.check import CommandCheck, TcpCheck
 from rollout.model.host import HostName
 from rollout.model.play import ArtifactAsk
 from rollout.model.release import Delta, NoService, Pull, Push, Release, ReleaseId, RenderedFile, Way
@@ -140,6 +153,10 @@ def test_files_are_shared_only_where_nothing_that_runs_can_write_them(case: Case
         found = case.ways(asked={"tasks": tasks})[H2]
         assert isinstance(found, Delta)
         assert (found.linked, found.why) == (links, "" if links else TASKS)
+    for check, why in ((CommandCheck(argv=("true",)), COMMANDS), (TcpCheck(port=80), "")):
+        found = case.ways(asked={"checks": (check,)})[H2]
+        assert isinstance(found, Delta)
+        assert (found.linked, found.why) == (not why, why)
 
 
 def test_what_the_play_says_is_done(case: Case) -> None:

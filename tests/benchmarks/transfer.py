@@ -55,7 +55,7 @@ PLAY = """\
   release: { id: "{{ version }}", artifact: "dist/shop-{{ version }}.tar", root: "{{ app_root }}" }
   service: none
   load_balancers: none
-  health: { checks: [{ command: [test, -f, bin/serve] }], healthy_for: 200ms, interval: 100ms }
+  health: { checks: [{ tcp: { port: "{{ ansible_port | default(22) }}" } }], healthy_for: 200ms, interval: 100ms }
 """
 
 
