@@ -124,9 +124,10 @@ def _superseded(store: Store, rollout: str, showing: Showing) -> int:
 
 def _halted_or_healed(store: Store, rollout: str, showing: Showing) -> int:
     found = store.find(rollout)
-    if at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
+    silent = _watched(store, rollout, showing.say)
+    if not silent and at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
         return 0
-    code = _over(store, _left(store, rollout, ""), "heal", showing)
+    code = _over(store, _left(store, rollout, ""), "heal", showing, silent)
     return 0 if code in (3, 4, 6) else code
 
 
@@ -259,10 +260,13 @@ def _watched(store: Store, rollout: str, say: Callable[[str], None]) -> str:
     return heartbeat
 
 
-def _over(store: Store, left: Left, aim: Aim, showing: Showing) -> int:
-    """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop."""
+def _over(store: Store, left: Left, aim: Aim, showing: Showing, silent: str = "") -> int:
+    """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop.
+
+    ``silent``: a heartbeat that was watched before.
+    """
     with ExitStack() as stack:
-        epoch = store.retake(left.id, user(), _watched(store, left.id, showing.say))
+        epoch = store.retake(left.id, user(), silent or _watched(store, left.id, showing.say))
         stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from rollout.app import takeover
+from rollout.app.apply import Showing
 from rollout.errors import Busy
 from rollout.store.store import Store
 from tests.store.benches import SqliteBench
@@ -42,6 +43,26 @@ def test_one_that_does_not_move_is_taken_over_after_a_minute(
     assert takeover.unlock("r1", "burning", bench.url, said.append) == 0
     assert len(slept) == 60
     assert "by the state's clock" in said[0]
+
+
+def test_one_that_does_not_move_is_superseded_after_a_minute(
+    begun: Store, bench: SqliteBench, passing: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not waited for as one that is at work, nor watched twice."""
+    bench.elsewhere(YET_TO_COME)
+    slept = list[int]()
+    passing.append(lambda: slept.append(1))
+
+    class Opened(Exception):
+        """The lease is taken, and hosts would be gone to."""
+
+    def opened(*_: object) -> None:
+        raise Opened
+
+    monkeypatch.setattr(takeover, "_acting", opened)
+    with pytest.raises(Opened):
+        takeover._superseded(begun, "r1", Showing(say=lambda _: None))
+    assert len(slept) == 60
 
 
 @pytest.mark.parametrize("beats", [LATER, ""], ids=["by the clock that is ahead", "by the state's"])
