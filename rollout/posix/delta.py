@@ -42,10 +42,9 @@ TEXT = lean(r"""
         sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
         patches
         [ -z "$linked" ] || {
-            d=releases/$base/.rollout-manifest
-            ! untouched "$d" || known=1
+            looked=$(looks "$base" before)
+            ! untouched "$base" || known=1
             { same; ours; } | sort | uniq -d | unsent | taken "$links"
-            [ -z "$known" ] || renewed "$d" || known=
         }
         same | unsent | taken "$copies"
     }
@@ -56,11 +55,17 @@ TEXT = lean(r"""
             sed -n 's,^0[0-9]* [0-9a-f]*  \(.*\),\1//&,p' "releases/$base/.rollout-manifest"
         } | sort | sed -n '/\/\/$/{n; s,.*//,,; p;}'
     }
+    # still: the base is as it was before its files were linked; it is known to be up to the stamp, too
+    still() {
+        [ -n "$known" ] || return 0
+        [ "$(looks "$base" after)" = "$looked" ] || unlike
+        touch -c -r "$stage/known" ".rollout/known-$base"
+    }
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)
 
 WHOLE = "also=\npatches() { :; }\n"  # where nothing came as a patch
-NONE = "based() { :; }\ngather() { :; }\nunlike() { :; }\n"  # where all of it is sent
+NONE = "based() { :; }\ngather() { :; }\nstill() { :; }\nunlike() { :; }\n"  # where all of it is sent
 
 _READ = lean(r"""
     work() {

@@ -201,6 +201,9 @@ _PREPARE = lean(r"""
         for l in .rollout/next-*; do
             case $l in ".rollout/next-$id" | ".rollout/next-$cur") ;; *) rm -f "$l";; esac
         done
+        for l in .rollout/known-*; do
+            [ -d "releases/${l#*known-}" ] || rm -f "$l"
+        done
         for l in "$id" $cur; do
             [ -h ".rollout/next-$l" ] || try ln -s "releases/$l" ".rollout/next-$l" ||
                 refuse E_DISK "cannot make the link that is to become current$why"
@@ -229,10 +232,12 @@ _PREPARE = lean(r"""
             compare
             try mv "$stage/manifest" "$top/.rollout-manifest" || spoiled E_DISK "cannot write its manifest into $id$why"
             shares
+            stamp "$stage/known" || rm -f "$stage/known"
+            still
             sync -f "$top" ${added:+shared} 2>/dev/null || sync
             [ -d releases ] || mkdir -m 755 releases
             try mv -T "$top" "$rel" || spoiled E_DISK "cannot move release $id into place$why"
-            touch -c "$rel/.rollout-manifest"
+            mv -f "$stage/known" ".rollout/known-$id" 2>/dev/null
             gone .rollout/incoming
         fi
         look

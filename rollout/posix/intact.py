@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from rollout.posix.quote import lean
 
-# No inode changed after the manifest was written last: nothing was written since (-cnewer compares the ctime of each,
-# which nobody can set, with the mtime of the manifest; BusyBox cannot ask for it). A manifest of the future says
-# nothing, as after a clock that went back: the epoch was written a moment ago. Otherwise the files of the manifest are
-# hashed, and its links read; what came in addition is the release's own business, and so is what lies behind a link
-# into shared.
+# .rollout/known-ID has the time at which all of a release was as its manifest says, the last one. Where no inode of it
+# changed after that, nothing was written since (-cnewer compares the ctime of each, which nobody can set; BusyBox
+# cannot ask for it). A time of the future says nothing, as after a clock that went back: the epoch was written a moment
+# ago. Otherwise the files of the manifest are hashed, and its links read; what came in addition is the release's own
+# business, and so is what lies behind a link into shared.
 TEXT = lean(r"""
-    # untouched MANIFEST
+    # untouched ID. A find that ended early says nothing.
     untouched() {
-        [ -f "$1" ] || return 1
         find . -prune -cnewer . >/dev/null 2>&1 || return 1
-        [ -z "$(find "$1" -newer .rollout/epoch)" ] || return 1
-        [ -z "$(find "${1%/*}" -cnewer "$1" ! -path "$1" | head -n 1)" ]
+        [ -n "$(find ".rollout/known-$1" ! -newer .rollout/epoch 2>/dev/null)" ] || return 1
+        d=$(find "releases/$1" -mindepth 1 -cnewer ".rollout/known-$1" -print -quit &&
+            find "releases/$1" -prune -newer ".rollout/known-$1" -print && echo ok)
+        [ "$d" = ok ]
     }
-    # renewed MANIFEST: what was untouched until other releases got or lost names of its files is so from now on, as
-    # far as nothing was written meanwhile
-    renewed() {
-        touch .rollout/looked && [ -z "$(find "${1%/*}" -newer "$1" | head -n 1)" ] && touch -c -r .rollout/looked "$1"
-        set -- $?
-        rm -f .rollout/looked
-        return "$1"
+    # looks ID WORD: a digest of what a release looks like, but for what another name of its files changes: ctime and
+    # how many there are. The word is what tells two apart that could not be made.
+    looks() { { find "releases/$1" -printf '%i %m %U %G %s %T@ %p\n' || echo "$2"; } 2>/dev/null | sha256sum; }
+    # stamp FILE: a time before which nothing changes any more: the file system's clock has gone on
+    stamp() {
+        n=0
+        touch "$1" || return
+        until touch "$1+" && [ -n "$(find "$1+" -newer "$1")" ]; do
+            n=$((n + 1))
+            [ "$n" -lt 1000 ] || return
+        done
+        rm -f "$1+"
     }
     intact() {
-        ! untouched "releases/$id/.rollout-manifest" || return 0
+        ! untouched "$id" || return 0
         bad=$(cd "releases/$id" && {
             sed -n 's/^0[0-9]* //p' .rollout-manifest | sha256sum -c 2>/dev/null | sed -n 's/: FAILED[^:]*$//p'
             sed -n 's/^l //p' .rollout-manifest | astray

@@ -5,7 +5,8 @@
     releases/<id>/      complete or absent; carries its manifest
     shared/             what outlives releases
     current             -> releases/<id>, replaced by one rename
-    .rollout/           0700: identity, epoch, lock, ops/<op id>, ledger, switched, next-<id>, incoming/, log/, pid
+    .rollout/           0700: identity, epoch, lock, ops/<op id>, ledger, switched, next-<id>, known-<id>, incoming/,
+                        log/, pid
 """
 
 from __future__ import annotations

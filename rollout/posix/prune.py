@@ -61,7 +61,7 @@ _WORK = lean(r"""
         case " $cur $running $back " in *" $1 "*) spare "$1" needed; return;; esac
         case $busy in *" $1 "*) spare "$1" runs; return;; esac
         if [ -d "releases/$1" ] && [ ! -h "releases/$1" ]; then
-            rm -f ".rollout/next-$1"
+            rm -f ".rollout/next-$1" ".rollout/known-$1"
             try mv -T "releases/$1" ".rollout/pruned/$1,$me" || { spare "$1" stuck; stuck="$1$why"; return; }
         elif [ -e "releases/$1" ] || [ -h "releases/$1" ]; then spare "$1" stuck; return
         fi
@@ -107,6 +107,14 @@ _WORK = lean(r"""
         done
         try rm -rf "$@" || stuck=${why#: }
     }
+    # known: what had names of the same files, and nothing else of it changed, is known to be whole up to now
+    known() {
+        stamp ".rollout/known+$me" && for l in $whole; do
+            x=$(looks "${l%,*}" after)
+            [ "${x%% *}" != "${l#*,}" ] || touch -c -r ".rollout/known+$me" ".rollout/known-${l%,*}"
+        done
+        rm -f .rollout/known+*
+    }
     tired() { kill -KILL "$child"; stuck="it takes longer than a step may"; }
     work() {
         moved=" " spared= stuck=
@@ -117,13 +125,17 @@ _WORK = lean(r"""
         [ -d .rollout/pruned ] || try mkdir -m 700 .rollout/pruned ||
             refuse E_DISK "cannot make $root/.rollout/pruned$why"
         whole=
-        for l in $cur $back; do ! untouched "releases/$l/.rollout-manifest" || whole="$whole $l"; done
+        for l in $cur $back; do
+            [ -n "$(find "releases/$l" -type f -links +1 -print -quit 2>/dev/null)" ] || continue
+            x=$(looks "$l" before)
+            ! untouched "$l" || whole="$whole $l,${x%% *}"
+        done
         each gone out
         [ "$moved" = " " ] || returned
         forget
         each added drop
         sweep
-        for l in $whole; do renewed "releases/$l/.rollout-manifest"; done
+        [ -n "$stuck" ] || known
         set -- .rollout/pruned/*
         [ -e "$1" ] || set --
         x=${moved# }

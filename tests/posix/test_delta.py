@@ -21,7 +21,7 @@ from rollout.model.play import ArtifactAsk
 from rollout.model.release import NoService, Release, ReleaseId, Shared
 from rollout.posix.delta import PIECE
 from rollout.posix.op import Activate, Inspect, Install, Prune, ReadManifest, Reply
-from tests.posix.conftest import fresh, tooled
+from tests.posix.conftest import fresh
 from tests.posix.shells import ShellHost, shell
 
 MANY = 1900  # whose manifest is more than one piece, and whose names are more than one command line
@@ -305,100 +305,6 @@ def test_what_is_linked_is_looked_at_again_before_a_switch(dash: ShellHost, tmp_
     assert dash.do(Prune(releases=(ReleaseId("v1"),), service=NoService())).fields["pruned"] == "v1"
     assert dash.do(to).status == "done"
     assert dash.do(Inspect()).fields["differing"] == "0"
-
-
-HASHING = """#!/bin/sh
-printf '%s\\n' "$@" >>{log}
-exec /usr/bin/{tool} "$@"
-"""
-
-
-def logged(host: ShellHost, tmp_path: Path) -> tuple[ShellHost, Path]:
-    """The same host, whose tools write down the files that they hash."""
-    tools, log = tmp_path / "logged", tmp_path / "hashed"
-    tools.mkdir()
-    for tool in ("openssl", "sha256sum"):
-        (tools / tool).write_text(HASHING.format(log=log, tool=tool))
-        (tools / tool).chmod(0o755)
-    return tooled(host, tools), log
-
-
-def files_in(log: Path) -> set[str]:
-    """Return which files of a release were hashed since the last time; "-c" where all of a manifest were."""
-    found = {line.removeprefix("./") for line in log.read_text().splitlines() if line.startswith("./") or line == "-c"}
-    log.write_text("")
-    return found
-
-
-def switch(built: Built, expect: str = "") -> Activate:
-    return Activate(
-        release=built.release.id, manifest=built.release.manifest, expect=expect, service=NoService(), again=True
-    )
-
-
-def test_what_was_hashed_and_not_written_since_is_not_hashed_again(dash: ShellHost, tmp_path: Path) -> None:
-    """Neither when it is linked, nor before a switch, the way back's too, nor when another release of it is gone."""
-    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    host, log = logged(dash, tmp_path)
-    assert install(host, old).status == "done"
-    assert "lib/one" in files_in(log)
-    assert host.do(switch(old)).status == "done"
-    assert install(host, new, linked(between(old, new, tmp_path))).status == "done"
-    assert files_in(log) == {"bin/serve", "was a file/x", "was a folder", "bin/-f", "new/er/file"}
-    assert host.do(switch(new, "v1")).status == "done"
-    assert host.do(switch(old, "v2")).status == "done"
-    assert host.do(Prune(releases=(ReleaseId("v2"),), service=NoService())).fields["pruned"] == "v2"
-    assert host.do(switch(old)).status == "done"
-    assert files_in(log) == set()
-    (host.root / "releases/v1/lib/one").chmod(0o644)
-    assert install(host, new, linked(between(old, new, tmp_path))).status == "done"
-    assert "lib/one" in files_in(log), "somebody was there"
-
-
-MEANWHILE = """#!/bin/sh
-printf X >{file}
-exec /bin/{tool} "$@"
-"""
-
-
-def meddling(host: ShellHost, tmp_path: Path, tool: str, file: Path) -> ShellHost:
-    """The same host, where a file is written to right before a tool does its work."""
-    tools = tmp_path / "meddling"
-    tools.mkdir()
-    (tools / tool).write_text(MEANWHILE.format(file=file, tool=tool))
-    (tools / tool).chmod(0o755)
-    return tooled(host, tools)
-
-
-def test_what_is_written_while_it_is_linked_is_seen(dash: ShellHost, tmp_path: Path) -> None:
-    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    assert install(dash, old).status == "done"
-    host = meddling(dash, tmp_path, "cp", dash.root / "releases/v1/lib/one")
-    assert install(host, new, linked(between(old, new, tmp_path))).code == "E_BASE"
-    assert dash.do(switch(old), sequence=host.sent + 1).code == "E_TAMPERED"
-
-
-def test_what_is_written_while_another_release_goes_is_seen(dash: ShellHost, tmp_path: Path) -> None:
-    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    assert install(dash, old).status == "done"
-    assert install(dash, new, linked(between(old, new, tmp_path))).status == "done"
-    assert dash.do(switch(new)).status == "done"
-    host = meddling(dash, tmp_path, "rm", dash.root / "releases/v2/lib/one")
-    assert host.do(Prune(releases=(ReleaseId("v1"),), service=NoService())).fields["pruned"] == "v1"
-    assert dash.do(switch(new), sequence=host.sent + 1).code == "E_TAMPERED"
-
-
-def test_what_was_written_before_another_release_goes_stays_seen(dash: ShellHost, tmp_path: Path) -> None:
-    old, new = build(tmp_path, "v1", OLD), build(tmp_path, "v2", NEW)
-    assert install(dash, old).status == "done"
-    assert install(dash, new, linked(between(old, new, tmp_path))).status == "done"
-    assert dash.do(switch(new)).status == "done"
-    file = dash.root / "releases/v2/lib/one"
-    was = file.stat()
-    file.write_bytes(b"X")
-    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
-    assert dash.do(Prune(releases=(ReleaseId("v1"),), service=NoService())).fields["pruned"] == "v1"
-    assert dash.do(switch(new)).code == "E_TAMPERED"
 
 
 def test_no_more_than_is_worth_it(tmp_path: Path) -> None:

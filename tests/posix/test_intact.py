@@ -76,7 +76,7 @@ def test_a_clock_that_went_back_since_hides_nothing(host: ShellHost) -> None:
     """It was installed by a clock that was ahead; by the one of now nothing was written after that."""
     tree = installed(host)
     ahead = time.time() + 2 * 3600
-    os.utime(tree / ".rollout-manifest", (ahead, ahead))
+    os.utime(host.root / ".rollout/known-v1", (ahead, ahead))
     (tree / "VERSION").write_bytes(b"X")
     assert host.do(ACTIVATE).code == "E_TAMPERED"
     (tree / "VERSION").write_bytes(b"1")
