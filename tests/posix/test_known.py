@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,13 +235,35 @@ def test_no_time_within_the_release_is_believed(
 
 
 @pytest.mark.parametrize("how", ["kill -9 $$", "exit 1"])
+@pytest.mark.parametrize(
+    ("which", "write"),
+    [("-cnewer", lambda base: (base / "lib/one").write_bytes(b"X")), ("-prune -newer", lambda b: (b / "-f").unlink())],
+    ids=["at all in it", "at itself"],
+)
 def test_a_look_that_cannot_be_finished_says_nothing(
-    dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path, how: str
+    dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path, how: str, which: str, write: Any
 ) -> None:
     assert install(dash, pair[0]).status == "done"
-    (dash.root / "releases/v1/lib/one").write_bytes(b"X")
-    host = with_tool(dash, tmp_path, "find", f"case $* in *releases*newer*) {how};; esac")
+    write(dash.root / "releases/v1")
+    host = with_tool(dash, tmp_path, "find", f'case $* in *releases*"{which}"*) {how};; esac')
     assert host.do(switch(pair[0])).code == "E_TAMPERED"
+
+
+def test_what_cannot_be_looked_at_twice_looks_not_the_same(
+    dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path
+) -> None:
+    old, new = pair
+    assert install(dash, old).status == "done"
+    host = with_tool(dash, tmp_path, "find", "case $* in *%T@*) exit 1;; esac")
+    assert install(host, new, linked(between(old, new, tmp_path))).code == "E_BASE"
+
+
+def test_a_time_of_what_is_gone_is_gone(dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path) -> None:
+    old, new = pair
+    assert install(dash, old).status == "done"
+    (dash.root / "releases/v1").rename(tmp_path / "away")
+    assert install(dash, new).status == "done"
+    assert [p.name for p in (dash.root / ".rollout").glob("known*")] == ["known-v2"]
 
 
 def test_odd_names_are_known_too(dash: ShellHost, tmp_path: Path) -> None:

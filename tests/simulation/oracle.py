@@ -104,8 +104,8 @@ class Oracle:
             case HostRevertStarted(host=host):
                 assert host not in self.turned, f"I11: {host} turns back twice"
                 self.turned.append(host)
-            case HostSickened(host=host):
-                self.truth.reported.add(host)
+            case HostSickened(host=host, outcome=outcome):
+                (self.truth.silent if outcome.cause is Cause.CONNECTION else self.truth.reported).add(host)
             case HaltOrdered(cause=cause, revert=back):
                 self._lost_together(event, state)
                 self.ordered = self.ordered or (back and cause is Cause.PERSON)
@@ -131,6 +131,8 @@ class Oracle:
             if not event.undo:
                 assert not over_budget(state), f"I9: {host} leaves though the budget is exceeded"
                 assert state.halt is None, f"I9: {host} leaves in a halt"
+        if isinstance(action, Register):
+            self.others.entering[host] = self.world.time.at
         if isinstance(action, Run) and not event.undo and action.position != "after_register":
             assert state.halt is None, f"{host} begins {action.task.label} in a halt"
         if isinstance(action, Keep):
@@ -146,9 +148,12 @@ class Oracle:
         bound = step_bound(state, step)
         assert took <= bound, f"I13: {step.action.kind} of {host} took {took:g} s, at most {bound:g} were declared"
         self.fenced = self.fenced or "fenced" in outcome.data
+        if isinstance(step.action, Register):
+            self.others.entering.pop(host, None)
         if isinstance(step.action, Register) and outcome.passed:
             self.out.discard(host)
             self.truth.reported.discard(host)
+            self.truth.silent.discard(host)
         if isinstance(step.action, Deregister):
             self.others.leaving.discard(host)
             self.forced[host] = outcome.summary

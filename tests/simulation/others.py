@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rollout.model.host import HostName
@@ -21,6 +22,7 @@ class Others:
         self.held: set[Key] = set()  # members that we have put out, and not in again
         self.leaving: set[HostName] = set()  # a step that takes them out is in flight
         self.left_at: dict[HostName, float] = {}  # when the last one began
+        self.entering: dict[HostName, float] = {}  # a step that puts them in is in flight, since when
         self.theirs: dict[Key, float] = {}  # put out by somebody else, and since when
         self.reloaded_at: dict[PoolName, float] = {}
 
@@ -30,9 +32,14 @@ class Others:
         self.left_at[host] = self.truth.now
 
     def taken_over(self) -> None:
-        """Who was about to leave when a controller died may be out by its doing: nobody can tell."""
-        self.theirs = {key: since for key, since in self.theirs.items() if key[1] not in self.leaving}
+        """Who was about to leave when a controller died may be out by its doing: nobody can tell.
+
+        Nor can anybody where it was about to come in: whether it had, and was put out since, or never was in.
+        """
+        told = self.theirs.items()
+        self.theirs = {k: at for k, at in told if k[1] not in self.leaving and at < self.entering.get(k[1], math.inf)}
         self.leaving.clear()
+        self.entering.clear()
 
     def watched(self, pool: PoolName, host: HostName) -> bool:
         """Whether a reload came while we looked at the host: before that nobody can know what it hides."""

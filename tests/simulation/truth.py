@@ -23,6 +23,7 @@ class Truth:
         self.well_since: dict[HostName, float] = {}
         self.once_well: set[HostName] = set()
         self.reported: set[HostName] = set()  # done, and reported ill since
+        self.silent: set[HostName] = set()  # done, and not to be asked since
         self.before = {h: (s.current, s.running) for h, s in world.fleet.hosts.items()}
         self.admin = self.admins()
         self.look()
@@ -65,6 +66,8 @@ class Truth:
         if not self.world.shape.unchecked:
             return self.lately_well(host)
         if host in self.reported:
+            return False
+        if host in self.silent and (host in self.world.fleet.down or not self.lately_well(host)):
             return False
         return host in self.once_well or host not in self.world.chosen  # outside --limit nobody asks it
 
