@@ -220,12 +220,12 @@ class Runner:
             _seat(books, outside(state), state)
             books.arrived.update(_members(books, state, _arrived))
             books.doubted -= books.arrived
-            books.doubted |= _members(books, state, _fallen_ill)
+            books.doubted |= _members(books, state, _doubted)
             worker = PoolWorker(desk, books, desk.pools[name])
             self.workers.start(f"pool {name}", worker.run(), self.background_ended, desk.index)
         for host in state.order:
             if state.hosts[host].phase is At.DONE:
-                watch.put(Done(host=host))
+                watch.put(Done(host=host, lost=_doubted(state.hosts[host])))
         watcher = Watch(desk=desk, mailbox=watch)
         self.workers.start("watch", watcher.run(), self.background_ended, desk.index)
 
@@ -315,10 +315,10 @@ def _arrived(now: HostState) -> bool:
     return now.phase is At.DONE
 
 
-def _fallen_ill(now: HostState) -> bool:
-    """Whether it was done, failed its checks since, and did not leave yet."""
+def _doubted(now: HostState) -> bool:
+    """Whether it was done, failed its checks since or could not be asked, and did not leave yet."""
     leaving = any(isinstance(action, Deregister) for action in now.way[now.way_at :])
-    return now.failed and (now.phase is At.FAILED or (now.phase is At.REVERTING and leaving))
+    return now.failed and (now.phase in (At.DONE, At.FAILED) or (now.phase is At.REVERTING and leaving))
 
 
 def _left(books: Books, state: State) -> dict[Member, Rotation]:

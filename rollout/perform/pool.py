@@ -228,8 +228,12 @@ _KILL_S = 30.0  # how long sessions are cut before maint ends them all
 
 
 def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
+    """See it in maint. A session that came before that did is waited for as those before it were."""
     if state.admin is not Rotation.MAINT:
         _insist(books, seat, now, found)
+        return
+    if state.sessions and not seat.forced:
+        seat.stand = Stand.DRAINING
         return
     seat.stand = Stand.PARKED
     seat.stood = True
@@ -328,8 +332,12 @@ _NEXT = {
 
 
 def leave(books: Books, ask: Leave, now: float) -> None:
-    """Note that a member is to leave. One that stands outside already has only to be seen there."""
+    """Note that a member is to leave. One that stands outside already has only to be seen there.
+
+    Whom somebody else had put out when its turn came, we did not put in since: where it is out, it is theirs still.
+    """
     old = books.seats.get(ask.member)
+    ours = ask.again or (ask.ours and ask.member not in books.left)
     stand = Stand.WAITING if old is None or old.stand in (Stand.WAITING, Stand.IDLE) else Stand.PARKING
     books.seats[ask.member] = Seat(
         host=ask.host,
@@ -337,7 +345,7 @@ def leave(books: Books, ask: Leave, now: float) -> None:
         stand=stand,
         way_back=ask.way_back,
         as_found=ask.as_found,
-        ours=ask.ours or old is not None,
+        ours=ours or old is not None,
         theirs=old.theirs if old else None,
         unsure=old is not None and old.unsure,
         reply=ask.reply,

@@ -38,6 +38,7 @@ class Leave:
     way_back: bool
     as_found: bool
     ours: bool = False  # where it is out already: that may be our own doing, and not somebody else's
+    again: bool = False  # it was asked to leave before by this very step, and may have left by that
     reply: Answerable
 
 

@@ -30,6 +30,7 @@ class Mover:
     desk: Desk
     step: StepStarted
     ours: bool = False  # where the host is out already, that may be our own doing
+    again: bool = False  # the step was begun before
     proven: bool = True  # the play's own checks have passed on this way
 
     @property
@@ -70,7 +71,8 @@ class Mover:
 
     def leave(self, **who: Any) -> Leave:
         """Ask to leave."""
-        return Leave(way_back=self.step.undo, as_found=self.as_found(back=self.step.undo), ours=self.ours, **who)
+        as_found = self.as_found(back=self.step.undo)
+        return Leave(way_back=self.step.undo, as_found=as_found, ours=self.ours, again=self.again, **who)
 
     def confirm(self, **who: Any) -> Confirm:
         """Ask to look."""

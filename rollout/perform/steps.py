@@ -63,7 +63,7 @@ class Job:
     @property
     def mover(self) -> Mover:
         """Return what moves the step's host in and out of its pools."""
-        return Mover(desk=self.desk, step=self.step, ours=self.ours, proven=self.proven)
+        return Mover(desk=self.desk, step=self.step, ours=self.ours, again=self.again, proven=self.proven)
 
 
 async def carry_out(job: Job) -> Outcome:

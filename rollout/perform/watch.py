@@ -24,9 +24,10 @@ LOOK_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A host is done: watch it."""
+    """A host is done: watch it. ``lost``: it could not be asked last, and its pools do not count it."""
 
     host: HostName
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,9 @@ class Watch:
     def take(self, message: object) -> None:
         """Note who is done, and who is not any more."""
         match message:
-            case Done(host=host) if self.desk.play.purpose != "drain":  # who was drained is to serve nobody
+            case Done(host=host, lost=lost) if self.desk.play.purpose != "drain":  # who was drained is to serve nobody
                 self.failures[host] = 0
+                self.lost |= {host} if lost else set()
             case Gone(host=host):
                 self.failures.pop(host, None)
                 self.lost.discard(host)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
 from rollout import runner
 from rollout.engine.policy import RULES, Rule
+from rollout.engine.recovery import Aim
+from rollout.engine.state import At, HostState
 from rollout.errors import BalancerDoubt, BalancerError
 from rollout.model.pool import LEFT_IN, Member, MemberState, PoolState, Rotation
 from rollout.perform import pool, pools
 from rollout.perform.books import Books, Seat, Stand
 from rollout.perform.desk import Desk
 from rollout.perform.effects import Mailbox
-from rollout.perform.requests import Confirm, Enter
+from rollout.perform.requests import Confirm, Enter, Leave
 from rollout.testing.faults import Incident, Script
 from tests.engine.cases import _seated, _state
 from tests.engine.hunting import Mutant, attribute, handler
@@ -103,8 +106,9 @@ def a_successor_knows_what_was_left(rules: tuple[Rule, ...] = RULES) -> None:
     out = Incident(kind="operator out", at_s=1.0, host=1)
     shape = Shape(hosts=4)
     events = go(Trial(shape=shape, script=Script(incidents=(out,)))).events
-    for crash in range(12, events):
-        go(Trial(shape=shape, script=Script(incidents=(out,)), crashes=(crash,), healed=False, aim="resume"))
+    aims: tuple[Aim, ...] = ("resume", "revert")
+    for crash, aim in product(range(12, events), aims):
+        go(Trial(shape=shape, script=Script(incidents=(out,)), crashes=(crash,), healed=False, aim=aim))
 
 
 def what_a_reload_hides_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
@@ -119,6 +123,26 @@ def what_a_reload_hides_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
         assert pool.turn(books, late, 10.0).write == {seat.member: MAINT}
         assert "3 of a process that a reload sent away" in seat.forced
     assert not answers
+
+
+def who_comes_while_it_is_put_into_maint_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
+    """A server that drains lets in whom its cookie names, until the very moment."""
+    busy, gone = _reading(_state(MAINT, up=False, sessions=1)), _reading(_state(MAINT, up=False))
+    assert not _answered(Stand.PARKING, busy)[-1], "it is out with a session that nobody waits for"
+    assert _answered(Stand.PARKING, busy, gone)[-1]
+    for policy in ("fail", "kill", "proceed"):
+        books, seat, _, _ = _answered(Stand.PARKING, busy)
+        books.drain = replace(books.drain, on_deadline=policy)  # type: ignore[arg-type]
+        found = pool.turn(books, busy, 10.0)
+        assert (bool(found.cut), bool(seat.forced)) == (policy == "kill", policy != "fail")
+        answers = [*found.answers, *pool.turn(books, busy, 50.0).answers, *pool.turn(books, busy, 51.0).answers]
+        assert [outcome.passed for _, outcome in answers] == [policy != "fail"]
+
+
+def who_could_not_be_asked_is_no_help_to_a_successor(rules: tuple[Rule, ...] = RULES) -> None:
+    """A balancer without checks has it in, whatever became of it."""
+    for phase, failed in product((At.DONE, At.FAILED), (True, False)):
+        assert runner._doubted(HostState(batch=0, phase=phase, failed=failed)) == failed
 
 
 def a_slow_start_is_made_in_traffic(rules: tuple[Rule, ...] = RULES) -> None:
@@ -274,6 +298,20 @@ def _told_on(books: Books, seat: Seat, found: Any) -> None:
     pool._write(seat, found)
 
 
+_leave = pool.leave
+
+
+def _all_may_be_ours(books: Books, ask: Leave, now: float) -> None:
+    _leave(books, replace(ask, again=ask.ours), now)
+
+
+_parking = pool._parking
+
+
+def _parked_as_it_is(books: Books, seat: Seat, state: MemberState, *rest: Any) -> None:
+    _parking(books, seat, replace(state, sessions=0), *rest)
+
+
 HANDS: tuple[Mutant, ...] = (
     Mutant(
         "pool: whom somebody else put out is moved",
@@ -309,6 +347,21 @@ HANDS: tuple[Mutant, ...] = (
         "runner: a successor does not know what was left",
         patches=(attribute(runner, "Seat", lambda theirs, **seat: Seat(**seat)),),
         pin=a_successor_knows_what_was_left,
+    ),
+    Mutant(
+        "pool: whom somebody had put out is its successor's",
+        patches=(attribute(pool, "leave", _all_may_be_ours), attribute(pools, "leave", _all_may_be_ours)),
+        pin=a_successor_knows_what_was_left,
+    ),
+    Mutant(
+        "pool: who comes at the last moment is nobody's business",
+        patches=(handler(Stand.PARKING, _parked_as_it_is),),
+        pin=who_comes_while_it_is_put_into_maint_is_waited_for,
+    ),
+    Mutant(
+        "runner: who could not be asked serves",
+        patches=(attribute(runner, "_doubted", lambda now: now.failed and now.phase is At.FAILED),),
+        pin=who_could_not_be_asked_is_no_help_to_a_successor,
     ),
     Mutant(
         "pool: what a reload hides is over",

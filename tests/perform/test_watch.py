@@ -49,6 +49,14 @@ def test_who_answers_again_counts_in_its_pools_again() -> None:
     assert len(posted) == 2, "and is reported again when it is lost again"
 
 
+def test_who_could_not_be_asked_by_a_controller_that_is_gone_counts_once_it_answers() -> None:
+    watch, posted = watching()
+    watch.take(Done(host=H0, lost=True))
+    told(watch, *[SILENT] * 9, WELL)
+    assert list(watch.desk.pools[POOLS[0]].waiting) == [Well(member=watch.desk.host(H0).members[POOLS[0]])]
+    assert not posted, "that it is lost is on record"
+
+
 def test_one_bad_answer_after_a_long_silence_is_noise() -> None:
     watch, posted = watching()
     told(watch, *[SILENT] * 9, ILL, ILL)
