@@ -187,6 +187,11 @@ class BalancerFenced(BalancerError):
 _SPENT = {errno.EMFILE: "open files", errno.ENFILE: "open files", errno.EAGAIN: "processes", errno.ENOMEM: "memory"}
 
 
+def sentence(said: str) -> str:
+    """Return what was said, with the point that ends it, where none does."""
+    return said if said.endswith((".", "?", "!")) else f"{said}."
+
+
 def spent(error: BaseException) -> str:
     """Return what this machine has no more of for this process, where that is what an error says; "" otherwise.
 

@@ -20,7 +20,7 @@ from rollout.app.transfer import Choice, ways
 from rollout.balancers.missing import explain_missing
 from rollout.engine.planner import plan, previous_of
 from rollout.engine.question import Question
-from rollout.errors import BalancerError, Reason, Refused
+from rollout.errors import BalancerError, Reason, Refused, sentence
 from rollout.model.event import RolloutStarted
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
@@ -184,7 +184,7 @@ def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> None:
     said = each(preflight.outside, (greet(h, preflight.rollout) for h in hosts), preflight.play.forks)
     tasks = "Tasks of the play are to run there (`where`); mend it, or name another host."
     reasons = [
-        Reason(code="E_UNREACHABLE", what=f"{host}: {why}.", instead=tasks, hosts=(host,))
+        Reason(code="E_UNREACHABLE", what=f"{host}: {sentence(why)}", instead=tasks, hosts=(host,))
         for host, why in zip(hosts, said, strict=True)
         if why
     ]

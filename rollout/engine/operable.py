@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from rollout.engine.question import Question, has_it, serves
-from rollout.errors import Reason
+from rollout.errors import Reason, sentence
 from rollout.model.host import HostName
 from rollout.model.plan import HostPlan, PoolPlan
 from rollout.model.pool import WorkersPool
@@ -112,7 +112,7 @@ def deaf(question: Question, *_: object) -> Iterator[Reason]:
     """Who cannot be asked cannot be proven healthy."""
     for host, seen in question.seen.items():
         if not seen.reachable:
-            what = f"host {host} cannot be reached: {seen.why}."
+            what = f"host {host} cannot be reached: {sentence(seen.why)}"
             yield Reason(code="E_UNREACHABLE", what=what, instead="It stays out until it can be.", hosts=(host,))
 
 

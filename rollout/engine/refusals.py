@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from rollout.engine import operable, owners, placement
 from rollout.engine.batching import largest_floor
 from rollout.engine.question import Question, has_it, manifest_for, recorded_for, serves
-from rollout.errors import Reason
+from rollout.errors import Reason, sentence
 from rollout.model.host import HostName
 from rollout.model.observation import Observation
 from rollout.model.plan import HostPlan, PoolPlan
@@ -63,7 +63,7 @@ def unreachable(question: Question, *_: object) -> Iterator[Reason]:
             what = f"host {host}: its login shell does not run what it is told: {seen.why}."
             yield Reason(code="E_SHELL", what=what, instead=SHELLS, hosts=(host,))
         elif not seen.reachable:
-            what = f"host {host} cannot be reached: {seen.why}."
+            what = f"host {host} cannot be reached: {sentence(seen.why)}"
             yield Reason(
                 code="E_UNREACHABLE", what=what, instead="Mend it, or leave it out with --limit.", hosts=(host,)
             )

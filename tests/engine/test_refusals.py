@@ -52,6 +52,7 @@ def first(seen: Observation) -> Callable[[], Question]:
 LINK = ", and must be a link into /srv/shop/releases. There, type:"
 REFUSALS: list[tuple[str, Callable[[], Question], str, str]] = [
     ("unreachable", one(reachable=False, why="connection refused"), "E_UNREACHABLE", "h0000 cannot be reached: connec"),
+    ("unreachable", one(reachable=False, why="Is it up?"), "E_UNREACHABLE", "cannot be reached: Is it up? Mend it"),
     (
         "unlike",
         one(reachable=False, code="E_SUDO", why="sudo does not let deploy become keeper without a password"),
