@@ -42,7 +42,7 @@ TEXT = lean(r"""
         sed -n 's/^d //p' "$stage/manifest" | tr '\n' '\0' | (cd "$top" && xargs -0 mkdir -p) 2>/dev/null
         patches
         [ -z "$linked" ] || {
-            looked=$(looks "$base" before)
+            looked=$(looks "releases/$base" before)
             ! untouched "$base" || known=1
             { same; ours; } | sort | uniq -d | unsent | taken "$links"
         }
@@ -55,11 +55,15 @@ TEXT = lean(r"""
             sed -n 's,^0[0-9]* [0-9a-f]*  \(.*\),\1//&,p' "releases/$base/.rollout-manifest"
         } | sort | sed -n '/\/\/$/{n; s,.*//,,; p;}'
     }
-    # still: the base is as it was before its files were linked; it is known to be up to the stamp, too
+    # still: the base is as it was before its files were linked, up to the stamp, and known to be where it was known.
+    # Where what was linked had to be hashed, that may have been before somebody wrote to it.
     still() {
-        [ -n "$known" ] || return 0
-        [ "$(looks "$base" after)" = "$looked" ] || unlike
-        touch -c -r "$stage/known" ".rollout/known-$base"
+        [ -n "$linked" ] || return 0
+        if [ "$(looks "releases/$base" after)" != "$looked" ]; then
+            [ -z "$known" ] || unlike
+            rm -f "$stage/known"
+        elif [ -n "$known" ]; then touch -c -r "$stage/known" ".rollout/known-$base"
+        fi
     }
     unlike() { [ -z "$base" ] || spoiled E_BASE "what was copied from $base is not what that was installed with"; }
 """)

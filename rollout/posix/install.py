@@ -201,6 +201,7 @@ _PREPARE = lean(r"""
         for l in .rollout/next-*; do
             case $l in ".rollout/next-$id" | ".rollout/next-$cur") ;; *) rm -f "$l";; esac
         done
+        rm -f .rollout/known+*
         for l in .rollout/known-*; do
             [ -d "releases/${l#*known-}" ] || rm -f "$l"
         done
@@ -232,6 +233,7 @@ _PREPARE = lean(r"""
             compare
             try mv "$stage/manifest" "$top/.rollout-manifest" || spoiled E_DISK "cannot write its manifest into $id$why"
             shares
+            looks "$top" here >"$stage/known"
             stamp "$stage/known" || rm -f "$stage/known"
             still
             sync -f "$top" ${added:+shared} 2>/dev/null || sync

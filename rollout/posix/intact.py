@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from rollout.posix.quote import lean
 
-# .rollout/known-ID has the time at which all of a release was as its manifest says, the last one. Where no inode of it
-# changed after that, nothing was written since (-cnewer compares the ctime of each, which nobody can set; BusyBox
-# cannot ask for it). A time of the future says nothing, as after a clock that went back: the epoch was written a moment
-# ago. Otherwise the files of the manifest are hashed, and its links read; what came in addition is the release's own
-# business, and so is what lies behind a link into shared.
+# .rollout/known-ID says what all of a release looked like when it was last as its manifest says, and has the time of
+# that. Where it looks the same and no inode in it changed after that, nothing was written since (-cnewer compares the
+# ctime of each, which nobody can set but with the clock; BusyBox cannot ask for it). A time of the future says nothing,
+# as after a clock that went back: the epoch was written a moment ago. Otherwise the files of the manifest are hashed,
+# and its links read; what came in addition is its own business, and so is what lies behind a link into shared.
 TEXT = lean(r"""
     # untouched ID. A find that ended early says nothing.
     untouched() {
-        find . -prune -cnewer . >/dev/null 2>&1 || return 1
-        [ -n "$(find ".rollout/known-$1" ! -newer .rollout/epoch 2>/dev/null)" ] || return 1
-        d=$(find "releases/$1" -mindepth 1 -cnewer ".rollout/known-$1" -print -quit &&
-            find "releases/$1" -prune -newer ".rollout/known-$1" -print && echo ok)
-        [ "$d" = ok ]
+        ctimes || return
+        [ -n "$(find ".rollout/known-$1" ! -newer .rollout/epoch 2>/dev/null)" ] || return
+        d=$(find "releases/$1" -mindepth 1 -cnewer ".rollout/known-$1" -print -quit && echo ok)
+        [ "$d" = ok ] && as_known "$1"
     }
-    # looks ID WORD: a digest of what a release looks like, but for what another name of its files changes: ctime and
+    ctimes() { find . -prune -cnewer . >/dev/null 2>&1; }
+    as_known() { [ "$(looks "releases/$1" now)" = "$(cat ".rollout/known-$1")" ]; }
+    # looks DIR WORD: a digest of what a release looks like, but for what another name of its files changes: ctime and
     # how many there are. The word is what tells two apart that could not be made.
-    looks() { { find "releases/$1" -printf '%i %m %U %G %s %T@ %p\n' || echo "$2"; } 2>/dev/null | sha256sum; }
-    # stamp FILE: a time before which nothing changes any more: the file system's clock has gone on
+    looks() { { (cd "$1" && find . -printf '%i %m %U %G %s %T@ %p\n') || echo "$2"; } 2>/dev/null | sha256sum; }
+    # stamp FILE: give it a time before which nothing changes any more: the file system's clock has gone on
     stamp() {
         n=0
-        touch "$1" || return
+        ctimes && touch "$1" || return
         until touch "$1+" && [ -n "$(find "$1+" -newer "$1")" ]; do
             n=$((n + 1))
             [ "$n" -lt 1000 ] || return

@@ -109,9 +109,8 @@ _WORK = lean(r"""
     }
     # known: what had names of the same files, and nothing else of it changed, is known to be whole up to now
     known() {
-        stamp ".rollout/known+$me" && for l in $whole; do
-            x=$(looks "${l%,*}" after)
-            [ "${x%% *}" != "${l#*,}" ] || touch -c -r ".rollout/known+$me" ".rollout/known-${l%,*}"
+        [ -n "$whole" ] && stamp ".rollout/known+$me" && for l in $whole; do
+            ! as_known "$l" || touch -c -r ".rollout/known+$me" ".rollout/known-$l"
         done
         rm -f .rollout/known+*
     }
@@ -127,8 +126,7 @@ _WORK = lean(r"""
         whole=
         for l in $cur $back; do
             [ -n "$(find "releases/$l" -type f -links +1 -print -quit 2>/dev/null)" ] || continue
-            x=$(looks "$l" before)
-            ! untouched "$l" || whole="$whole $l,${x%% *}"
+            ! untouched "$l" || whole="$whole $l"
         done
         each gone out
         [ "$moved" = " " ] || returned

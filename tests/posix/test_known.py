@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -147,8 +148,8 @@ def test_nor_where_a_member_came_with_a_time_to_come(
     old, new = pair
     host, log = logged(dash, tmp_path)
     ahead = time.time() + 300
-    dated = f"case $* in *known) /usr/bin/touch -d @{ahead} .rollout/incoming/*/tree/lib/*;; esac"
-    host = with_tool(host, tmp_path, "touch", dated)
+    dated = f"case $* in *incoming*manifest) touch -d @{ahead} .rollout/incoming/*/tree/lib/*;; esac"
+    host = with_tool(host, tmp_path, "mv", dated)
     assert install(host, old).status == "done"
     assert host.do(switch(old)).status == "done"
     hashed(log)
@@ -193,6 +194,21 @@ def test_what_is_written_after_it_was_compared_is_seen_and_not_passed_on(
     assert host.do(switch(old)).code == "E_TAMPERED"
 
 
+def test_what_is_written_to_a_base_that_had_to_be_hashed_is_not_passed_on(
+    dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path
+) -> None:
+    old, new = pair
+    assert install(dash, old).status == "done"
+    (dash.root / "releases/v1/lib/one").chmod(0o644)
+    meddle = f"case $* in *incoming*known) printf X >{dash.root}/releases/v1/lib/one;; esac"
+    meddled = with_tool(dash, tmp_path, "touch", meddle)
+    assert install(meddled, new, linked(between(old, new, tmp_path))).status == "done"
+    host = without_tools(dash, meddled)
+    assert host.do(switch(new)).code == "E_TAMPERED"
+    newer = build(tmp_path, "v3", {**NEW, "more": b"1"})
+    assert install(host, newer, linked(between(new, newer, tmp_path))).code == "E_BASE"
+
+
 @pytest.mark.parametrize("meddle", ["printf X >{file}", "/bin/cp -p {older} {file}"], ids=["written", "an old time"])
 def test_what_is_written_while_another_release_goes_is_seen(
     both: ShellHost, pair: tuple[Built, Built], tmp_path: Path, meddle: str
@@ -204,10 +220,7 @@ def test_what_is_written_while_another_release_goes_is_seen(
 
 
 def test_what_was_written_before_another_release_goes_stays_seen(both: ShellHost, pair: tuple[Built, Built]) -> None:
-    file = both.root / "releases/v2/lib/one"
-    was = file.stat()
-    file.write_bytes(b"X")
-    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    rewritten(both.root / "releases/v2")
     pruned(both, "v1")
     assert both.do(switch(pair[1])).code == "E_TAMPERED"
 
@@ -223,7 +236,18 @@ def touched(base: Path) -> None:
     (base / ".rollout-manifest").touch()
 
 
-@pytest.mark.parametrize("write", [edited, touched])
+def less(base: Path) -> None:
+    """Take a file away, and set the folder's time back, as tools do that keep times."""
+    (base / "-f").unlink()
+    os.utime(base, (1e9, 1e9))
+
+
+def less_within(base: Path) -> None:
+    (base / "lib" / "one").unlink()
+    os.utime(base / "lib", (1e9, 1e9))
+
+
+@pytest.mark.parametrize("write", [edited, touched, less_within])
 def test_no_time_within_the_release_is_believed(
     dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
@@ -234,18 +258,25 @@ def test_no_time_within_the_release_is_believed(
     assert dash.do(switch(old)).code == "E_TAMPERED"
 
 
+def rewritten(base: Path) -> None:
+    """Write as many bytes, and set the times back."""
+    was = (base / "lib/one").stat()
+    (base / "lib/one").write_bytes(b"X")
+    os.utime(base / "lib/one", ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
 @pytest.mark.parametrize("how", ["kill -9 $$", "exit 1"])
 @pytest.mark.parametrize(
     ("which", "write"),
-    [("-cnewer", lambda base: (base / "lib/one").write_bytes(b"X")), ("-prune -newer", lambda b: (b / "-f").unlink())],
-    ids=["at all in it", "at itself"],
+    [("releases*-cnewer", rewritten), ("%T@", lambda base: (base / "-f").unlink())],
+    ids=["at when it changed", "at what it looks like"],
 )
 def test_a_look_that_cannot_be_finished_says_nothing(
     dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path, how: str, which: str, write: Any
 ) -> None:
     assert install(dash, pair[0]).status == "done"
     write(dash.root / "releases/v1")
-    host = with_tool(dash, tmp_path, "find", f'case $* in *releases*"{which}"*) {how};; esac')
+    host = with_tool(dash, tmp_path, "find", f"case $* in *{which}*) {how};; esac")
     assert host.do(switch(pair[0])).code == "E_TAMPERED"
 
 
@@ -254,7 +285,9 @@ def test_what_cannot_be_looked_at_twice_looks_not_the_same(
 ) -> None:
     old, new = pair
     assert install(dash, old).status == "done"
-    host = with_tool(dash, tmp_path, "find", "case $* in *%T@*) exit 1;; esac")
+    flag = tmp_path / "linked"
+    host = with_tool(dash, tmp_path, "find", f"case $* in *%T@*) [ ! -e {flag} ] || exit 1;; esac")
+    host = with_tool(host, tmp_path, "cp", f"touch {flag}")
     assert install(host, new, linked(between(old, new, tmp_path))).code == "E_BASE"
 
 
@@ -264,6 +297,47 @@ def test_a_time_of_what_is_gone_is_gone(dash: ShellHost, pair: tuple[Built, Buil
     (dash.root / "releases/v1").rename(tmp_path / "away")
     assert install(dash, new).status == "done"
     assert [p.name for p in (dash.root / ".rollout").glob("known*")] == ["known-v2"]
+
+
+def test_what_is_gone_from_its_top_is_missed(dash: ShellHost, pair: tuple[Built, Built]) -> None:
+    assert install(dash, pair[0]).status == "done"
+    less(dash.root / "releases/v1")
+    assert dash.do(switch(pair[0])).code == "E_TAMPERED"
+
+
+def test_a_copy_in_its_place_is_not_known(dash: ShellHost, pair: tuple[Built, Built], tmp_path: Path) -> None:
+    """It was written before the release was looked at last, and moved there since."""
+    old, new = pair
+    assert install(dash, old).status == "done"
+    base, copy = dash.root / "releases/v1", dash.root / "copy"
+    shutil.copytree(base, copy, symlinks=True)
+    (copy / "lib/one").write_bytes(b"X")
+    assert install(dash, new, linked(between(old, new, tmp_path))).status == "done"
+    base.rename(dash.root / "away")
+    copy.rename(base)
+    assert dash.do(switch(old)).code == "E_TAMPERED"
+
+
+def test_a_clock_that_was_ahead_hides_nothing_once_it_is_as_late(dash: ShellHost, pair: tuple[Built, Built]) -> None:
+    assert install(dash, pair[0]).status == "done"
+    ahead = time.time() + 0.5
+    os.utime(dash.root / ".rollout/known-v1", (ahead, ahead))
+    (dash.root / "releases/v1/lib/one").write_bytes(b"X")
+    while time.time() < ahead:
+        time.sleep(0.1)
+    assert dash.do(switch(pair[0])).code == "E_TAMPERED"
+
+
+def test_a_step_that_is_killed_leaves_nothing_for_good(
+    both: ShellHost, pair: tuple[Built, Built], tmp_path: Path
+) -> None:
+    killed = with_tool(both, tmp_path, "touch", "case $* in *known+*+) kill -9 $PPID; exit;; esac")
+    killed.shell.send(killed.bytes_of(killed.op(Prune(releases=(ReleaseId("v1"),), service=NoService()))))
+    host = without_tools(both, killed)
+    assert list((host.root / ".rollout").glob("known+*")), "it was killed where something was left"
+    newer = build(tmp_path, "v3", {**NEW, "more": b"1"})
+    assert install(host, newer, linked(between(pair[1], newer, tmp_path))).status == "done"
+    assert {p.name for p in (host.root / ".rollout").glob("known*")} == {"known-v2", "known-v3"}
 
 
 def test_odd_names_are_known_too(dash: ShellHost, tmp_path: Path) -> None:
