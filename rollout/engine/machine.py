@@ -168,7 +168,9 @@ def _step_finished(state: State, event: StepFinished) -> State:
     if FOUND in outcome.data and not outcome.passed:
         state = noticed(state, host, outcome.data[FOUND])
         now = state.hosts[host]
-    left = left_in(outcome.data) if isinstance(state.doing(host), Deregister) else now.left
+    doing = state.doing(host)
+    told = isinstance(doing, Deregister) or (isinstance(doing, Register) and outcome.passed)
+    left = left_in(outcome.data) if told else now.left
     now = replace(now, op=0, left=left)
     if now.phase is At.UNDOING:
         return _undone(state, host, now, outcome)

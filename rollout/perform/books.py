@@ -58,7 +58,9 @@ class Seat:
     stood: bool = False  # it was seen as we wanted it: anything else later was forgotten or foreign
     again: int = 0  # how often it was told again since, by one and the same process
     ours: bool = False  # that it is out may be our own doing: a dead controller's, an earlier rollout's
+    left: Rotation | None = None  # how somebody else had put it out, by the word of a controller that is gone
     theirs: Rotation | None = None  # somebody else has put it out: it is left so (I7)
+    drains: bool = False  # it was let go from here: its sessions are waited for
     steady_at: float = 0.0  # from when on it has been out for long enough since
     risen: bool = False  # on its way in it was seen out of maint
     fallen: int = 0  # readings in a row that had it in maint again

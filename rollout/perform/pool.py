@@ -93,13 +93,24 @@ def _admit(books: Books, seen: PoolState, now: float, found: Turn) -> None:
 
 def _depart(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
     """Begin to take it out. Who is out by somebody else's hand has only to be waited for, and is left so (I7)."""
-    seat.drain_by = now + books.drain.deadline_s
+    seat.drain_by, seat.drains = now + books.drain.deadline_s, True
     if state.inherited or state.admin not in (Rotation.DRAIN, Rotation.MAINT):
         _to(books, seat, Stand.DRAINING, now, found)
         return
-    seat.theirs = None if seat.ours else Rotation(state.admin)
+    seat.theirs = _whose(seat, Rotation(state.admin))
     seat.stand = Stand.DRAINING
     seat.heed_by = now + books.heed_s
+
+
+def _whose(seat: Seat, admin: Rotation) -> Rotation | None:
+    """Return how somebody else has put out who is out before it is let go; None where that may be our own doing.
+
+    Where it was theirs when its turn came it is still: we park whom they drain. One that they had in maint and that
+    drains they had given back: so we put in.
+    """
+    if seat.left is not None and seat.left in (admin, Rotation.DRAIN):
+        return seat.left
+    return None if seat.ours else admin
 
 
 def _no_room(books: Books, seat: Seat, serving: int) -> Outcome:
@@ -228,11 +239,11 @@ _KILL_S = 30.0  # how long sessions are cut before maint ends them all
 
 
 def _parking(books: Books, seat: Seat, state: MemberState, now: float, found: Turn) -> None:
-    """See it in maint. A session that came before that did is waited for as those before it were."""
+    """See it in maint. A session that came before it drained to the end is waited for as those before it were."""
     if state.admin is not Rotation.MAINT:
         _insist(books, seat, now, found)
         return
-    if state.sessions and not seat.forced:
+    if state.sessions and seat.drains and not seat.forced:
         seat.stand = Stand.DRAINING
         return
     seat.stand = Stand.PARKED
@@ -332,12 +343,8 @@ _NEXT = {
 
 
 def leave(books: Books, ask: Leave, now: float) -> None:
-    """Note that a member is to leave. One that stands outside already has only to be seen there.
-
-    Whom somebody else had put out when its turn came, we did not put in since: where it is out, it is theirs still.
-    """
+    """Note that a member is to leave. One that stands outside already has only to be seen there."""
     old = books.seats.get(ask.member)
-    ours = ask.again or (ask.ours and ask.member not in books.left)
     stand = Stand.WAITING if old is None or old.stand in (Stand.WAITING, Stand.IDLE) else Stand.PARKING
     books.seats[ask.member] = Seat(
         host=ask.host,
@@ -345,7 +352,8 @@ def leave(books: Books, ask: Leave, now: float) -> None:
         stand=stand,
         way_back=ask.way_back,
         as_found=ask.as_found,
-        ours=ours or old is not None,
+        ours=ask.ours or old is not None,
+        left=None if ask.again or old else books.left.get(ask.member),
         theirs=old.theirs if old else None,
         unsure=old is not None and old.unsure,
         reply=ask.reply,

@@ -128,15 +128,39 @@ def what_a_reload_hides_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
 def who_comes_while_it_is_put_into_maint_is_waited_for(rules: tuple[Rule, ...] = RULES) -> None:
     """A server that drains lets in whom its cookie names, until the very moment."""
     busy, gone = _reading(_state(MAINT, up=False, sessions=1)), _reading(_state(MAINT, up=False))
-    assert not _answered(Stand.PARKING, busy)[-1], "it is out with a session that nobody waits for"
-    assert _answered(Stand.PARKING, busy, gone)[-1]
+    assert not _answered(Stand.PARKING, busy, drains=True)[-1], "it is out with a session that nobody waits for"
+    assert _answered(Stand.PARKING, busy, gone, drains=True)[-1]
     for policy in ("fail", "kill", "proceed"):
-        books, seat, _, _ = _answered(Stand.PARKING, busy)
+        books, seat, _, _ = _answered(Stand.PARKING, busy, drains=True)
         books.drain = replace(books.drain, on_deadline=policy)  # type: ignore[arg-type]
         found = pool.turn(books, busy, 10.0)
         assert (bool(found.cut), bool(seat.forced)) == (policy == "kill", policy != "fail")
         answers = [*found.answers, *pool.turn(books, busy, 50.0).answers, *pool.turn(books, busy, 51.0).answers]
         assert [outcome.passed for _, outcome in answers] == [policy != "fail"]
+
+
+def who_is_refused_stays_out_with_its_sessions(rules: tuple[Rule, ...] = RULES) -> None:
+    """Nobody let it go: it did not come in. No deadline of a drain is over, and a reload does not let it in."""
+    busy, again = _reading(_state(MAINT, up=False, sessions=1)), _reading(_state(READY, sessions=1), "2")
+    for policy in ("fail", "kill", "proceed"):
+        books, seat = _seated(Stand.PARKING, heed_by=9.0)
+        books.drain = replace(books.drain, on_deadline=policy)  # type: ignore[arg-type]
+        found = [pool.turn(books, seen, at) for seen, at in ((busy, 100.0), (busy, 101.0), (again, 102.0))]
+        assert (seat.stand, seat.forced, found[-1].write) == (Stand.PARKED, "", {seat.member: MAINT})
+        assert not any(one.cut for one in found)
+
+
+def a_successor_knows_whose_doing_it_is(rules: tuple[Rule, ...] = RULES) -> None:
+    """How it was when its turn came, how it is, whether this step had begun: how it is left."""
+    table = ((DRAIN, MAINT, False, DRAIN), (MAINT, MAINT, False, MAINT), (MAINT, DRAIN, False, None))
+    for left, now, again, theirs in (*table, (MAINT, MAINT, True, None)):
+        books, seat = _seated(Stand.PARKED)
+        books.seats.clear()
+        books.left[seat.member] = left
+        who: Any = {"host": seat.host, "member": seat.member, "reply": Mailbox(name="test")}
+        pool.leave(books, Leave(way_back=True, as_found=False, ours=True, again=again, **who), 1.0)
+        pool.turn(books, _reading(_state(now, up=False)), 2.0)
+        assert books.seats[seat.member].theirs is theirs, f"{left} before, {now} now"
 
 
 def who_could_not_be_asked_is_no_help_to_a_successor(rules: tuple[Rule, ...] = RULES) -> None:
@@ -312,6 +336,11 @@ def _parked_as_it_is(books: Books, seat: Seat, state: MemberState, *rest: Any) -
     _parking(books, seat, replace(state, sessions=0), *rest)
 
 
+def _let_go(books: Books, seat: Seat, *rest: Any) -> None:
+    seat.drains = True
+    _parking(books, seat, *rest)
+
+
 HANDS: tuple[Mutant, ...] = (
     Mutant(
         "pool: whom somebody else put out is moved",
@@ -357,6 +386,16 @@ HANDS: tuple[Mutant, ...] = (
         "pool: who comes at the last moment is nobody's business",
         patches=(handler(Stand.PARKING, _parked_as_it_is),),
         pin=who_comes_while_it_is_put_into_maint_is_waited_for,
+    ),
+    Mutant(
+        "pool: whoever is parked was let go",
+        patches=(handler(Stand.PARKING, _let_go),),
+        pin=who_is_refused_stays_out_with_its_sessions,
+    ),
+    Mutant(
+        "pool: how it was says nothing of how it is",
+        patches=(attribute(pool, "_whose", lambda seat, admin: admin if seat.left else None),),
+        pin=a_successor_knows_whose_doing_it_is,
     ),
     Mutant(
         "runner: who could not be asked serves",
