@@ -245,7 +245,7 @@ def checks(question: Question, *_: object) -> Iterator[Reason]:
     for host, seen in _reachable(question).items():
         for tried in seen.checks:
             if not tried.reachable:
-                what = f"host {host}: a check cannot be tried: {tried.summary}."
+                what = f"host {host}: a check cannot be tried: {sentence(tried.summary)}"
                 yield Reason(code="E_CHECK", what=what, instead="Try `from: controller`.", hosts=(host,))
 
 
