@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,14 @@ def pid(lab: Lab, host: str) -> int:
 
 def shells(lab: Lab, host: str) -> list[int]:
     """Return the shells of the steps that are at work on a host."""
-    told = [p for p in lab.fleet.apps(host) if b'eval "${s%x}"' in Path(f"/proc/{p}/cmdline").read_bytes()]
-    return sorted(told)
+    return sorted(p for p in lab.fleet.apps(host) if b'eval "${s%x}"' in words(p))
+
+
+def words(process: int) -> bytes:
+    """Return what a process was started with; nothing of one that has ended meanwhile."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 def through(going: subprocess.Popen[str]) -> tuple[str, int]:
