@@ -15,10 +15,9 @@ TEXT = lean(r"""
         ctimes || return
         [ -n "$(find ".rollout/known-$1" ! -newer .rollout/epoch 2>/dev/null)" ] || return
         d=$(find "releases/$1" -mindepth 1 -cnewer ".rollout/known-$1" -print -quit && echo ok)
-        [ "$d" = ok ] && as_known "$1"
+        [ "$d" = ok ] && [ "$(looks "releases/$1" now)" = "$(cat ".rollout/known-$1")" ]
     }
     ctimes() { find . -prune -cnewer . >/dev/null 2>&1; }
-    as_known() { [ "$(looks "releases/$1" now)" = "$(cat ".rollout/known-$1")" ]; }
     # looks DIR WORD: a digest of what a release looks like, but for what another name of its files changes: ctime and
     # how many there are. The word is what tells two apart that could not be made.
     looks() { { (cd "$1" && find . -printf '%i %m %U %G %s %T@ %p\n') || echo "$2"; } 2>/dev/null | sha256sum; }

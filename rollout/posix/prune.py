@@ -107,10 +107,10 @@ _WORK = lean(r"""
         done
         try rm -rf "$@" || stuck=${why#: }
     }
-    # known: what had names of the same files, and nothing else of it changed, is known to be whole up to now
+    # known: names of its files are gone, which changed their ctimes; whether it looks as before is seen when it matters
     known() {
         [ -n "$whole" ] && stamp ".rollout/known+$me" && for l in $whole; do
-            ! as_known "$l" || touch -c -r ".rollout/known+$me" ".rollout/known-$l"
+            touch -c -r ".rollout/known+$me" ".rollout/known-$l"
         done
         rm -f .rollout/known+*
     }
