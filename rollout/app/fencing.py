@@ -8,7 +8,7 @@ is touched. Read before the first step; the hosts compare once more, under their
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollout.errors import Held, Reason, Refused, StoreError
@@ -27,8 +27,8 @@ SHOWN = 8
 class Seen:
     """The hosts of a play as they were seen, under which rollout. ``number``: its epoch, 0 where nothing is written.
 
-    ``anew``: the fleet is being adopted, so a host that was brought back from a backup is taken as it is;
-    ``lost``: so is one whose history no state has any more.
+    ``beside``: those that only run tasks of it. ``anew``: the fleet is being adopted, so a host that was brought back
+    from a backup is taken as it is; ``lost``: so is one whose history no state has any more.
     """
 
     play: Play
@@ -36,14 +36,23 @@ class Seen:
     rollout: str
     number: int
     hosts: Mapping[HostName, Observation]
+    beside: Mapping[HostName, Observation] = field(default_factory=dict)
     anew: bool = False
     lost: bool = False
 
     @property
     def ours(self) -> dict[HostName, Observation]:
         """Return the hosts that a rollout of this very app has changed."""
-        name = f"{self.play.environment}/{self.play.app}"
-        return {h: s for h, s in self.hosts.items() if s.identity == name and s.epoch_number}
+        return {h: s for h, s in self.hosts.items() if self.was_here(s)}
+
+    def was_here(self, host: Observation) -> bool:
+        """Say whether a rollout of this very app was on a host."""
+        return host.identity == self.name and host.epoch_number > 0
+
+    @property
+    def name(self) -> str:
+        """Return what hosts have written down of whose they are."""
+        return f"{self.play.environment}/{self.play.app}"
 
 
 def over(seen: Seen) -> tuple[str, ...]:
@@ -57,14 +66,14 @@ def over(seen: Seen) -> tuple[str, ...]:
     older = () if seen.anew else tuple(_restored(seen))
     if older:
         raise Refused(*older)
-    return tuple(sorted({s.epoch_rollout for s in seen.ours.values() if s.epoch_open}))
+    there = (*seen.hosts.values(), *seen.beside.values())
+    return tuple(sorted({s.epoch_rollout for s in there if seen.was_here(s) and s.epoch_open}))
 
 
 def restored(seen: Seen) -> frozenset[HostName]:
     """Return the hosts that have forgotten a rollout which this state knows to have changed them."""
     known = seen.store.reached(seen.play.environment, seen.play.app)
-    named = f"{seen.play.environment}/{seen.play.app}"
-    return frozenset(h for h, s in seen.hosts.items() if s.identity == named and s.epoch_number < known.get(h, 0))
+    return frozenset(h for h, s in seen.hosts.items() if s.identity == seen.name and s.epoch_number < known.get(h, 0))
 
 
 def highest(hosts: Iterable[Observation]) -> int:
@@ -88,22 +97,29 @@ def _remembered(seen: Seen) -> None:
 
 def _strange(seen: Seen) -> list[Reason]:
     """Return why hosts belong to a rollout that this state does not know to be over."""
+    lost, gone = "rollout adopt PLAYBOOK --state-lost", f"remove ~/.rollout/{seen.name}/tasks/.rollout/epoch there"
+    fleet = [_unknown(seen, rollout, hosts, lost) for rollout, hosts in _strangers(seen, seen.hosts)]
+    return fleet + [_unknown(seen, rollout, hosts, gone) for rollout, hosts in _strangers(seen, seen.beside)]
+
+
+def _strangers(seen: Seen, looked: Mapping[HostName, Observation]) -> Iterable[tuple[str, list[HostName]]]:
+    """Return the rollouts that are not known to be over, and the hosts which say so."""
     found: dict[str, list[HostName]] = {}
-    for host, said in seen.ours.items():
+    for host, said in looked.items():
         foreign = said.epoch_rollout != seen.rollout and not seen.store.knows(said.epoch_rollout)
         newer = said.epoch_rollout != seen.rollout and 0 < seen.number <= said.epoch_number
-        if newer or (foreign and said.epoch_open):
+        if seen.was_here(said) and (newer or (foreign and said.epoch_open)):
             found.setdefault(said.epoch_rollout, []).append(host)
-    return [_unknown(seen, rollout, hosts) for rollout, hosts in found.items()]
+    return found.items()
 
 
-def _unknown(seen: Seen, rollout: str, hosts: Sequence[HostName]) -> Reason:
+def _unknown(seen: Seen, rollout: str, hosts: Sequence[HostName], lost: str) -> Reason:
     play = seen.play
     what = (
         f"{_names(hosts)}: rollout {rollout} of {play.app} in {play.environment} was there, and the state at "
         f"{seen.store.place} does not know it to be over. Two states for one fleet?"
     )
-    how = "Name the one that it is recorded in (--state PATH); where that is lost: rollout adopt PLAYBOOK --state-lost."
+    how = f"Name the one that it is recorded in (--state PATH); where that is lost: {lost}."
     return Reason(code="E_OPEN", what=what, instead=how, hosts=tuple(hosts))
 
 

@@ -122,21 +122,13 @@ def _planned(preflight: Preflight, epoch: int) -> Plan:
     of = f" of {play.app}" if preflight.several else ""
     preflight.say(f"looking at {len(play.hosts)} host{'' if len(play.hosts) == 1 else 's'}{of}")
     seen = _observed(preflight, asks)
-    _greeted(preflight, asks)
-    over = fencing.over(_as_seen(preflight, seen, epoch))
+    over = fencing.over(replace(_as_seen(preflight, seen, epoch), beside=_greeted(preflight, asks)))
     pools = _pools(preflight)
     seen = {h: _explained(with_members(s, asks[h], pools), asks[h], pools) for h, s in seen.items()}
     if preflight.purpose not in DEPLOYS:  # every host keeps the release that it is on
         asks = {**asks, **_asks(preflight, {h: s.current for h, s in seen.items() if s.current})}
     made = plan(question_of(preflight, asks, seen, pools, epoch))
-    over = tuple(sorted({*over, *_over_elsewhere(preflight, made)}))
     return replace(made, over=over, plays=tuple(replace(p, trust=preflight.trust) for p in made.plays))
-
-
-def _over_elsewhere(preflight: Preflight, made: Plan) -> tuple[str, ...]:
-    """Return who has ended by what the store says: hosts that only run tasks are not asked what is open there."""
-    away = any(play.delegates for play in made.plays)
-    return preflight.store.ended(preflight.play.environment, preflight.play.app) if away else ()
 
 
 def _as_seen(preflight: Preflight, seen: Mapping[HostName, Observation], epoch: int) -> fencing.Seen:
@@ -178,18 +170,21 @@ def _observed(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostNa
     return dict(zip(hosts, each(outside, tried, play.forks), strict=True))
 
 
-def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> None:
-    """See that the hosts can be reached that only run tasks: a rollout must not find that out half way."""
+def _greeted(preflight: Preflight, asks: Mapping[HostName, Ask]) -> dict[HostName, Observation]:
+    """Look at the hosts that only run tasks: a rollout must not find out half way that they do not."""
+    play = preflight.play
     hosts = list(delegates_of(asks.values())) if preflight.purpose in DEPLOYS else []
-    said = each(preflight.outside, (greet(h, preflight.rollout) for h in hosts), preflight.play.forks)
+    looks = (greet(h, preflight.rollout, play.app, play.environment) for h in hosts)
+    said = each(preflight.outside, looks, play.forks)
     tasks = "Tasks of the play are to run there (`where`); mend it, or name another host."
     reasons = [
-        Reason(code="E_UNREACHABLE", what=f"{host}: {sentence(why)}", instead=tasks, hosts=(host,))
-        for host, why in zip(hosts, said, strict=True)
-        if why
+        Reason(code="E_UNREACHABLE", what=f"{seen.host}: {sentence(seen.why)}", instead=tasks, hosts=(seen.host,))
+        for seen in said
+        if not seen.reachable
     ]
     if reasons:
         raise Refused(*reasons)
+    return {seen.host: seen for seen in said}
 
 
 def _pools(preflight: Preflight) -> dict[PoolName, PoolState]:

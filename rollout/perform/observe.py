@@ -18,6 +18,7 @@ from rollout.model.play import Ask
 from rollout.model.pool import PoolName, PoolState
 from rollout.model.pruning import Stock
 from rollout.model.release import RELEASE_ID, NoService, ReleaseId, Site
+from rollout.perform.desk import TASKS
 from rollout.perform.effects import Effect, Probe, Tell, Together
 from rollout.posix.op import Deed, Epoch, Identify, Observe, Op, Reply, RunCheck
 from rollout.posix.sanitise import line as inert
@@ -69,25 +70,43 @@ async def observe(glance: Glance) -> Observation:
     return observation_from(host, reply.fields, glance.ask)
 
 
-async def greet(host: HostName, rollout: str) -> str:
-    """Look at a host that only runs tasks; return why it could not run one, "" where it could."""
+async def greet(host: HostName, rollout: str, app: str, environment: str) -> Observation:
+    """Look at a host that only runs tasks: whether it could run one, and which rollout was there last."""
     op = Op(
         id=f"{rollout}.0.greet",
         epoch=Epoch(number=0, rollout=rollout, sequence=0),
-        site=Site(root="/-", app="-", environment="-"),
+        site=Site(root=TASKS, app=app, environment=environment),
         do=Observe(service=NoService()),
         timeout_s=OBSERVE_S,
     )
     try:
         reply: Reply = await Tell(host=host, op=op, delegate=True)
     except (Unreachable, OutcomeUnknown) as error:
-        return inert(str(error))
-    return inert(f"these tools are not there:{missing}") if (missing := reply.fields.get("tools", "")) else ""
+        return Observation(host=host, reachable=False, why=inert(str(error)))
+    why = _runs_no_task(reply)
+    number, last, is_open = _epoch(reply.fields)
+    return Observation(
+        host=host,
+        reachable=not why,
+        why=inert(why),
+        identity=inert(reply.fields.get("identity", "")),
+        epoch_number=number,
+        epoch_rollout=last,
+        epoch_open=is_open,
+    )
+
+
+def _runs_no_task(reply: Reply) -> str:
+    if reply.status != "done":
+        return f"{reply.code} {reply.summary}"
+    if missing := reply.fields.get("tools", ""):
+        return f"these tools are not there: {missing}"
+    return reply.fields.get("root_why", "")
 
 
 def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Observation:
     """Read the fields of an Observe; what does not have the form it must have is absent."""
-    number, rollout, stand = (*fields.get("epoch", "").split(), "", "", "")[:3]
+    number, rollout, is_open = _epoch(fields)
     return Observation(
         host=host,
         root=inert(fields.get("root", "missing")),
@@ -103,9 +122,9 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         ledger=_ledger(fields),
         marked=_marked(fields),
         clock=_number(fields.get("clock", ""), 0),
-        epoch_number=_number(number, 0),
-        epoch_rollout=inert(rollout),
-        epoch_open=stand == "open",
+        epoch_number=number,
+        epoch_rollout=rollout,
+        epoch_open=is_open,
         free_bytes=_number(fields.get("free_bytes", ""), 0),
         free_inodes=_number(fields.get("free_inodes", ""), 0),
         boot=boot_of(fields),
@@ -121,6 +140,12 @@ def observation_from(host: HostName, fields: Mapping[str, str], ask: Ask) -> Obs
         shared_missing=_missing_shared(fields, ask),
         group=inert(fields.get("group", "")),
     )
+
+
+def _epoch(fields: Mapping[str, str]) -> tuple[int, str, bool]:
+    """Read the pair of who was there last: its number, the rollout, and whether that was not over by then."""
+    number, rollout, stand = (*fields.get("epoch", "").split(), "", "", "")[:3]
+    return _number(number, 0), inert(rollout), stand == "open"
 
 
 def stock_from(fields: Mapping[str, str], current: str = "") -> Stock:

@@ -95,6 +95,7 @@ _KEEP = lean("""
 """)  # the leases that it carries are its fence
 _READ = lean("main() { enter; work; }")
 _LOOK_IN = lean("main() { work; }")  # Observe says itself when there is nothing to enter
+_LOOK_IN_AT_HOME = lean("main() { at_home; work; }")
 
 
 def render(op: Op, nonce: str, payload_size: int = 0) -> bytes:
@@ -120,7 +121,7 @@ def said(op: Op, nonce: str) -> Script:
         raise ValueError("a nonce is 16 to 64 letters and digits")
     run = _RUN_FED if isinstance(op.do, Install | WriteState) else _RUN
     found = "found() { home; enter; }\n" if layout.at_home(op.site) else "found() { enter; }\n"
-    body = _head(op, nonce) + found + _main(op.do) + run
+    body = _head(op, nonce) + found + _main(op) + run
     return Script(values=body.values, text=TEXT + body.text)
 
 
@@ -149,9 +150,12 @@ def _head(op: Op, nonce: str) -> Script:
     return said + reply.DURABLE + lock.TEXT + epoch.TEXT + _body(op)
 
 
-def _main(deed: Deed) -> str:
+def _main(op: Op) -> str:
+    deed = op.do
     if isinstance(deed, WriteState):
         return _KEEP
+    if isinstance(deed, Observe) and layout.at_home(op.site):
+        return _LOOK_IN_AT_HOME
     if isinstance(deed, Observe | AskBalancer | ReadState):
         return _LOOK_IN
     if isinstance(deed, READ_ONLY):

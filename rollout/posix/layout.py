@@ -34,14 +34,17 @@ def arguments(site: Site) -> Script:
     return said + assign("machine", site.machine)
 
 
-# home: where it lies on a host that has no root of the app's
+# at_home: where it lies on a host that has no root of the app's; home: and it is there
 FIND_HOME = lean(r"""
-    home() {
+    at_home() {
         case ${HOME-} in
             /*) ;;
             *) refuse E_ROOT "$(id -un) has no HOME here; what is to be kept has no place";;
         esac
         begin_at=$HOME root=$HOME/.rollout/$identity$below
+    }
+    home() {
+        at_home
         (umask 077; mkdir -p "$root") 2>/dev/null || refuse E_ROOT "cannot make $root"
     }
 """)

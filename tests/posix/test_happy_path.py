@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.model.release import Process, ReleaseId, Shared, SharedFile, Site
+from rollout.model.release import NoService, Process, ReleaseId, Shared, SharedFile, Site
 from rollout.model.task import Task
 from rollout.posix.op import Activate, Collect, Identify, Install, Mark, Observe, RunCheck, RunTask, Settle, Withdraw
 from rollout.testing.packing import Packed, packed
@@ -126,9 +126,17 @@ def test_a_task_on_a_host_of_no_fleet_works_at_home_and_is_known_there(tmp_path:
     host = ShellHost(replace(usual, env={**usual.env, "HOME": str(home)}), tmp_path / "nowhere")
     said = RunTask(task=Task(shell="echo $PWD $WORD >>told", env={"WORD": "w"}))
     op = replace(host.op(said), site=Site(root="~/tasks", app="shop", environment="default"))
+    look = replace(op, id="look", do=Observe(service=NoService()))
+    before = host.execute(look)
+    assert (before.status, before.fields["root"], list(home.iterdir())) == ("done", "missing", [])
     assert [host.execute(op).status for _ in range(2)] == ["done", "done"]
     assert (home / "told").read_text() == f"{home} w\n"
     settled = replace(op, id="other", do=Settle(op=op.id), epoch=replace(op.epoch, sequence=op.epoch.sequence + 1))
     assert host.execute(settled).fields["recorded"] == "1"
     assert sorted(str(p.relative_to(home)) for p in home.glob(".rollout/*/*/*")) == [".rollout/default/shop/tasks"]
     assert host.execute(replace(op, epoch=replace(op.epoch, number=0))).code == "E_FENCED"
+    seen = host.execute(look).fields
+    there = f"{op.epoch.number} {op.epoch.rollout} open"
+    assert (seen["root"], seen["identity"], seen["epoch"]) == ("ok", "default/shop", there)
+    nowhere = ShellHost(replace(usual, env={k: v for k, v in usual.env.items() if k != "HOME"}), tmp_path / "nowhere")
+    assert nowhere.execute(look).code == "E_ROOT"
