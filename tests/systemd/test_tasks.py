@@ -112,3 +112,21 @@ def test_a_host_that_only_runs_tasks_is_tried_before_anything_is_touched(served:
     assert f"E_UNREACHABLE: {second}: " in said(done)
     assert "Tasks of the play are to run there" in said(done)
     assert served.all_on("v1")
+
+
+def test_another_state_s_rollout_on_a_host_that_only_runs_tasks_is_a_reason_not_to_begin(served: SystemdLab) -> None:
+    first, second = served.hosts
+    play = hook("before_batch", f"shell: 'echo ran >>told', where: '{second}'")
+    assert served.apply("v2", "--limit", first, play=play).returncode == 0
+    pair = served.machine(second).run("sh", "-c", "echo /home/deploy/.rollout/*/*/tasks/.rollout/epoch")
+    number, _, sequence, stand = served.machine(second).run("cat", pair).split()
+    assert stand == "closed"
+    served.machine(second).run("sh", "-c", f"echo {number} another {sequence} open >{pair}")
+    refused = served.apply("v3", "--limit", first, play=play)
+    assert refused.returncode == 7, said(refused)
+    assert f"E_OPEN: {second}: rollout another of " in said(refused)
+    assert served.current(first) == "v2"
+    served.machine(second).run("rm", pair)
+    again = served.apply("v3", "--limit", first, play=play)
+    assert again.returncode == 0, said(again)
+    assert served.machine(second).run("cat", "/home/deploy/told").split() == ["ran", "ran"]
