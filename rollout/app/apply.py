@@ -23,6 +23,7 @@ from rollout.app.provenance import provenance
 from rollout.app.request import Request, plays_of, store_of, warned
 from rollout.app.revisions import revised
 from rollout.app.signals import heeded
+from rollout.app.voice import voice
 from rollout.app.vouching import admitted, vouched_for
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
@@ -48,12 +49,16 @@ JOIN_S = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Showing:
-    """How a command shows itself: sinks of the stream, the plan, and single lines."""
+    """How a command shows itself: sinks of the stream, the plan, and single lines.
+
+    ``warn``: lines that are said whatever the output is: what a signal does, and what is not known.
+    """
 
     sinks: Sequence[Sink] = ()
     plan: Callable[[Plan], None] = lambda _: None
     review: Callable[[Review], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
     recap: Callable[[Store, str], None] = lambda _store, _rollout: None
 
 
@@ -197,12 +202,17 @@ def _hold_to(filed: Filed, made: Plan) -> None:
 
 def perform(run: Run, *facts: Event) -> int:
     """Run the loop to its end, with signals heeded; show the recap; return the exit code."""
+    with voice(run.showing.warn) as warn:
+        return _performed(replace(run, showing=replace(run.showing, warn=warn)), facts)
+
+
+def _performed(run: Run, facts: Sequence[Event]) -> int:
     inbox = ThreadInbox()
-    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.say))
+    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.warn))
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
     bound_s = partial(lost.healing_s, healing_s(plan), journal)
-    with heeded(inbox.put, run.showing.say, bound_s) as signals:
+    with heeded(inbox.put, run.showing.warn, bound_s) as signals:
         try:
             state = _looped(run, stream, inbox, journal, facts)
         except StoreError as error:
@@ -219,7 +229,7 @@ def perform(run: Run, *facts: Event) -> int:
             _stopped(run, stream)
             if not spent(error):
                 raise
-            run.showing.say(ran_out(spent(error)))
+            run.showing.warn(ran_out(spent(error)))
             return 3
         signals.over()
         return _ended(run, stream, journal, state, signals.again)
@@ -252,7 +262,7 @@ def _ended(
             outside.leave()
     stream.close()
     if journal.failure is not None:
-        lost.ended(run.showing.say, run.rollout, state, journal)
+        lost.ended(run.showing.warn, run.rollout, state, journal)
         return StoreError.exit_code
     run.showing.recap(run.store, run.rollout)
     return state.end.exit_code if state.end else 1
@@ -264,7 +274,7 @@ def _stopped(run: Run, stream: Stream[Rollout]) -> None:
         outside.sessions.close()
     stream.close()
     if stream.state.plays:
-        lost.unknown(run.showing.say, run.rollout, stream.state)
+        lost.unknown(run.showing.warn, run.rollout, stream.state)
 
 
 @contextmanager

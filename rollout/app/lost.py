@@ -20,6 +20,7 @@ ANEW = "Where that is lost for good, begin a new one with what is on the hosts: 
 
 def halted(put: Callable[[Event], None], say: Say, error: StoreError) -> None:
     """Halt when the state cannot be written: nobody begins to leave, and who is half-way goes back."""
+    put(HaltOrdered(cause=Cause.CONTROLLER, reason=f"the state could not be written: {error.said}", revert=False))
     say(error.said)
     if isinstance(error, StateGone):
         say("no further host leaves, and who is half-way is put back now: nobody else knows of it any more")
@@ -28,7 +29,6 @@ def halted(put: Callable[[Event], None], say: Say, error: StoreError) -> None:
             "no further host leaves. Nothing is to be typed: this command tries again for "
             f"{duration(PATIENCE_S)}, and puts back who is half-way once that can be written"
         )
-    put(HaltOrdered(cause=Cause.CONTROLLER, reason=f"the state could not be written: {error.said}", revert=False))
 
 
 def ended(say: Say, rollout: str, state: Rollout, journal: PatientJournal) -> None:

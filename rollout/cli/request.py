@@ -161,6 +161,7 @@ def showing(output: str, *, plan: bool = True) -> Showing:
         plan=(lambda made: _shown(plan_lines(made))) if words and plan else lambda _: None,
         review=(lambda found: _shown(review_lines(found))) if words and plan else lambda _: None,
         say=said_aside if words else lambda _: None,
+        warn=said_aside,
     )
 
 
@@ -171,8 +172,9 @@ def _shown(lines: Iterable[str]) -> None:
 
 
 def said_aside(line: str) -> None:
-    """Say a single line on stderr, so that what is piped on stays clean."""
-    click.echo(line, err=True)
+    """Say a single line on stderr, so that what is piped on stays clean; if anybody listens."""
+    with suppress(OSError, ValueError):
+        click.echo(line, err=True)
 
 
 def confirm(question: str) -> bool:

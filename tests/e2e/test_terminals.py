@@ -37,6 +37,25 @@ def test_a_reader_that_leaves_stops_nothing(served: Lab, reader: str, lines: int
 @pytest.mark.parametrize("output", ["auto", pytest.param("plain", marks=pytest.mark.long)])
 def test_a_terminal_that_is_closed_stops_nothing(served: Lab, output: str) -> None:
     """Its last process gets SIGHUP, and every write fails: the board is gone, the rollout is not."""
+    process = on_a_terminal_that_closes(served, output)
+    assert process.wait(180) == 0
+    assert served.all_on("v2")
+    assert served.last()["end"] == "succeeded"
+
+
+@pytest.mark.fault("F7")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_terminal_was_closed_heals_all_the_same(served: Lab, number: signal.Signals) -> None:
+    """What it does can be said to nobody: it is done, and nobody is left half-way."""
+    process = on_a_terminal_that_closes(served, "auto")
+    os.kill(process.pid, number)
+    assert process.wait(180) == 128 + number
+    assert served.last()["end"] == "halted"
+    assert all(in_rotation for _, _, in_rotation in served.truth().values())
+
+
+def on_a_terminal_that_closes(served: Lab, output: str) -> subprocess.Popen[bytes]:
+    """Begin a rollout on a terminal of its own, which is closed when the first host is on the new release."""
     served.release("v2", start_s=1.0)
     served.playbook(**PLAY)
     mine, theirs = pty.openpty()
@@ -55,9 +74,7 @@ def test_a_terminal_that_is_closed_stops_nothing(served: Lab, output: str) -> No
         if select.select([mine], [], [], 0.05)[0]:
             os.read(mine, 65_536)
     os.close(mine)
-    assert process.wait(180) == 0
-    assert served.all_on("v2")
-    assert served.last()["end"] == "succeeded"
+    return process
 
 
 @pytest.mark.long
