@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rollout.engine.recovery import unsettled
+from rollout.engine.recovery import task_in_flight, unsettled
 from rollout.engine.rollout import Rollout
 from rollout.errors import StateGone, StoreError
 from rollout.model.event import Event, HaltOrdered
@@ -55,10 +55,10 @@ def unknown(say: Say, rollout: str, state: Rollout) -> None:
 
 
 def exit_code(state: Rollout, signal: str, failure: StoreError | None) -> int:
-    """Return what a rollout ends with that stops as it is: 130 and 143 say that nobody is half-way (playbook.md)."""
+    """Return what a rollout ends with that stops as it is: 130 and 143 say that nothing is half-way (playbook.md)."""
     if failure is not None:
         return failure.exit_code
-    if any(unsettled(play) or play.stranded for play in state.plays):
+    if any(unsettled(play) or play.stranded or task_in_flight(play) for play in state.plays):
         return 5
     return SIGNALLED[signal]
 

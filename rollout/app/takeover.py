@@ -36,6 +36,7 @@ from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
 from rollout.perform.reconcile import doubts, entered, reconcile, telling
 from rollout.posix.op import Epoch
+from rollout.report.standing import unheard
 from rollout.store.leasing import SILENT_S
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
@@ -139,7 +140,7 @@ def _of_these_apps(found: StoredRollout, plays: Sequence[Play]) -> None:
 
 
 def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) -> int:
-    """End a rollout whose process is gone, without asking any host: who was half-way is named. 5, or 0 for nobody."""
+    """End a rollout whose process is gone, without asking any host. 5, or 0 where nothing was half-way: it is named."""
     with closing(_store(state)) as store, ExitStack() as stack:
         left = _left(store, rollout, "There is nothing to unlock.")
         epoch = store.retake(left.id, user(), _watched(store, left.id, say))
@@ -149,11 +150,14 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
         stream.record(unlocked(left.state, epoch, f"unlocked by {user()}: {reason}"))
         stream.close()
         half = [h for play in stream.state.plays for h, now in play.hosts.items() if now.phase is At.STRANDED]
+        tasks = [line for play in left.state.plays for line in unheard(play)]
         say(f"rollout {left.id} is over, and its app is free")
+        for line in tasks:
+            say(line)
         if half:
             say(f"not looked at, and perhaps half-way or out of rotation: {', '.join(half)}")
             say("what they are on: rollout releases PLAYBOOK; the next apply looks at them, and puts them back")
-        return 5 if half else 0
+        return 5 if half or tasks else 0
 
 
 def recover(request: Request, showing: Showing) -> int:

@@ -87,9 +87,14 @@ def in_flight(state: State, host: HostName) -> Action | None:
     return now.way[now.way_begun - 1] if now.phase is At.UNDOING else state.program(host).steps[now.begun - 1].do
 
 
+def task_in_flight(state: State) -> Hook | None:
+    """Return the task beside the hosts' programs that was in flight, on the controller too."""
+    return state.play.hooks[state.hooks] if state.hook_op else None
+
+
 def hook_in_flight(state: State) -> Hook | None:
     """Return the task beside the hosts' programs that was in flight on some host."""
-    hook = state.play.hooks[state.hooks] if state.hook_op else None
+    hook = task_in_flight(state)
     return hook if hook is not None and hook.host else None
 
 

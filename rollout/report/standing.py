@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.engine.recovery import unsettled
+from rollout.engine.recovery import task_in_flight, unsettled
 from rollout.engine.rollout import Rollout
 from rollout.engine.state import At, State
 from rollout.model.host import HostName
 from rollout.report.recap import AFTERWARDS, elsewhere
 from rollout.report.text import count, inert, names
+from rollout.report.words import task
 
 MANY = 50  # hosts that are named
 
@@ -17,7 +18,16 @@ MANY = 50  # hosts that are named
 def standing(rollout: Rollout) -> list[str]:
     """Return a line for each group of hosts, those first that somebody has to look at."""
     apps = {s.index: f"{inert(s.play.app, 60)}: " if len(rollout.plays) > 1 else "" for s in rollout.plays}
-    return [apps[state.index] + line for state in rollout.plays for line in _lines(state)]
+    return [apps[state.index] + line for state in rollout.plays for line in (*unheard(state), *_lines(state))]
+
+
+def unheard(state: State) -> tuple[str, ...]:
+    """Return a line about the task beside the hosts' programs that was begun, and of whose end nobody has heard."""
+    hook = task_in_flight(state)
+    if hook is None:
+        return ()
+    where = f" on {hook.host}" if hook.host else ""
+    return (f"NOT KNOWN TO HAVE ENDED, and perhaps still at work: {task(hook.run)}{where}",)
 
 
 def _lines(state: State) -> Iterator[str]:
