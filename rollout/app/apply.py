@@ -15,8 +15,9 @@ from rollout.app import lost
 from rollout.app.awake import TICK_S, Awake
 from rollout.app.beforehand import before_fetching
 from rollout.app.guard import Guard, guard_of
+from rollout.app.healing import after_halt
 from rollout.app.limits import ran_out
-from rollout.app.orders import healing_s, listening
+from rollout.app.orders import listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
 from rollout.app.provenance import provenance
@@ -211,8 +212,7 @@ def _performed(run: Run, facts: Sequence[Event]) -> int:
     journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.warn))
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
-    bound_s = partial(lost.healing_s, healing_s(plan), journal)
-    with heeded(inbox.put, run.showing.warn, bound_s) as signals:
+    with heeded(inbox.put, run.showing.warn, lambda: after_halt(stream.state, plan, lost.wait_s(journal))) as signals:
         try:
             state = _looped(run, stream, inbox, journal, facts)
         except StoreError as error:

@@ -63,6 +63,6 @@ def exit_code(state: Rollout, signal: str, failure: StoreError | None) -> int:
     return SIGNALLED[signal]
 
 
-def healing_s(bound_s: float, journal: PatientJournal) -> float:
-    """Return how long healing may take from now on: what waits for the state waits before that."""
-    return bound_s + (PATIENCE_S if journal.behind else 0.0)
+def wait_s(journal: PatientJournal) -> float:
+    """Return how long healing may have to wait for the state before it begins."""
+    return PATIENCE_S if journal.behind else 0.0

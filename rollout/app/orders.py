@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from rollout.app.healing import after_halt, going_back, healing_s
 from rollout.app.provenance import user
 from rollout.app.states import open_state
 from rollout.engine.policy import PAUSABLE
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.errors import Busy, StoreError
 from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered, Record
-from rollout.model.plan import Plan, PlayPlan
 from rollout.model.verdict import Cause
 from rollout.store.leasing import lives
 from rollout.store.place import state_url
@@ -42,9 +42,9 @@ def give(rollout: str, kind: OrderKind, reason: str, state: str, say: Callable[[
 def halt(store: Store, rollout: str, reason: str, say: Callable[[str], None]) -> bool:
     """Halt a rollout that is at work, keep its done hosts, and wait; False where its process is gone before the end."""
     store.order(rollout, "keep", user(), reason)
-    bound_s = healing_s(fold(initial(), (r.event for r in store.journal(rollout).read())).plan)
-    say(f"rollout {rollout} was told to halt; healing what it has in flight takes at most {bound_s:.0f} s")
-    by = time.monotonic() + LISTEN_S + bound_s
+    state = fold(initial(), (r.event for r in store.journal(rollout).read()))
+    say(f"rollout {rollout} was told to halt: {after_halt(state, state.plan)}")
+    by = time.monotonic() + LISTEN_S + healing_s(state, state.plan)
     while at_work(store, store.find(rollout)):
         if time.monotonic() > by:
             raise Busy(f"E_HELD: rollout {rollout} was told to halt, and has not ended. See: rollout status {rollout}")
@@ -112,17 +112,10 @@ def _so_now(state: Rollout, rollout: str) -> str:
         ways = f"rollout proceed {rollout}; rollout halt {rollout} --keep or --revert"
         return f"paused by {paused.by}: no further host leaves. What can be typed: {ways}"
     halt = next((play.halt for play in state.plays if play.halt), None)
-    return f"halting: {halt.reason}" if halt else "goes on"
-
-
-def healing_s(plan: Plan) -> float:
-    """Return how long healing may take: one step or hook in flight, and the way back of one host."""
-    return max(map(_healing_s, plan.plays))
-
-
-def _healing_s(play: PlayPlan) -> float:
-    hook_s = max((hook.run.task.timeout_s for hook in play.hooks), default=0.0)
-    return 2 * play.health.deadline_s + play.drain.deadline_s + 2 * play.step_timeout_s + hook_s
+    if halt is None:
+        return "goes on"
+    follows = f"; {after_halt(state, state.plan)}" if going_back(state) else ""
+    return f"halting: {halt.reason}{follows}"
 
 
 def newest(records: Iterable[Record]) -> int:

@@ -19,11 +19,11 @@ NAMES: dict[int, Literal["SIGINT", "SIGTERM"]] = {signal.SIGINT: "SIGINT", signa
 
 @dataclass(slots=True, kw_only=True)
 class Signals:
-    """What has come so far. ``bound_s``: how long healing may take from now on, at most."""
+    """What has come so far. ``follows``: says what a halt leads to now, and how long that may take at most."""
 
     put: Callable[[Any], None]
     say: Callable[[str], None]
-    bound_s: Callable[[], float]
+    follows: Callable[[], str]
     seen: set[int] = field(default_factory=set)
     ended: bool = False
     late: threading.Event = field(default_factory=threading.Event)  # one has come when the rollout was over
@@ -40,8 +40,7 @@ class Signals:
             return
         self.seen.add(number)
         self.put(HaltOrdered(cause=Cause.PERSON, reason=f"stopped by {name}", revert=False, signal=name))
-        bound = f"healing what is in flight takes at most {self.bound_s():.0f} s"
-        self.say(f"{name}: no further host leaves; {bound} (again: stop now)")
+        self.say(f"{name}: {self.follows()} (again: stop now)")
 
     def over(self) -> None:
         """Hear that there is nothing to halt any more."""
@@ -53,12 +52,12 @@ class Signals:
 
 
 @contextmanager
-def heeded(put: Callable[[Any], None], say: Callable[[str], None], bound_s: Callable[[], float]) -> Iterator[Signals]:
+def heeded(put: Callable[[Any], None], say: Callable[[str], None], follows: Callable[[], str]) -> Iterator[Signals]:
     """Turn SIGINT and SIGTERM into orders for a while; SIGHUP does not stop it half-way.
 
     TERM after INT is not a second signal (CI sends both); one of the same kind is.
     """
-    signals = Signals(put=put, say=say, bound_s=bound_s)
+    signals = Signals(put=put, say=say, follows=follows)
     before = {number: signal.signal(number, signals.heed) for number in NAMES}
     hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

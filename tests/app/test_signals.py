@@ -20,6 +20,7 @@ from rollout.store.patient import PATIENCE_S, PatientJournal
 from tests.store.stories import started, step
 
 pytestmark = pytest.mark.fault("F7")
+FOLLOWS = "no further host leaves"
 
 
 @dataclass
@@ -37,7 +38,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def signals(heard: Heard) -> Iterator[Signals]:
-    with heeded(heard.put.append, heard.said.append, lambda: 50.0) as made:
+    with heeded(heard.put.append, heard.said.append, lambda: FOLLOWS) as made:
         yield made
 
 
@@ -50,7 +51,7 @@ def send(*numbers: signal.Signals) -> None:
 def test_the_first_halts_one_of_another_kind_too_and_the_second_of_a_kind_stops(heard: Heard) -> None:
     send(signal.SIGINT, signal.SIGTERM)
     assert [type(one) for one in heard.put] == [HaltOrdered, HaltOrdered]
-    assert "takes at most 50 s (again: stop now)" in heard.said[0]
+    assert heard.said == [f"SIGINT: {FOLLOWS} (again: stop now)", f"SIGTERM: {FOLLOWS} (again: stop now)"]
     send(signal.SIGINT)
     assert heard.put[2:] == [Abort("SIGINT")]
 
@@ -88,14 +89,14 @@ def behind() -> PatientJournal:
     failing = Failing()
     journal = PatientJournal(lambda: failing, lambda _: None)
     journal.append([started()])
-    assert lost.healing_s(50.0, journal) == 50.0
+    assert lost.wait_s(journal) == 0.0
     journal.append([step(1)[-1]])
     assert journal.behind
     return journal
 
 
 def test_what_waits_for_the_state_is_counted_into_the_time_that_is_said(behind: PatientJournal) -> None:
-    assert lost.healing_s(50.0, behind) == 50.0 + PATIENCE_S
+    assert lost.wait_s(behind) == PATIENCE_S
 
 
 def test_writing_down_what_is_left_is_given_up_when_somebody_does_not_want_to_wait(

@@ -36,7 +36,7 @@ def test_one_that_dies_while_it_is_waited_for_is_not_waited_for_any_longer(
 ) -> None:
     bench.elsewhere(begun.now())
     monkeypatch.setattr(time, "sleep", lambda _: bench.elsewhere(LONG_AGO))
-    monkeypatch.setattr(orders, "healing_s", lambda _: 20.0)
+    monkeypatch.setattr(orders, "healing_s", lambda *_: 20.0)
     assert not orders.halt(begun, "r1", "superseded", told)
     assert begun.retake("r1", "bob") == 2
 
