@@ -26,6 +26,7 @@ from rollout.app.revisions import revised
 from rollout.app.signals import heeded
 from rollout.app.voice import voice
 from rollout.app.vouching import admitted, vouched_for
+from rollout.app.withheld import refuse_without
 from rollout.engine.rollout import Rollout, evolve, initial
 from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
 from rollout.model.event import Event, RolloutStarted
@@ -178,12 +179,11 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
 def _resolved(made: Plan, say: Callable[[str], None]) -> None:
     """Have the value of every secret before anything is changed; raise Refused with each that cannot be had."""
     wanted = frozenset(ref for play in made.plays for ref in secrets_of(play))
+    refuse_without(wanted)
     if not wanted:
         return
     from rollout.secrets.keyring import keyring
 
-    if reasons := keyring().faults(wanted):
-        raise Refused(*reasons)
     for reference in keyring().plain_to_see():
         say(f"warning: secret('{reference}') is short, or a common word: it cannot be taken out of what hosts print")
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollout.app import becoming, orders
+from rollout.app import becoming, orders, withheld
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.guard import guard_of
 from rollout.app.operate import UNRECORDED
@@ -274,6 +274,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing, silent: str = ""
         stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
+        withheld.refuse_without(withheld.of_rollout(left.state, aim))
         packages = _packages(left, stack) if aim == "resume" else {}
         pace = pace_of(state.play.upload_rate for state in left.state.plays)
         own = any(plan.own for state in left.state.plays for plan in state.play.hosts.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rollout.model.check import CheckSpec, HttpCheck
+from rollout.model.host import HostName
 from rollout.model.plan import Action, HostPlan, PlayPlan, Run
 from rollout.model.secret import references, references_in
 from rollout.model.task import Task
@@ -17,6 +18,17 @@ def secrets_of(play: PlayPlan) -> tuple[str, ...]:
     return tuple(sorted(hosts | hooks))
 
 
+def secrets_back(play: PlayPlan, hosts: Iterable[HostName]) -> tuple[str, ...]:
+    """Return the references of all that the way back of these hosts sends."""
+    return tuple(sorted({ref for host in hosts for ref in _of_way_back(play.hosts[host])}))
+
+
+def _of_way_back(plan: HostPlan) -> Iterator[str]:
+    yield from _of_checks((*plan.checks, *plan.checks_back))
+    for action in (*plan.on_failure, *(undo for step in plan.steps for undo in step.undo)):
+        yield from _of_action(action)
+
+
 def _of_host(plan: HostPlan) -> Iterator[str]:
     if plan.connection.become is not None:
         yield from references(plan.connection.become.password)
@@ -24,10 +36,9 @@ def _of_host(plan: HostPlan) -> Iterator[str]:
         yield from references(file.content or "")
     for own in plan.own.files if plan.own else ():
         yield from references(own.content)
-    yield from _of_checks((*plan.checks, *plan.checks_back))
+    yield from _of_way_back(plan)
     for step in plan.steps:
-        for action in (step.do, *step.undo):
-            yield from _of_action(action)
+        yield from _of_action(step.do)
 
 
 def _of_checks(checks: Iterable[CheckSpec]) -> Iterator[str]:
