@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rollout.app import lost
 from rollout.app.awake import TICK_S, Awake
 from rollout.app.beforehand import before_fetching
+from rollout.app.entering import entered_beside
 from rollout.app.guard import Guard, guard_of
 from rollout.app.healing import after_halt
 from rollout.app.limits import ran_out
@@ -154,10 +155,14 @@ def shown_and_done(
             return 0
         if why := idle(made):
             showing.say(f"nothing to do: {why}")
-            return 0
-        _guarded(look, made, parts)
-        run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing, guard=look.guard)
-        return carried_out(run, request, made, parts)
+            code = 0
+        else:
+            _guarded(look, made, parts)
+            run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing, guard=look.guard)
+            code = carried_out(run, request, made, parts)
+        if code == 0 and look.above is not None:
+            entered_beside(parts, outsides, look)
+        return code
 
 
 def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -> int:

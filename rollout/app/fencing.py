@@ -97,29 +97,22 @@ def _remembered(seen: Seen) -> None:
 
 def _strange(seen: Seen) -> list[Reason]:
     """Return why hosts belong to a rollout that this state does not know to be over."""
-    lost, gone = "rollout adopt PLAYBOOK --state-lost", f"remove ~/.rollout/{seen.name}/tasks/.rollout/epoch there"
-    fleet = [_unknown(seen, rollout, hosts, lost) for rollout, hosts in _strangers(seen, seen.hosts)]
-    return fleet + [_unknown(seen, rollout, hosts, gone) for rollout, hosts in _strangers(seen, seen.beside)]
-
-
-def _strangers(seen: Seen, looked: Mapping[HostName, Observation]) -> Iterable[tuple[str, list[HostName]]]:
-    """Return the rollouts that are not known to be over, and the hosts which say so."""
     found: dict[str, list[HostName]] = {}
-    for host, said in looked.items():
+    for host, said in (*seen.hosts.items(), *seen.beside.items()):
         foreign = said.epoch_rollout != seen.rollout and not seen.store.knows(said.epoch_rollout)
         newer = said.epoch_rollout != seen.rollout and 0 < seen.number <= said.epoch_number
         if seen.was_here(said) and (newer or (foreign and said.epoch_open)):
             found.setdefault(said.epoch_rollout, []).append(host)
-    return found.items()
+    return [_unknown(seen, rollout, hosts) for rollout, hosts in found.items()]
 
 
-def _unknown(seen: Seen, rollout: str, hosts: Sequence[HostName], lost: str) -> Reason:
+def _unknown(seen: Seen, rollout: str, hosts: Sequence[HostName]) -> Reason:
     play = seen.play
     what = (
         f"{_names(hosts)}: rollout {rollout} of {play.app} in {play.environment} was there, and the state at "
         f"{seen.store.place} does not know it to be over. Two states for one fleet?"
     )
-    how = f"Name the one that it is recorded in (--state PATH); where that is lost: {lost}."
+    how = "Name the one that it is recorded in (--state PATH); where that is lost: rollout adopt PLAYBOOK --state-lost."
     return Reason(code="E_OPEN", what=what, instead=how, hosts=tuple(hosts))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from rollout.app import becoming, orders, withheld
 from rollout.app.apply import Run, Showing, perform
+from rollout.app.entering import entered_all
 from rollout.app.guard import guard_of
 from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
-from rollout.app.outside import Acting, each, opened
+from rollout.app.outside import Acting, opened
 from rollout.app.parts import Holding, Part, given_back, waited
 from rollout.app.provenance import user
 from rollout.app.request import Request, fetch, package_of, plays_of, store_of
@@ -30,11 +30,10 @@ from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import At, State
 from rollout.errors import Ended, InputError, Problem, Reason, Refused, StoreError
 from rollout.model.event import Provenance, RolloutStarted
-from rollout.model.host import HostName
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk, Play
 from rollout.perform.outside import Outside
-from rollout.perform.reconcile import doubts, entered, reconcile, telling
+from rollout.perform.reconcile import doubts, telling
 from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
 from rollout.store.leasing import SILENT_S
@@ -336,14 +335,6 @@ Look = tuple[Sequence[Looked], Sequence[Looked]]  # at hosts, and at those of ba
 def _looked(state: State, outside: Outside, epoch: int, say: Callable[[str], None]) -> Look:
     """Look at every host on which a step of the controller that is gone may run, once it has ended, all at once."""
     plan = state.plan
-    ours = Epoch(number=epoch, rollout=plan.id, sequence=1, over=plan.over)
-
-    def busy(host: HostName, pid: str, bound_s: float) -> None:
-        say(f"{host}: a step of the controller that is gone still runs (pid {pid}); it is given {bound_s:g} s to end")
-
-    asked = doubts(state, ours)
-    steps = [reconcile(doubt, time.monotonic, busy) for doubt in asked]
-    with ThreadPoolExecutor(max_workers=len(outside.entering) + 1, thread_name_prefix="balancers") as threads:
-        there = [threads.submit(entered, h, enter, time.monotonic, busy) for h, enter in outside.entering.items()]
-        found = each(outside, steps, state.play.forks)
-        return telling(asked, found), [one.result() for one in there]
+    asked = doubts(state, Epoch(number=epoch, rollout=plan.id, sequence=1, over=plan.over))
+    found, there = entered_all(asked, outside, state.play.forks, say)
+    return telling(asked, found), there

@@ -154,7 +154,7 @@ def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> 
     seen, release = question.seen[host], question.release
     marks = seen.ledger.get(release.id, frozenset())
     known = release.id in question.recorded and marks & {"kept", "adopted"}
-    if known and host not in question.restored:
+    if known and host not in question.restored and not seen.epoch_open:  # what is open is closed by a rollout alone
         return (), 0, "on record already"
     take = Adopt(release=release.id, manifest=release.manifest, leave_out=question.leave_out)
     note = "" if seen.identity_proof else "what runs could not be proven to be of it"

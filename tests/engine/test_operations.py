@@ -124,6 +124,8 @@ def test_what_is_on_record_is_not_adopted_again(mark: str) -> None:
     marked = untouched(ledger={OLD: frozenset({mark})})
     assert kinds(adopted(marked, recorded={OLD: "1" * 64}), 0) == []
     assert kinds(adopted(marked), 0) != [], "the store must know it too"
+    left_open = untouched(ledger={OLD: frozenset({mark})}, epoch_open=True)
+    assert kinds(adopted(left_open, recorded={OLD: "1" * 64}), 0) != [], "only a rollout closes what another left open"
 
 
 def test_an_adopted_release_is_a_way_back_and_needs_no_converge() -> None:
