@@ -19,7 +19,7 @@ from rollout.errors import Fenced, RolloutError, StoreError
 from rollout.model.event import Event, Record
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
-from rollout.store.projection import enter, project
+from rollout.store.projection import enter, follow, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
@@ -98,6 +98,8 @@ class StoredJournal:
             _BEAT.run(connection, [{**mine, "at": at}])
             self._beaten = at[:18]
         project(connection, chain)
+        if not follow(connection, chain):
+            raise gone_back(self.rollout)
         return chain
 
     def _chain(
@@ -138,6 +140,14 @@ class StoredJournal:
             found = connection.execute(query).all()
         fitting(self.rollout, found)
         return decoded(self.rollout, found[0]).event if found else None
+
+
+def gone_back(rollout: str) -> StoreError:
+    """Return what is said of a journal that lacks what was written to it."""
+    return StoreError(
+        f"E_JOURNAL_WENT_BACK: the journal of rollout {rollout} does not end any more where it did: what was written "
+        "last is not there. Nothing was added. Did a standby take over without it? Have the server answer that has it."
+    )
 
 
 def _head(connection: Connection, rollout: str) -> tuple[int, str]:

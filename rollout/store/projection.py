@@ -17,7 +17,7 @@ from rollout.store.reaching import reach
 from rollout.store.schema import leases, releases, rollouts, signed
 
 HEAD = update(rollouts).where(rollouts.c.id == bindparam("mine")).values(head=bindparam("newest"))
-_HEAD = Quick(HEAD)
+_NEXT = Quick(HEAD.where(rollouts.c.head == bindparam("previous")))
 
 
 def enter(connection: Connection, chain: Sequence[Record]) -> None:
@@ -37,8 +37,12 @@ def project(connection: Connection, chain: Sequence[Record]) -> None:
                 _ended(connection, record, record.event)
                 moved(connection, chain)
                 reach(connection, chain)
-    last = chain[-1]
-    _HEAD.run(connection, [{"mine": last.rollout, "newest": last.hash}])
+
+
+def follow(connection: Connection, chain: Sequence[Record]) -> bool:
+    """Make the last of these records the newest; return whether the first of them follows the one that was."""
+    values = {"mine": chain[-1].rollout, "newest": chain[-1].hash, "previous": chain[0].previous_hash}
+    return _NEXT.run(connection, [values]) == 1
 
 
 def _began(connection: Connection, record: Record, event: RolloutStarted) -> None:

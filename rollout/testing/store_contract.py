@@ -45,6 +45,9 @@ class StoreBench(Protocol):
     def doctor(self, rollout: str, seq: int, how: Literal["changed", "cut"]) -> None:
         """Change a byte of a record, or cut it and all that follow it off, past every rule."""
 
+    def go_back(self, rollout: str, seq: int) -> None:
+        """Have the state be as it was before a record: another server took over that never got what was newest."""
+
     def elsewhere(self, heartbeat: str) -> None:
         """Have the holder of every lease be on another machine, last heard of at this time."""
 
@@ -211,6 +214,17 @@ def what_lands_late_is_not_written_twice(many: Many) -> None:
     assert again.append([GOOD])[0].seq == 3
 
 
+def what_went_back_is_not_written_over(many: Many) -> None:
+    """What follows would stand on records that are not there: nothing is added, and what is there can be read."""
+    one = many.begun()
+    journal = one.journal("r1")
+    journal.append([StagingClosed()])
+    journal.append(staged())
+    many.bench.go_back("r1", 3)
+    _refused(StoreError, "E_", lambda: journal.append(staged(2)))
+    assert [r.seq for r in many().journal("r1").read()] == [1, 2]
+
+
 def history_says_what_became_of_it(many: Many) -> None:
     """Rollouts, the newest first; releases with what was found of them; and which epoch hosts have seen."""
     one = many.begun("r1", release="1.0")
@@ -293,6 +307,7 @@ CONTRACT: Mapping[str, Callable[[Many], None]] = {
         a_cut_tail_is_found,
         after_a_failed_write_nothing_is_written,
         what_lands_late_is_not_written_twice,
+        what_went_back_is_not_written_over,
         history_says_what_became_of_it,
         words_that_are_no_text_are_kept_as_well_as_can_be,
         orders_are_heard_in_their_order,

@@ -18,7 +18,7 @@ from rollout.model.share import Share
 from rollout.model.verdict import Cause
 from rollout.perform import steps
 from rollout.posix import epoch, frame
-from rollout.store import journal, leasing
+from rollout.store import journal, leasing, projection
 from rollout.store.patient import PatientJournal
 from rollout.store.quick import Quick
 from rollout.store.schema import records
@@ -170,6 +170,11 @@ BEYOND = (
         "journal: written to after a failure",
         patches=(attribute(journal.StoredJournal, "append", lambda self, events: self._append(events)),),
         pin=_kept("after_a_failed_write_nothing_is_written"),
+    ),
+    Mutant(
+        "journal: what is followed need not be there",
+        patches=(attribute(projection, "_NEXT", Quick(projection.HEAD)),),
+        pin=_kept("what_went_back_is_not_written_over"),
     ),
     Mutant(
         "lease: whoever is silent for a moment is gone",

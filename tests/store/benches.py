@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pwd
@@ -24,6 +25,7 @@ from rollout.model.release import Site
 from rollout.posix import frame
 from rollout.posix.op import Epoch, Op, Reply
 from rollout.posix.stateop import ReadState, WriteState
+from rollout.store.copied import header
 from rollout.store.remote import RemoteDatabase
 from rollout.store.store import Store, open_store
 from tests.ports import free_port
@@ -31,6 +33,7 @@ from tests.posix.shells import NONCE, Shell
 
 CHANGED = "UPDATE records SET body = replace(body, 'kind', 'mind') WHERE rollout = '{rollout}' AND seq = {seq}"
 CUT = "DELETE FROM records WHERE rollout = '{rollout}' AND seq >= {seq}"
+BACK = "UPDATE rollouts SET head = (SELECT hash FROM records WHERE rollout = '{rollout}' AND seq = {seq} - 1)"
 ELSEWHERE = "UPDATE leases SET machine = 'elsewhere', heartbeat = '{at}'"
 
 
@@ -55,6 +58,10 @@ class SqliteBench:
 
     def doctor(self, rollout: str, seq: int, how: str) -> None:
         self.sql({"changed": CHANGED, "cut": CUT}[how].format(rollout=rollout, seq=seq))
+
+    def go_back(self, rollout: str, seq: int) -> None:
+        for said in (CUT, BACK):
+            self.sql(said.format(rollout=rollout, seq=seq))
 
     def elsewhere(self, heartbeat: str) -> None:
         self.sql(ELSEWHERE.format(at=heartbeat))
@@ -111,6 +118,11 @@ class FilesBench:
                 line = json.dumps({"records": rows}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
             kept.append(line)
         path.write_bytes(b"".join(kept))
+
+    def go_back(self, rollout: str, seq: int) -> None:
+        self.doctor(rollout, seq, "cut")
+        left, path = (self.root / "journal.jsonl").read_bytes(), self.root / "leases.jsonl"
+        path.write_bytes(header(len(left), hashlib.sha256(left).hexdigest()) + path.read_bytes().partition(b"\n")[2])
 
     def elsewhere(self, heartbeat: str) -> None:
         path = self.root / "leases.jsonl"
@@ -210,6 +222,10 @@ class PostgresBench:
 
     def doctor(self, rollout: str, seq: int, how: str) -> None:
         self.sql({"changed": CHANGED, "cut": CUT}[how].format(rollout=rollout, seq=seq))
+
+    def go_back(self, rollout: str, seq: int) -> None:
+        for said in (CUT, BACK):
+            self.sql(said.format(rollout=rollout, seq=seq))
 
     def elsewhere(self, heartbeat: str) -> None:
         self.sql(ELSEWHERE.format(at=heartbeat))
