@@ -60,6 +60,13 @@ class PatientJournal:
             self.catch_up()
         if self.failure is not None and intends:
             self._refuse(self.failure)
+        records = self._put(events, intends)
+        if self.failure is not None and any(isinstance(e, HaltOrdered) for e in events):
+            self._halted = True  # kept or written: the store may be back by now
+        return records
+
+    def _put(self, events: Sequence[Event], intends: bool) -> Sequence[Record]:
+        """Write the events, or keep them."""
         if not self.behind:
             try:
                 return self._written(events)
@@ -69,7 +76,6 @@ class PatientJournal:
                 self._fail(error)
                 if intends:
                     raise Unwritten(str(error)) from error
-        self._halted = self._halted or any(isinstance(e, HaltOrdered) for e in events)
         return self._remembered(events)
 
     def _refuse(self, failure: StoreError) -> None:
