@@ -18,7 +18,7 @@ from rollout.model.event import Event, HaltOrdered, HookStarted, Record, StepSta
 from rollout.ports import Journal
 from rollout.store.codec import encode
 from rollout.store.database import utc_now
-from rollout.store.journal import chained
+from rollout.store.journal import chained, gone_back
 
 EVERY_S = 2.0  # how often a store that failed is tried again
 PATIENCE_S = 600.0  # how long who is half-way waits for it
@@ -28,8 +28,9 @@ INTENTIONS = (StepStarted, HookStarted)
 class PatientJournal:
     """The journal of one rollout (ports.Journal). ``lost`` is told once, when the store fails.
 
-    ``reopen`` gives the journal anew: one that failed is not to be written to (F6). ``failure`` is the first that
-    happened; ``behind`` while something is kept that is not on record; ``gone`` when no record is left to be behind of.
+    ``reopen`` gives the journal anew: one that failed is not to be written to (F6). ``failure`` is what stands in the
+    way, or stood there last; ``behind`` while something is kept that is not on record; ``gone`` when no record is left
+    to be behind of.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class PatientJournal:
     def append(self, events: Sequence[Event]) -> Sequence[Record]:
         """Write the events, or keep them; raise Unwritten for an intention while it cannot be put on record.
 
-        Raises Fenced, and the first StoreError again when it has lasted too long.
+        Raises Fenced, and the StoreError that stands in the way when it has lasted too long.
         """
         intends = any(isinstance(e, INTENTIONS) for e in events)
         if self.behind and self._clock() - self._tried_at >= EVERY_S:
@@ -97,26 +98,27 @@ class PatientJournal:
         try:
             journal = self._reopen()
             there = self._after(journal.read())
-            if there is None or [encode(r.event) for r in there] != [encode(e) for e in self.kept[: len(there)]]:
+            if [encode(r.event) for r in there] != [encode(e) for e in self.kept[: len(there)]]:
                 self._failed_at = float("-inf")  # intentions in doubt were written, and nobody went by them
                 return False
             written = journal.append(self.kept[len(there) :])
         except Fenced:
             raise
         except StoreError as error:
-            self.gone = self.gone or isinstance(error, StateGone)
+            self.failure, self.gone = error, self.gone or isinstance(error, StateGone)
             return False
         self._journal, self.kept, self.behind = journal, [], False
         self._durable = self._last = (*there, *written)[-1] if there or written else self._durable
         return True
 
-    def _after(self, found: Sequence[Record]) -> Sequence[Record] | None:
-        """Return what follows the newest record that was durable; None where that one is not there any more."""
+    def _after(self, found: Sequence[Record]) -> Sequence[Record]:
+        """Return what follows the newest record that was durable; StoreError where that is not there, or not yet."""
         if self._durable is None:
             return found
         seq = self._durable.seq
-        kept = len(found) >= seq and found[seq - 1].hash == self._durable.hash
-        return found[seq:] if kept else None
+        if len(found) < seq or found[seq - 1].hash != self._durable.hash:
+            raise gone_back(self._durable.rollout)
+        return found[seq:]
 
     def settle(self, bound_s: float, sleep: Callable[[float], bool | None] = time.sleep) -> bool:
         """Try for a while to write down what is kept; return whether all is on record.
@@ -139,8 +141,8 @@ class PatientJournal:
         self.behind, self._tried_at = True, self._clock()
         self.gone = isinstance(error, StateGone)
         self._failed_at = self._tried_at
-        if self.failure is None:
-            self.failure = error
+        first, self.failure = self.failure is None, error
+        if first:
             self._lost(error)
 
     def _remembered(self, events: Sequence[Event]) -> Sequence[Record]:
