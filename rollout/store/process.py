@@ -37,16 +37,14 @@ def start_of(pid: int) -> str | None:
     """Return when a process started (clock ticks since boot), "" when that cannot be read, None without it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _start_without_proc(pid)
-    except OSError:
-        return None
+    except OSError:  # there is no /proc, or it hides what others run (hidepid): what is not seen may live
+        return _taken(pid)
     fields = stat.rpartition(b")")[2].split()  # the name before may hold spaces and parentheses
     return None if fields[0] in {b"Z", b"X"} else fields[19].decode("ascii")
 
 
-def _start_without_proc(pid: int) -> str | None:
-    """Ask only whether the pid is taken, where there is no /proc."""
+def _taken(pid: int) -> str | None:
+    """Ask only whether the pid is taken: "" where it is, by whomever."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -60,4 +58,7 @@ def alive(mark: ProcessMark) -> bool | None:
     """Return whether the marked process lives; None when it cannot be seen from here."""
     if mark.machine != machine():
         return None
-    return start_of(mark.pid) == mark.started
+    started = start_of(mark.pid)
+    if started == "" != mark.started:
+        return None
+    return started == mark.started
