@@ -45,15 +45,21 @@ def _refuse_unfinished(connection: Connection, environment: str, lease: Lease, n
     if not other:
         return
     if lease.rollout == other:
-        raise (Busy if lives(lease, now) else Held)(_held(lease, _advice(lease)))
+        raise (Busy if lives(lease, now) else Held)(_held(lease, _advice(lease, now)))
     raise Held(f"E_HELD: rollout {other} of {lease.app} in {environment} is unfinished. {_ways(other)}")
 
 
-def _advice(lease: Lease) -> str:
-    """Return what to type next, by whether the holder is known to live."""
-    if _process_lives(lease):
+def _advice(lease: Lease, now: str) -> str:
+    """Return what to type next, by what is known of the holder."""
+    seen = _process_lives(lease)
+    if seen:
         return f"It is at work: wait for it, or stop it with: kill -INT {lease.pid}"
-    return f"Its process is gone. {_ways(lease.rollout)}"
+    if seen is False:
+        return f"Its process is gone. {_ways(lease.rollout)}"
+    if lives(lease, now):
+        wait = f"wait for it, or stop it with: rollout halt {lease.rollout} --keep"
+        return f"{_heard(lease)}{_clock(lease, now)} As far as is known it is at work: {wait}"
+    return f"{_heard(lease)} Its process counts as gone. {_ways(lease.rollout)}"
 
 
 def _ways(rollout: str) -> str:
@@ -77,7 +83,7 @@ def retake(connection: Connection, rollout: str, holder: str, now: str, silent: 
     ``silent``: a heartbeat which was watched for as long as a holder may be silent, and which did not move.
     """
     mine = [_lease(row) for row in connection.execute(select(leases).where(leases.c.rollout == rollout))]
-    mine = mine or _lapsed(connection, rollout)
+    mine = mine or _lapsed(connection, rollout, now)
     for lease in mine:
         if lease.rollout and lives(lease, now, silent):
             raise Busy(_held(lease, _while_alive(lease, now)))
@@ -91,8 +97,12 @@ def _while_alive(lease: Lease, now: str) -> str:
     """Return what to do about a holder that lives, or may."""
     if _process_lives(lease):
         return f"It is still at work. Stop it first with: kill -INT {lease.pid}"
-    heard = f"It cannot be seen from here and was last heard of at {lease.heartbeat}."
-    return f"{heard} Wait a minute and try again.{_clock(lease, now)}"
+    return f"{_heard(lease)} Wait a minute and try again.{_clock(lease, now)}"
+
+
+def _heard(lease: Lease) -> str:
+    """Return what is known of a holder that nobody sees."""
+    return f"It cannot be seen from here and was last heard of at {lease.heartbeat}."
 
 
 def _clock(lease: Lease, now: str) -> str:
@@ -105,7 +115,7 @@ def _is_ahead(lease: Lease, now: str) -> bool:
     return _age_s(lease.heartbeat, now) < -SILENT_S
 
 
-def _lapsed(connection: Connection, rollout: str) -> list[Lease]:
+def _lapsed(connection: Connection, rollout: str, now: str) -> list[Lease]:
     """Return the free leases of an unfinished rollout that lost its own."""
     found = connection.execute(select(rollouts).where(rollouts.c.id == rollout, rollouts.c.finished == "")).first()
     if found is None:
@@ -113,7 +123,7 @@ def _lapsed(connection: Connection, rollout: str) -> list[Lease]:
     free = [lease_of(connection, found.environment, app) for app in found.app.split(",")]
     for lease in free:
         if lease.rollout:
-            raise Held(_held(lease, _advice(lease)))
+            raise Held(_held(lease, _advice(lease, now)))
     return free
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.errors import Fenced, Held, InputError, StoreError
+from rollout.errors import Busy, Fenced, Held, InputError, StoreError
 from rollout.model.event import RevertStarted, RolloutFinished
 from rollout.model.host import HostName
 from rollout.store.place import state_url, wrong_with
@@ -168,6 +168,34 @@ def test_a_holder_on_another_machine_is_believed_alive_until_it_has_been_silent(
         store.retake("r1", "bob")
     clock[0] = "2026-01-01T10:01:01.000Z"
     assert store.retake("r1", "bob") == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "kind", "said"),
+    [
+        (
+            "2026-01-01T10:00:59.000Z",
+            Busy,
+            r"cannot be seen .*T10:00:00.000Z\. As far .* at work.* rollout halt r1 --keep$",
+        ),
+        ("2026-01-01T10:01:01.000Z", Held, r"cannot be seen .*T10:00:00.000Z\. .* counts as gone.* rollout revert r1$"),
+        ("2026-01-01T09:00:00.000Z", Busy, r"By the state's clock .* set back\? As far .* at work.* --keep$"),
+    ],
+    ids=["heard of lately", "silent", "ahead"],
+)
+def test_of_a_holder_on_another_machine_is_said_what_is_known(
+    path: Path, now: str, kind: type[Held], said: str
+) -> None:
+    clock = ["2026-01-01T10:00:00.000Z"]
+    store = open_store(str(path), now=lambda: clock[0])
+    begin(store)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE leases SET machine = 'another'")
+    clock[0] = now
+    with pytest.raises(Held, match=said) as caught:
+        store.take("default", "shop", "r2", "bob")
+    assert type(caught.value) is kind
+    assert "is gone" not in str(caught.value)
 
 
 def test_a_finished_rollout_cannot_be_taken_over(store: Store) -> None:
