@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +16,7 @@ from rollout.app.entering import entered_beside
 from rollout.app.guard import Guard, guard_of
 from rollout.app.healing import after_halt
 from rollout.app.limits import ran_out
+from rollout.app.living import JOIN_S, every
 from rollout.app.orders import listening
 from rollout.app.parts import Look, Part, held, looked_at, packages_of
 from rollout.app.planfile import Filed, drift, named_as_filed, read_plan
@@ -45,9 +44,7 @@ if TYPE_CHECKING:
     from rollout.engine.review import Review
     from rollout.store.store import Store
 
-HEARTBEAT_S = 10.0
 SETTLE_S = 20.0  # how long a state that failed is tried again at the end
-JOIN_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,10 +245,9 @@ def _looped(
     awake = Awake()
     runner = Runner(stream=stream, workers=workers, inbox=inbox, now=awake.now)
     with (
-        _heartbeat(run.store, run.rollout),
         listening(run.store, run.rollout, inbox.put, lambda: stream.state),
-        _every(TICK_S, awake.tick),
-        _every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
+        every(TICK_S, awake.tick),
+        every(EVERY_S, lambda: inbox.put(Knock()) if journal.behind else None),
     ):
         state = runner.run(*facts)
     workers.join(JOIN_S)
@@ -280,33 +276,3 @@ def _stopped(run: Run, stream: Stream[Rollout]) -> None:
     stream.close()
     if stream.state.plays:
         lost.unknown(run.showing.warn, run.rollout, stream.state)
-
-
-@contextmanager
-def _heartbeat(store: Store, rollout: str) -> Iterator[None]:
-    """Say every few seconds that this process lives."""
-
-    def beat() -> None:
-        with suppress(Exception):  # the next append says what is wrong, before any effect
-            store.heartbeat(rollout)
-
-    with _every(HEARTBEAT_S, beat):
-        yield
-
-
-@contextmanager
-def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    """Do something every so often beside the loop."""
-    stop = threading.Event()
-
-    def go() -> None:
-        while not stop.wait(seconds):
-            do()
-
-    thread = threading.Thread(target=go, name="beside the loop", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(JOIN_S)

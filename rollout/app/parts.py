@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout.app.fencing import ANY
+from rollout.app.living import beating
 from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
@@ -93,7 +94,8 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
         if not look.check:
             _warned_of_place(look)
         epoch = 0 if look.check else waited(take, look.wait_s, look.say)
-        yield replace(look, epoch=epoch)
+        with nullcontext() if look.check else beating(look.store, look.rollout, look.say):
+            yield replace(look, epoch=epoch)
     finally:
         given_back(look.store, look.rollout)
         look.store.close()

@@ -15,6 +15,7 @@ from rollout.app import becoming, orders, withheld
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.entering import entered_all
 from rollout.app.guard import guard_of
+from rollout.app.living import beating
 from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, opened
@@ -271,6 +272,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing, silent: str = ""
     with ExitStack() as stack:
         epoch = store.retake(left.id, user(), silent or _watched(store, left.id, showing.say))
         stack.callback(given_back, store, left.id)
+        stack.enter_context(beating(store, left.id, showing.say))
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         withheld.refuse_without(withheld.of_rollout(left.state, aim))

@@ -106,7 +106,10 @@ class Store:
         number = self._numbers.get(rollout, 0)
         ours = self.database.write(lambda connection: leasing.beat(connection, rollout, number, self.now()))
         if not ours:
-            raise Fenced(f"E_FENCED: another process took rollout {rollout} over. See: rollout status {rollout}")
+            raise Fenced(
+                f"E_FENCED: another process took rollout {rollout} over, or its app: this one changes nothing more. "
+                "See: rollout status"
+            )
 
     def holds(self, rollout: str) -> bool:
         """Say whether the lease is still this process's: read anew."""
