@@ -1,13 +1,15 @@
-"""Whoever holds a lease says so all the time, whatever it waits for: a person, a host, or a step's end."""
+"""Whoever holds a lease says all the time that it lives, whatever it waits for; others watch whether it does."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rollout.errors import Fenced
+from rollout.store.leasing import SILENT_S
 
 if TYPE_CHECKING:
     from rollout.store.store import Store
@@ -41,6 +43,21 @@ def beating(store: Store, rollout: str, say: Callable[[str], None]) -> Iterator[
 def _ended(store: Store, rollout: str) -> bool:
     """Whether a rollout came to its end, which gives its lease back."""
     return store.knows(rollout) and bool(store.find(rollout).finished)
+
+
+def watched(store: Store, rollout: str, say: Callable[[str], None]) -> str:
+    """Return a heartbeat from a clock that was ahead, once it did not move for as long as a holder may be silent."""
+    heartbeat = store.ahead(rollout)
+    if not heartbeat:
+        return ""
+    say(f"rollout {rollout} was last heard of at {heartbeat}: by the state's clock it is {store.now()}")
+    say(f"whether its process is gone is seen by whether it says more within {SILENT_S:g} s")
+    by = time.monotonic() + SILENT_S
+    while time.monotonic() < by:
+        time.sleep(1.0)
+        if store.ahead(rollout) != heartbeat:
+            return ""
+    return heartbeat
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout.app.fencing import ANY
-from rollout.app.living import beating
+from rollout.app.living import beating, watched
 from rollout.app.outside import Acting, opened
 from rollout.app.preflight import Preflight, planned
 from rollout.app.provenance import user
@@ -88,17 +88,23 @@ def waited(act: Callable[[], T], wait_s: float, say: Callable[[str], None]) -> T
 def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
     """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
     try:
-        apps = [p.app for p in plays]
-        above = look.above or 0
-        take = partial(look.store.take, plays[0].environment, apps, look.rollout, user(), above=above)
-        if not look.check:
-            _warned_of_place(look)
-        epoch = 0 if look.check else waited(take, look.wait_s, look.say)
+        epoch = 0 if look.check else _taken(look, plays[0].environment, [p.app for p in plays])
         with nullcontext() if look.check else beating(look.store, look.rollout, look.say):
             yield replace(look, epoch=epoch)
     finally:
         given_back(look.store, look.rollout)
         look.store.close()
+
+
+def _taken(look: Look, environment: str, apps: Sequence[str]) -> int:
+    """Take the leases of these apps; who left one before it began, by a clock that was ahead, is watched first."""
+    _warned_of_place(look)
+    holders = {look.store.lease(environment, app).rollout for app in apps} - {"", look.rollout}
+    left = sorted(rollout for rollout in holders if not look.store.knows(rollout))
+    silent = [watched(look.store, rollout, look.say) for rollout in left]
+    above = look.above or 0
+    take = partial(look.store.take, environment, apps, look.rollout, user(), above=above, silent=silent)
+    return waited(take, look.wait_s, look.say)
 
 
 def given_back(store: Store, rollout: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from rollout.app import becoming, orders, withheld
 from rollout.app.apply import Run, Showing, perform
 from rollout.app.entering import entered_all
 from rollout.app.guard import guard_of
-from rollout.app.living import beating
+from rollout.app.living import beating, watched
 from rollout.app.operate import UNRECORDED
 from rollout.app.orders import at_work
 from rollout.app.outside import Acting, opened
@@ -37,7 +36,6 @@ from rollout.perform.outside import Outside
 from rollout.perform.reconcile import doubts, telling
 from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
-from rollout.store.leasing import SILENT_S
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -125,7 +123,7 @@ def _superseded(store: Store, rollout: str, showing: Showing) -> int:
 
 def _halted_or_healed(store: Store, rollout: str, showing: Showing) -> int:
     found = store.find(rollout)
-    silent = _watched(store, rollout, showing.say)
+    silent = watched(store, rollout, showing.say)
     if not silent and at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
         return 0
     code = _over(store, _left(store, rollout, ""), "heal", showing, silent)
@@ -143,7 +141,7 @@ def unlock(rollout: str, reason: str, state: str, say: Callable[[str], None]) ->
     """End a rollout whose process is gone, without asking any host. 5, or 0 where nothing was half-way: it is named."""
     with closing(_store(state)) as store, ExitStack() as stack:
         left = _left(store, rollout, "There is nothing to unlock.")
-        epoch = store.retake(left.id, user(), _watched(store, left.id, say))
+        epoch = store.retake(left.id, user(), watched(store, left.id, say))
         stack.callback(given_back, store, left.id)
         left = _left(store, left.id, "")
         stream = Stream(store.journal(left.id), evolve, left.state)
@@ -249,28 +247,13 @@ def _staging(left: Left) -> Iterator[tuple[State, ArtifactAsk]]:
             yield state, replace(ask, path=path, sha256=release.source or release.artifact)
 
 
-def _watched(store: Store, rollout: str, say: Callable[[str], None]) -> str:
-    """Return a heartbeat from a clock that was ahead, once it did not move for as long as a holder may be silent."""
-    heartbeat = store.ahead(rollout)
-    if not heartbeat:
-        return ""
-    say(f"rollout {rollout} was last heard of at {heartbeat}: by the state's clock it is {store.now()}")
-    say(f"whether its process is gone is seen by whether it says more within {SILENT_S:g} s")
-    by = time.monotonic() + SILENT_S
-    while time.monotonic() < by:
-        time.sleep(1.0)
-        if store.ahead(rollout) != heartbeat:
-            return ""
-    return heartbeat
-
-
 def _over(store: Store, left: Left, aim: Aim, showing: Showing, silent: str = "") -> int:
     """Take the lease under a higher number, read the journal to its end, look at the hosts, and run the loop.
 
     ``silent``: a heartbeat that was watched before.
     """
     with ExitStack() as stack:
-        epoch = store.retake(left.id, user(), silent or _watched(store, left.id, showing.say))
+        epoch = store.retake(left.id, user(), silent or watched(store, left.id, showing.say))
         stack.callback(given_back, store, left.id)
         stack.enter_context(beating(store, left.id, showing.say))
         left = _left(store, left.id, "")  # its last words may have come since it was read

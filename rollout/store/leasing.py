@@ -5,7 +5,7 @@ A lease does not expire. Its number is the epoch that hosts compare: it only gro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -26,12 +26,17 @@ def take(
     holder: str,
     now: str,
     above: int = 0,
+    silent: Collection[str] = (),
 ) -> int:
-    """Take the leases of all apps of a new rollout, or none; return the number that all have. Raise Held."""
+    """Take the leases of all apps of a new rollout, or none; return the number that all have. Raise Held.
+
+    ``silent``: heartbeats which were watched for as long as a holder may be silent, and which did not move.
+    """
     found = [lease_of(connection, environment, app) for app in sorted(set(apps))]
     for lease in found:
         _refuse_unfinished(connection, environment, lease, now)
-        if lease.rollout and lease.rollout != rollout and lives(lease, now):
+        watched = lease.heartbeat if lease.heartbeat in silent else ""
+        if lease.rollout and lease.rollout != rollout and lives(lease, now, watched):
             raise Busy(_held(lease, f"it is still preparing. Wait until it is done.{_clock(lease, now)}"))
     number = max(above, *(lease.number for lease in found)) + 1
     for lease in found:

@@ -59,14 +59,23 @@ class Store:
 
     # --- leases
 
-    def take(self, environment: str, apps: str | Iterable[str], rollout: str, holder: str, above: int = 0) -> int:
+    def take(
+        self,
+        environment: str,
+        apps: str | Iterable[str],
+        rollout: str,
+        holder: str,
+        above: int = 0,
+        silent: Collection[str] = (),
+    ) -> int:
         """Take the leases for a new rollout of these apps; return the epoch's number. Raise Held, naming the other.
 
         ``above``: the number is greater than this one too, which hosts have seen from a state that was lost.
+        ``silent``: heartbeats of holders that are known to have been silent for long enough since.
         """
         wanted = sorted({apps} if isinstance(apps, str) else set(apps))
         take = partial(leasing.take, environment=environment, apps=wanted, rollout=rollout, holder=holder, above=above)
-        return self._taken(rollout, lambda connection: take(connection, now=self.now()))
+        return self._taken(rollout, lambda connection: take(connection, now=self.now(), silent=silent))
 
     def ahead(self, rollout: str) -> str:
         """Return the heartbeat of a rollout's holder that is yet to come and tells nothing of it, or ""."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -9,8 +10,10 @@ import pytest
 
 from rollout.app import takeover
 from rollout.app.apply import Showing
+from rollout.app.parts import Look, held
 from rollout.errors import Busy
 from rollout.store.store import Store
+from tests.engine.questions import play
 from tests.store.benches import SqliteBench
 
 YET_TO_COME, LATER = "2199-01-01T00:00:00.000Z", "2199-01-01T00:00:10.000Z"
@@ -84,3 +87,37 @@ def test_one_that_beats_after_it_was_watched_is_left_alone(begun: Store, bench: 
 def test_whose_clock_is_a_little_ahead_is_not_watched(begun: Store, bench: SqliteBench) -> None:
     bench.elsewhere(begun.now())
     assert not begun.ahead("r1")
+
+
+def taken(bench: SqliteBench) -> None:
+    """Have two commands take leases, and go before they had anything to record; each on a machine of its own."""
+    for app, rollout, at in (("shop", "r1", YET_TO_COME), ("blog", "r0", LATER)):
+        bench.open().take("default", app, rollout, "alice")
+        bench.sql(f"UPDATE leases SET machine = 'elsewhere', heartbeat = '{at}' WHERE app = '{app}'")
+
+
+BOTH = [play((), app="shop"), play((), app="blog")]
+
+
+def test_one_that_never_began_and_does_not_move_keeps_nobody_out(
+    bench: SqliteBench, passing: list[Callable[[], None]]
+) -> None:
+    taken(bench)
+    with pytest.raises(Busy, match=r"still preparing.* was a clock set back"):
+        bench.open().take("default", "shop", "r2", "bob")
+    slept, said = list[int](), list[str]()
+    passing.append(lambda: slept.append(1))
+    with held(Look(store=bench.open(), rollout="r2", say=said.append), BOTH) as look:
+        assert look.epoch == 2
+    assert len(slept) == 120, "a minute for each of the two"
+    assert [line.split()[1] for line in said if "by the state's clock" in line] == ["r0", "r1"]
+
+
+def test_one_that_never_began_and_still_beats_is_left_alone(
+    bench: SqliteBench, passing: list[Callable[[], None]]
+) -> None:
+    taken(bench)
+    beat, at = "UPDATE leases SET heartbeat = '2199-01-01T00:01:00.{:03}Z' WHERE app = 'shop'", itertools.count()
+    passing.append(lambda: bench.sql(beat.format(next(at))))
+    with pytest.raises(Busy, match="r1 holds shop"), held(Look(store=bench.open(), rollout="r2"), BOTH):
+        pass
