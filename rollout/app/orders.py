@@ -16,6 +16,7 @@ from rollout.engine.rollout import Rollout, fold, initial
 from rollout.errors import Busy, StoreError
 from rollout.model.event import Event, HaltOrdered, PauseOrdered, ProceedOrdered, Record
 from rollout.model.verdict import Cause
+from rollout.report.text import inert
 from rollout.store.leasing import lives
 from rollout.store.place import state_url
 from rollout.store.rows import OrderKind, StoredOrder, StoredRollout
@@ -110,12 +111,12 @@ def _so_now(state: Rollout, rollout: str) -> str:
     paused = next((play.paused for play in state.plays if play.paused), None)
     if paused is not None:
         ways = f"rollout proceed {rollout}; rollout halt {rollout} --keep or --revert"
-        return f"paused by {paused.by}: no further host leaves. What can be typed: {ways}"
+        return f"paused by {inert(paused.by)}: no further host leaves. What can be typed: {ways}"
     halt = next((play.halt for play in state.plays if play.halt), None)
     if halt is None:
         return "goes on"
     follows = f"; {after_halt(state, state.plan)}" if going_back(state) else ""
-    return f"halting: {halt.reason}{follows}"
+    return f"halting: {inert(halt.reason)}{follows}"
 
 
 def newest(records: Iterable[Record]) -> int:

@@ -23,6 +23,7 @@ from rollout.model.play import delegates_of
 from rollout.model.trust import Trust
 from rollout.perform.observe import Glance
 from rollout.perform.outside import Outside
+from rollout.report.text import inert
 from rollout.store.leasing import SILENT_S
 from rollout.store.mounts import weakness
 from rollout.store.place import path_of
@@ -79,7 +80,7 @@ def waited(act: Callable[[], T], wait_s: float, say: Callable[[str], None]) -> T
             if left_s <= 0:
                 raise
             if not said:
-                say(f"waiting up to {wait_s:g} s: {busy}")
+                say(f"waiting up to {wait_s:g} s: {inert(busy)}")
             said = True
             time.sleep(min(WAIT_EVERY_S, left_s))
 
