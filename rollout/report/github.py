@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TextIO
 
 from rollout.errors import Problem
 from rollout.model.event import Provenance, Record, RolloutFinished
+from rollout.model.verdict import Cause
+from rollout.report.board import Board
+from rollout.report.boards import Boards
 from rollout.report.groups import closes, opened_by
 from rollout.report.plain import PlainSink
 from rollout.report.recap import Line
@@ -60,10 +64,11 @@ class GithubSink(PlainSink):
 
     def _ended(self, event: RolloutFinished) -> None:
         if event.end != "succeeded":
-            missed = next((n for n, end in enumerate(event.plays) if end != "succeeded"), 0)
+            missed = _at_fault(self.boards, event)
             self._annotate("error", TITLES[event.end], event.reason or event.end, missed)
         elif event.exit_code:
-            self._annotate("warning", "rollout: hosts off target", "some hosts are not on the release")
+            missed = next((b.index for b in self.boards.plays if _off_target(b)), 0)
+            self._annotate("warning", "rollout: hosts off target", "some hosts are not on the release", missed)
         self._summarise(recap_of_all(self.boards))
 
     def _annotate(self, level: str, title: str, text: str, play: int = 0) -> None:
@@ -95,6 +100,18 @@ class GithubSink(PlainSink):
                 file.write(summary(lines))
         except OSError as error:
             self._write(f"the summary of the step could not be written: {inert(error)}")
+
+
+def _at_fault(boards: Boards, event: RolloutFinished) -> int:
+    """Return the play whose reason is that of the end: the first that was not only halted for another one's sake."""
+    own = (b.index for b in boards.plays if b.halt is not None and b.halt.cause is not Cause.PLAY)
+    missed = (b.index for b in boards.plays if event.end_of(b.index) != "succeeded")
+    return next(chain(own, missed), 0)
+
+
+def _off_target(board: Board) -> bool:
+    """Whether hosts of a play that succeeded are not on its release."""
+    return bool(board.first_failure or (board.play and board.play.off_target))
 
 
 def data(text: str) -> str:

@@ -6,13 +6,14 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import Problem
-from rollout.model.event import Record, RolloutFinished, StepFinished, StepStarted
+from rollout.model.event import Provenance, Record, RolloutFinished, RolloutStarted, StepFinished, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Stage
 from rollout.model.verdict import Cause, Outcome, Verdict
@@ -20,12 +21,16 @@ from rollout.report.github import GithubSink, annotated, data, harmless, markdow
 from rollout.report.gitlab import CLEAR, GitlabSink
 from rollout.report.recap import Line
 from rollout.report.sinks import sink_for
+from tests.engine.stories import failed, plan_of
+from tests.engine.test_rollout import API, WEB, Tale
 from tests.report import journals
 from tests.report.journals import Script
 from tests.report.test_sinks import feed
 from tests.store.stories import started
 
 EVIL = st.text(alphabet=st.sampled_from("::# []%,\r\n\x1b\x9b abgroupendset-env name=x|`<>@"), max_size=60)
+BAD, ILL = failed(Cause.RELEASE), failed(Cause.HOST)
+GOOD = ("succeeded", "succeeded")
 COMMAND = re.compile(
     r"::(group::staging|group::taken over|group::batch \d+ of \d+: .*|group::halt|group::revert of .*"
     r"|endgroup::|(error|warning) (file=[^:,]*,(line=\d+,)?)?title=[^:,]*::.*)"
@@ -132,6 +137,37 @@ def test_an_annotation_is_of_the_play_that_failed() -> None:
     out = io.StringIO()
     feed(GithubSink(out, {}), script.records)
     assert out.getvalue().count("::error file=two.yml,line=20,") == 2
+
+
+@pytest.mark.parametrize(
+    ("fails", "off", "ended", "said"),
+    [
+        pytest.param((WEB, BAD), (), ("halted", "reverted"), "error file=two.yml,line=40,", id="the later"),
+        pytest.param((API, BAD), (), ("reverted", "halted"), "error file=two.yml,line=3,", id="the earlier"),
+        pytest.param((WEB, ILL), (), GOOD, "warning file=two.yml,line=40,", id="within what is allowed"),
+        pytest.param((), (API, WEB), GOOD, "warning file=two.yml,line=3,", id="both off target"),
+        pytest.param((), (WEB,), GOOD, "warning file=two.yml,line=40,", id="off target from the start"),
+    ],
+)
+def test_the_end_is_annotated_at_the_play_that_it_came_from(
+    fails: tuple[Any, ...], off: tuple[int, ...], ended: tuple[str, ...], said: str
+) -> None:
+    told = Tale(plan_of(3))
+    allowed, missing = 0 if BAD in fails else 1, [(HostName("h9"),) if n in off else () for n in (API, WEB)]
+    plays = (replace(told.plan.plays[n], off_target=missing[n], max_failures=allowed) for n in (API, WEB))
+    told.plan = replace(told.plan, plays=tuple(plays))
+    told.begin()
+    if fails:
+        told.finish(told.until("verify", fails[0]))
+        told.finish(told.until("verify", fails[0]), fails[1])
+    told.to_the_end()
+    assert told.ends == ended
+    script, out = Script(), io.StringIO()
+    by = Provenance(playbook="two.yml", lines=(3, 40))
+    script.add(*(replace(e, provenance=by) if isinstance(e, RolloutStarted) else e for e in told.events))
+    feed(GithubSink(out, {}), script.records)
+    last = [line for line in out.getvalue().splitlines() if "title=rollout%3A" in line]
+    assert [line.startswith(f"::{said}") for line in last] == [True], last
 
 
 def test_what_is_wrong_in_a_file_is_annotated_at_its_place() -> None:
