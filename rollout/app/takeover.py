@@ -24,11 +24,12 @@ from rollout.app.request import Request, fetch, package_of, plays_of, store_of
 from rollout.app.resuming import refuse_against_policy
 from rollout.app.sending import Sending, pace_of
 from rollout.app.states import open_state
+from rollout.app.unfinished import left_behind
 from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import At, State
-from rollout.errors import Ended, InputError, Problem, Reason, Refused, StoreError
+from rollout.errors import Busy, Ended, InputError, Problem, Reason, Refused, RolloutError
 from rollout.model.event import Provenance, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk, Play
@@ -36,6 +37,7 @@ from rollout.perform.outside import Outside
 from rollout.perform.reconcile import doubts, telling
 from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
+from rollout.report.text import inert
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -66,17 +68,50 @@ def revert(rollout: str, state: str, showing: Showing) -> int:
     return 0 if code == 4 else code
 
 
-def heal(rollout: str, state: str, showing: Showing) -> int:
-    """Put back only what an unfinished rollout has in flight, and end it; without an id the one there is.
+def heal(rollout: str, state: str, showing: Showing, wait_s: float = 0.0) -> int:
+    """Put back only what an unfinished rollout has in flight, and end it; without an id each whose process is gone.
 
-    0 when nobody is left half-way, also when nothing was unfinished: it may stand at the end of every pipeline.
+    0 when nobody is left half-way by them, also when there were none: it may stand at the end of every pipeline.
     """
     with closing(_store(state)) as store:
-        found = rollout or _the_unfinished(store)
-        if not found:
-            showing.say("nothing to do: no rollout is unfinished")
-            return 0
-        code = _over(store, _left(store, found, _TO_GO_BACK), "heal", showing)
+        if not rollout:
+            return _each_healed(store, showing, wait_s)
+        left = _left(store, rollout, _TO_GO_BACK)
+        return waited(partial(_unless_ended, store, left.id, showing), wait_s, showing.say)
+
+
+def _each_healed(store: Store, showing: Showing, wait_s: float) -> int:
+    """Heal what is unfinished and nobody's any more, one after the other; return the worst code, 0 for nothing."""
+    behind, codes = left_behind(store, wait_s, showing.say), [0]
+    for found in behind:
+        try:
+            codes.append(_unless_ended(store, found.id, showing))
+        except Busy as busy:  # somebody has taken it over since it was looked at
+            showing.say(f"left alone: {inert(busy)}")
+        except RolloutError as error:
+            if len(behind) == 1 or error.exit_code == 1:
+                raise
+            showing.say(f"rollout {found.id} could not be healed: {inert(error)}")
+            codes.append(error.exit_code)
+        else:
+            if codes[-1] in (130, 143) or (codes[-1] in ENDED and not store.find(found.id).finished):
+                break  # by whoever wants it to stop
+    return min(codes, key=WORST_FIRST.index)
+
+
+def _unless_ended(store: Store, rollout: str, showing: Showing) -> int:
+    """Heal a rollout; 0 where it has ended by itself since it was found."""
+    try:
+        return _healed(store, rollout, showing)
+    except Ended:
+        if not store.find(rollout).finished:
+            raise
+        showing.say(f"rollout {rollout} has ended meanwhile")
+        return 0
+
+
+def _healed(store: Store, rollout: str, showing: Showing, silent: str = "") -> int:
+    code = _over(store, _left(store, rollout, ""), "heal", showing, silent)
     return 0 if code in (3, 4, 6) else code
 
 
@@ -126,8 +161,7 @@ def _halted_or_healed(store: Store, rollout: str, showing: Showing) -> int:
     silent = watched(store, rollout, showing.say)
     if not silent and at_work(store, found) and orders.halt(store, rollout, f"superseded by {user()}", showing.say):
         return 0
-    code = _over(store, _left(store, rollout, ""), "heal", showing, silent)
-    return 0 if code in (3, 4, 6) else code
+    return _healed(store, rollout, showing, silent)
 
 
 def _of_these_apps(found: StoredRollout, plays: Sequence[Play]) -> None:
@@ -188,6 +222,7 @@ def _recovered(store: Store, environment: str, app: str, showing: Showing) -> in
 
 
 ENDED = frozenset({0, 3, 4, 5, 6, 9})  # with these its journal says what each host is
+WORST_FIRST = (1, 8, 7, 5, 130, 143, 4, 3, 6, 2, 11, 9, 0)  # which code several rollouts end with
 _TO_GO_BACK = "To go back from a release that is out, type: rollout rollback PLAYBOOK."
 
 
@@ -204,15 +239,6 @@ def _left(store: Store, rollout: str, instead: str) -> Left:
     started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
     state = fold(initial(), (r.event for r in records))
     return Left(id=found.id, state=state, provenance=started.provenance)
-
-
-def _the_unfinished(store: Store) -> str:
-    """Return the one rollout without an end, or ""; raise StoreError where there are several."""
-    found: list[StoredRollout] = [r for r in store.rollouts(limit=10_000) if not r.finished]
-    if len(found) > 1:
-        each = ", ".join(f"{r.id} ({r.app} in {r.environment})" for r in found[:20])
-        raise StoreError(f"E_SEVERAL: these rollouts are unfinished: {each}. Name one: rollout heal ID.")
-    return found[0].id if found else ""
 
 
 def _changed(left: Left) -> Iterator[Reason]:
