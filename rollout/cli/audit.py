@@ -55,8 +55,9 @@ def verify(id: str, head: str, state: str | None, output: str) -> int:
 def export(id: str, state: str | None) -> int:
     """Write the journal of rollout ID as JSON, a record a line, hashes included, once both checks hold.
 
-    ID may be cut short. A record's hash is the SHA-256 of the canonical JSON (keys sorted, no spaces) of
-    [rollout, seq, at, the event's canonical JSON as a text, the hash before it].
+    ID may be cut short. A record's hash is the SHA-256 of the canonical JSON (keys sorted, no spaces, UTF-8
+    with nothing escaped that need not be) of [rollout, seq, at, the event's canonical JSON as a text, the hash
+    before it]. The event is what was written then, by whichever version.
     """
     with reading(state) as store:
         if store is None:

@@ -273,7 +273,8 @@ class Note:
 class Record:
     """One line of the journal. ``hash`` covers the fields before it, the previous hash included.
 
-    ``in_memory``: the state could not be written, so nobody but this process knows of it yet.
+    ``in_memory``: the state could not be written, so nobody but this process knows of it yet. ``body``: the event's
+    text that the hash is over, as it is kept: what an earlier version wrote lacks the fields that came later.
     """
 
     rollout: str
@@ -283,3 +284,4 @@ class Record:
     previous_hash: str
     hash: str
     in_memory: bool = False
+    body: str = field(default="", compare=False, repr=False)

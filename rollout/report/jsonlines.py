@@ -11,13 +11,13 @@ from rollout.store.codec import plain
 
 
 def record_object(record: Record) -> dict[str, Any]:
-    """Return a record as JSON's objects; the event's own keys stand under ``event``."""
+    """Return a record as JSON's objects; the event's own keys stand under ``event``, as its hash covers them."""
     return {
         "type": "event",
         "rollout": record.rollout,
         "seq": record.seq,
         "at": record.at,
-        "event": plain(record.event),
+        "event": json.loads(record.body) if record.body else plain(record.event),
         "hash": record.hash,
         "previous_hash": record.previous_hash,
         **({"in_memory": True} if record.in_memory else {}),

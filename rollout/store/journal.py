@@ -111,7 +111,9 @@ class StoredJournal:
         for event, body in zip(events, bodies, strict=True):
             seq += 1
             digest = chained(self.rollout, seq, at, body, previous)
-            record = Record(rollout=self.rollout, seq=seq, at=at, event=event, previous_hash=previous, hash=digest)
+            record = Record(
+                rollout=self.rollout, seq=seq, at=at, event=event, body=body, previous_hash=previous, hash=digest
+            )
             chain.append(record)
             previous = digest
         return tuple(chain)
@@ -199,7 +201,8 @@ def decoded(rollout: str, row: Any) -> Record:
             f"E_RECORD: record {row.seq} of rollout {rollout} says something this version does not know: {error}. "
             "Use the version that wrote it, or a newer one."
         ) from error
-    return Record(rollout=rollout, seq=row.seq, at=row.at, event=event, previous_hash=row.previous_hash, hash=row.hash)
+    kept = {name: getattr(row, name) for name in ("seq", "at", "body", "previous_hash", "hash")}
+    return Record(rollout=rollout, event=event, **kept)
 
 
 def _broken(rollout: str, seq: int, what: str) -> StoreError:
