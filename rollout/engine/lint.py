@@ -52,7 +52,7 @@ class Seen:
     """What was read of one host so far."""
 
     flying: StepStarted | None = None
-    leaving: bool = False  # it began to leave, perhaps under a controller that is gone
+    leaving: int = 0  # the step with which it began to leave, perhaps under a controller that is gone; 0: it has not
     out: bool = False  # it was seen out, and nobody has begun to put it back
     unproven: bool = False  # it was given something that no Verify has passed since
 
@@ -165,6 +165,8 @@ class Lint:
             if seen.flying is not None:
                 _ended(seen, seen.flying.action, event.outcome.passed, event.outcome.untouched)
             seen.flying = None
+            if event.outcome.untouched and event.op == seen.leaving:
+                seen.leaving = 0
 
     def _finished(self, event: RolloutFinished) -> Iterator[str]:
         if self.flying and event.exit_code != FENCED:
@@ -184,16 +186,24 @@ def _step(play: Play, seen: Seen, event: StepStarted) -> Iterator[str]:
         seen.out = False
     if event.undo:
         return
-    if isinstance(action, Deregister) and not (play.staged and play.open):
-        yield f"{host} leaves outside any batch"
-    if isinstance(action, Deregister) and play.paused and not seen.leaving:
-        yield f"{host} leaves in a pause"
-    seen.leaving = seen.leaving or isinstance(action, Deregister)
+    yield from _leaves(play, seen, event)
     if isinstance(action, Keep) and not play.rolled:
         yield f"{host} is noted as kept before all have rolled"
     arriving = isinstance(action, Register) or (isinstance(action, Run) and action.position == "after_register")
     if play.halted and not arriving:
         yield f"{host} goes a step forward in a halt"
+
+
+def _leaves(play: Play, seen: Seen, event: StepStarted) -> Iterator[str]:
+    """Say what is wrong with a host that begins to leave: with what follows its staging, be it a task of somebody's."""
+    host, action = event.host, event.action
+    begins = not seen.leaving and event.at >= play.plan.hosts[host].staging and not isinstance(action, Keep)
+    if (begins or isinstance(action, Deregister)) and not (play.staged and play.open):
+        yield f"{host} leaves outside any batch"
+    if begins and play.paused:
+        yield f"{host} leaves in a pause"
+    if begins:
+        seen.leaving = event.op
 
 
 def _ended(seen: Seen, action: Action, passed: bool, untouched: bool) -> None:

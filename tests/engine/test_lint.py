@@ -14,6 +14,7 @@ from rollout.model.event import (
     Event,
     HaltOrdered,
     PauseOrdered,
+    ProceedOrdered,
     Recovered,
     RollingClosed,
     RolloutFinished,
@@ -22,6 +23,7 @@ from rollout.model.event import (
     StepFinished,
     StepStarted,
 )
+from rollout.model.task import Task
 from rollout.model.verdict import Cause
 from rollout.testing.behaviour import Build
 from tests.simulation.shapes import Shape
@@ -38,6 +40,8 @@ def journal(shape: Shape) -> Journal:
 
 GOOD = journal(Shape(hosts=2))
 BAD = journal(Shape(hosts=2, build=Build(healthy=False)))
+TOLD = journal(Shape(hosts=2, tasks={"before_drain": (Task(argv=("tell",)),)}))
+ADOPTED = journal(Shape(hosts=2, purpose="adopt"))
 
 
 def at(events: Sequence[Event], kind: type[Event], action: str = "", number: int = 0) -> int:
@@ -115,6 +119,37 @@ def test_a_doctored_journal_is_found_out(name: str) -> None:
 def test_the_record_is_named() -> None:
     doctored = put(StagingClosed(), RolloutStarted)(GOOD)
     assert violations(doctored)[0][0] == 1
+
+
+def in_a_pause(events: Journal, until: str, action: str, number: int = 0) -> list[str]:
+    """What is wrong where somebody pauses before a step begins, and says proceed when ``until`` has ended."""
+    first, last = at(events, StepStarted, action, number), at(events, StepFinished, until, number)
+    doctored = [*events[:first], PAUSE, *events[first : last + 1], ProceedOrdered(by="somebody"), *events[last + 1 :]]
+    return [what for _, what in violations(doctored)]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_who_has_begun_goes_on_in_a_pause_and_nobody_begins(number: int) -> None:
+    """A host begins with the first step that follows its staging, be it a task or all that there is."""
+    leaves = [f"h{number} leaves in a pause"]
+    assert violations(TOLD) == violations(ADOPTED) == ()
+    assert in_a_pause(TOLD, "register", "deregister", number) == []
+    assert in_a_pause(TOLD, "keep", "keep", number) == []
+    assert in_a_pause(TOLD, "run", "run", number) == leaves
+    assert in_a_pause(GOOD, "deregister", "deregister", number) == leaves
+    assert leaves[0] in in_a_pause(ADOPTED, "adopt", "adopt", number)
+
+
+def test_who_was_not_touched_has_not_begun() -> None:
+    """A first step that was withdrawn is begun anew, and that waits for the end of a pause."""
+    begun, ended = at(TOLD, StepStarted, "run"), at(TOLD, StepFinished, "run")
+    step, end = TOLD[begun], TOLD[ended]
+    assert isinstance(step, StepStarted)
+    assert isinstance(end, StepFinished)
+    withdrawn = replace(end, outcome=replace(end.outcome, verdict="failed", untouched=True))  # type: ignore[arg-type]
+    events = [*TOLD[: begun + 1], withdrawn, PAUSE, replace(step, op=step.op + 1)]
+    assert violations(events) == ((len(events), f"{step.host} leaves in a pause"),)
+    assert violations([*TOLD[: ended + 1], PAUSE, replace(step, op=step.op + 1, at=step.at + 1)]) == ()
 
 
 def test_a_way_back_is_in_order_and_one_without_proof_is_not() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rollout.engine.lint import violations
+from rollout.engine.planner import plan
 from rollout.engine.recovery import unlocked
 from rollout.engine.rollout import Rollout, due, fold, initial
 from rollout.engine.state import At
@@ -22,7 +23,9 @@ from rollout.model.event import (
 )
 from rollout.model.plan import OnFailure
 from rollout.model.share import Share
+from rollout.model.task import Task
 from rollout.model.verdict import Cause
+from tests.engine.questions import question
 from tests.engine.stories import Story, failed, ordered_revert, plan_of, signal
 from tests.engine.test_rollout import WEB, Tale
 
@@ -93,6 +96,26 @@ def test_a_pause_outlives_the_controller() -> None:
     assert story.state.done == 1
     story.fact(PROCEED)
     assert story.to_the_end().ended == ("succeeded", 0)
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+@pytest.mark.parametrize("word", ["run", "deregister", "switch", "verify", "register"])
+def test_who_runs_a_task_before_it_leaves_has_begun(word: str, taken_over: bool) -> None:
+    """And its journal is in order: what the engine lets go on in a pause is no step out of turn."""
+    asked = question(3, of={"serial": ONE_BY_ONE, "min_in_service": Share(count=1)})
+    tell = {"before_drain": (Task(argv=("tell",)),)}
+    asks = {host: replace(ask, tasks=tell) for host, ask in asked.asks.items()}  # type: ignore[arg-type]
+    story = Story(plan(replace(asked, asks=asks))).begin()
+    story.until(word)
+    story.fact(PAUSE)
+    if taken_over:
+        story.pending.clear()
+        story.fact(Recovered(epoch=2))
+    drained(story)
+    assert (story.state.done, story.state.paused) == (1, PAUSE)
+    story.fact(PROCEED)
+    assert story.to_the_end().ended == ("succeeded", 0)
+    assert violations(story.events) == ()
 
 
 @pytest.mark.parametrize(("word", "half"), [("stage", True), ("verify", True), ("keep", True), ("", False)])
