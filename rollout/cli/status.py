@@ -7,15 +7,17 @@ from dataclasses import asdict
 import click
 
 from rollout.cli.history import HEAD, as_object, cells
+from rollout.cli.hostrows import boards_object, hosts_table
 from rollout.cli.moments import Moment
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json
+from rollout.cli.then import then, then_of
 from rollout.model.plan import BRINGS
-from rollout.report.board import Board, Row
-from rollout.report.boards import Boards, seen_all
+from rollout.report.board import Board
+from rollout.report.boards import seen_all
 from rollout.report.recap import recap_text
 from rollout.report.recaps import recap_of_all
-from rollout.report.text import inert, moment, table
+from rollout.report.text import inert, table
 from rollout.store.process import ProcessMark, alive
 from rollout.store.rows import Lease, StoredRollout
 from rollout.store.store import Store
@@ -37,7 +39,7 @@ def status(id: str | None, at: str | None, state: str | None, output: str) -> in
         if store is None:
             return _nothing(id, output)
         if at is not None:
-            return _then(store, id, at, output)
+            return then_of(store, id, at, output) if id else then(store, at, output)
         return _one(store, id, output) if id else _all(store, output)
 
 
@@ -73,31 +75,6 @@ def _all(store: Store, output: str) -> int:
     return 0
 
 
-def _then(store: Store, id: str | None, at: str, output: str) -> int:
-    """Show what was so at a moment, from the journals as far as they had come."""
-    begun = [r for r in store.rollouts(limit=1_000_000) if r.started <= at]
-    if id:
-        wanted = store.find(id)
-        shown = [r for r in begun if r.id == wanted.id]
-    else:
-        newest: dict[tuple[str, str], StoredRollout] = {}
-        for rollout in begun:
-            if rollout.purpose in BRINGS:
-                newest.setdefault((rollout.environment, rollout.app), rollout)
-        shown = list(newest.values())
-    seen = {r.id: seen_all(e for e in store.journal(r.id).read() if e.at <= at) for r in shown}
-    if output == "json":
-        say_json([{"id": r.id, "environment": r.environment, "at": at, **_as_object(seen[r.id])} for r in shown])
-        return 0
-    if not shown:
-        say([f"No rollout had begun by {moment(at)}."])
-    for rollout in shown:
-        say(recap_text(recap_of_all(seen[rollout.id]))[:1])
-        for board in seen[rollout.id].plays:
-            say(["", *([f"{inert(board.app, 60)}:"] if seen[rollout.id].several else []), *hosts_table(board)])
-    return 0
-
-
 def _stands(store: Store, rollout: StoredRollout, app: str) -> str:
     """Say what an app is on, where the newest rollout did not bring it to its release."""
     before = store.standing(rollout.environment, app)
@@ -123,7 +100,7 @@ def _one(store: Store, id: str, output: str) -> int:
     rollout = store.find(id)
     boards = seen_all(store.journal(rollout.id).read())
     if output == "json":
-        say_json({**as_object(rollout), **_as_object(boards), "holder": _holder_object(store, rollout)})
+        say_json({**as_object(rollout), **boards_object(boards), "holder": _holder_object(store, rollout)})
         return 0
     say(recap_text(recap_of_all(boards)))
     if rollout.unfinished:
@@ -131,40 +108,6 @@ def _one(store: Store, id: str, output: str) -> int:
     for board in boards.plays if 0 < sum(len(b.rows) for b in boards.plays) <= MANY else ():
         say(["", *([f"{inert(board.app, 60)}:"] if boards.several else []), *hosts_table(board)])
     return 0
-
-
-def _as_object(boards: Boards) -> dict[str, object]:
-    """Return the phase and the hosts as JSON's object; of several plays each has its own, by app."""
-    each: list[dict[str, object]] = [
-        {"phase": board.standing, "hosts": {host: _host_object(row) for host, row in board.ordered()}}
-        for board in boards.plays
-    ]
-    if not boards.several:
-        return each[0]
-    return {"phase": boards.active.standing, "plays": {b.app: said for b, said in zip(boards.plays, each, strict=True)}}
-
-
-def hosts_table(board: Board) -> list[str]:
-    """Return a row for each host: its batch, its state, what it is on, and whether it is out."""
-    rows = [
-        (inert(host, 60), str(row.batch + 1), row.state, inert(row.release, 60) or "-", _rotation(row))
-        for host, row in board.ordered()
-    ]
-    return table(("HOST", "BATCH", "STATE", "RELEASE", "ROTATION"), rows)
-
-
-def _rotation(row: Row) -> str:
-    """Say whether we took the host out."""
-    if row.out:
-        return "OUT"
-    return "unknown" if row.state == "stranded" else "as found"
-
-
-def _host_object(row: Row) -> dict[str, object]:
-    """Return a host as JSON's object."""
-    failure = row.failure.summary if row.failure else ""
-    on = {"release": row.release, "drifted": row.drifted}
-    return {"batch": row.batch + 1, "state": row.state, **on, "out": row.out, "failure": failure}
 
 
 def _lease(store: Store, rollout: StoredRollout) -> Lease:
