@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rollout.app.records import plays_in
 from rollout.errors import Reason
+from rollout.model.plan import BRINGS
 
 if TYPE_CHECKING:
+    from rollout.model.host import HostName
     from rollout.model.need import Need
     from rollout.model.play import Play
     from rollout.store.rows import StoredRollout
@@ -35,18 +38,28 @@ def unmet(play: Play, earlier: Mapping[str, str], store: Store) -> tuple[Reason,
 def _there(play: Play, need: Need, store: Store) -> dict[str, str]:
     """Return the releases that hosts of an app may be on, and which rollout says so.
 
-    The newest rollout that succeeded brought all its hosts to one release. What came after it
-    and was reverted left nothing; what was halted, is stranded or still runs left some hosts on
-    its own release: then all of these have to do.
+    The newest rollout that succeeded without --limit brought all its hosts to one release. What
+    came after it and was reverted left nothing; what was halted, is stranded, still runs or was
+    for some hosts alone left some on its own release: then all of these have to do, but for one
+    of which every host was brought elsewhere since.
     """
     found: dict[str, str] = {}
+    since: set[HostName] = set()
     for one in store.rollouts(play.environment, need.app, LOOKED_AT):
-        if one.end == "reverted":
+        if one.end == "reverted" or one.purpose not in BRINGS:
             continue
-        found.setdefault(_release_in(one, need.app), f"rollout {one.id}, {one.end or 'unfinished'}")
+        if not (since and _hosts_in(one, need.app, store) <= since):
+            found.setdefault(_release_in(one, need.app), f"rollout {one.id}, {one.end or 'unfinished'}")
         if one.end == "succeeded":
-            break
+            if not one.limited:
+                break
+            since |= _hosts_in(one, need.app, store)
     return found
+
+
+def _hosts_in(one: StoredRollout, app: str, store: Store) -> frozenset[HostName]:
+    """Return the hosts of one of its apps that a rollout was about."""
+    return frozenset(h for play in plays_in(store, one.id, app) for h in play.concerned)
 
 
 def _release_in(one: StoredRollout, app: str) -> str:

@@ -265,6 +265,11 @@ class PlayPlan:
     limited: bool = False  # --limit left hosts of the play out: this says nothing of the whole fleet
     trust: Trust = field(default_factory=Trust)  # who answers for the release
 
+    @property
+    def concerned(self) -> frozenset[HostName]:
+        """The hosts that it is about: all that it knows, under --limit only those that have something to do."""
+        return frozenset(h for batch in self.batches for h in batch.hosts) if self.limited else frozenset(self.hosts)
+
     def release_of(self, host: HostName) -> ReleaseId:
         """Return the release that a host is to run at the end: on a restart each keeps its own."""
         named = [s.do.release for s in self.hosts[host].steps if isinstance(s.do, Switch | Restart | Verify)]

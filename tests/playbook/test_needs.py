@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rollout.app.needs import unmet
 from rollout.model.event import RolloutFinished
+from rollout.model.host import HostName
 from rollout.model.need import Need, terms_of
+from rollout.model.plan import Batch
 from rollout.model.play import Play
 from rollout.playbook.load import load
 from rollout.store.store import Store, open_store
@@ -131,6 +134,36 @@ def test_what_of_the_history_counts(
     assert [r.code for r in reasons] == (["E_NEEDS"] if said else [])
     assert said in " ".join(map(str, reasons))
     assert all(r.what.startswith("web needs api >= 2.3, and ") and r.instead for r in reasons)
+
+
+Part = tuple[str, str, tuple[str, ...], RolloutFinished]  # its purpose, its release, the hosts that --limit kept
+LATER: list[tuple[list[Part], str]] = [
+    ([("apply", "2.4", ("web1",), SUCCEEDED)], "2.2 (rollout r0, succeeded)"),
+    ([("apply", "2.4", ("web1",), SUCCEEDED), ("apply", "2.4", ("web2",), SUCCEEDED)], "2.2 (rollout r0, succeeded)"),
+    ([("apply", "2.4", ("web1",), SUCCEEDED), ("apply", "2.4", ("web2", "web3"), SUCCEEDED)], ""),
+    ([("apply", "2.4", ("web1",), SUCCEEDED), ("apply", "2.4", (), SUCCEEDED)], ""),
+    ([("apply", "2.4", (), SUCCEEDED), ("rollback", "2.2", ("web1",), SUCCEEDED)], "2.2 (rollout r2, succeeded)"),
+    ([("rollback", "2.1", (), HALTED), ("restart", "2.4", (), SUCCEEDED)], "2.1 (rollout r1, halted)"),
+    ([("apply", "2.4", (), SUCCEEDED), ("drain", "2.2", ("web1",), HALTED)], ""),
+    ([("apply", "2.4", (), SUCCEEDED), ("prune", "none", (), SUCCEEDED)], ""),
+]
+
+
+@pytest.mark.parametrize(("later", "said"), LATER)
+def test_what_part_of_a_fleet_or_no_release_was_brought_to_ends_no_search(
+    later: list[Part], said: str, store: Store, play: Play
+) -> None:
+    before: Part = ("apply", "2.2" if later[0][0] == "apply" else "2.4", (), SUCCEEDED)
+    for number, (purpose, release, hosts, end) in enumerate([before, *later]):
+        name = f"r{number}"
+        store.take("default", "api", name, "alice")
+        begun = started(id=name, app="api", release=release, manifest=release[-1] * 64)
+        made = replace(begun.plan.plays[0], purpose=purpose, limited=bool(hosts))
+        if hosts:
+            made = replace(made, batches=(Batch(waves=(tuple(map(HostName, hosts)),)),))
+        store.journal(name).append([replace(begun, plan=replace(begun.plan, plays=(made,))), end])
+    reasons = unmet(play, {}, store)
+    assert (said in " ".join(map(str, reasons)), len(reasons)) == (True, int(bool(said)))
 
 
 def test_what_an_earlier_play_of_the_same_rollout_brings_counts_alone(store: Store, play: Play) -> None:
