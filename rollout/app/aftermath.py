@@ -9,6 +9,7 @@ from rollout.engine.recovery import touched
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.engine.state import At, State
 from rollout.model.host import HostName
+from rollout.model.plan import QUIET
 
 if TYPE_CHECKING:
     from rollout.model.play import Play
@@ -20,10 +21,13 @@ LOOKED_BACK = 50  # rollouts; who was stranded longer ago has long been somebody
 def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[HostName]:
     """Return which of the hosts that are out were left so by the last rollout that touched them.
 
-    All others an operator has drained. Nothing is read where nobody is out.
+    All others an operator has drained. Nothing is read where nobody is out, nor of a rollout while
+    which nobody leaves: it found its hosts out, and left them so.
     """
     asked, found = set(out), set[HostName]()
     for rollout in store.rollouts(play.environment, play.app, LOOKED_BACK) if asked else ():
+        if rollout.purpose in QUIET:
+            continue
         state = _play_of(fold(initial(), (record.event for record in store.journal(rollout.id).read())), play.app)
         ours = asked & set(touched(state))
         found |= {h for h in ours if _is_left(state, h)}

@@ -1,0 +1,84 @@
+"""Whom an earlier rollout left out of rotation, whatever was done in between while nobody left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rollout.app.aftermath import left_out
+from rollout.engine.recovery import unlocked
+from rollout.engine.rollout import fold, initial
+from rollout.model.event import BatchStarted, Event, StagingClosed, StepFinished, StepStarted
+from rollout.model.host import HostName
+from rollout.model.plan import QUIET, Action, Adopt, Deregister, Prune, Purpose, Restart, Stage, Step
+from rollout.model.play import Play
+from rollout.model.release import ReleaseId
+from rollout.model.verdict import Outcome
+from rollout.playbook.load import load
+from rollout.store.store import Store, open_store
+from tests.playbook.fleet import fleet
+from tests.store.stories import SUCCEEDED, started
+
+WEB1 = HostName("web1")
+PLAY = """\
+- app: shop
+  hosts: web
+  release: { artifact: app.tar, root: /srv/shop }
+  service: none
+  load_balancers: none
+"""
+OLD = {"release": ReleaseId("1.0.0"), "manifest": "b" * 64}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(str(tmp_path / "state.db"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    (tmp_path / "play.yml").write_text(PLAY)
+    (only,) = load(tmp_path / "play.yml", fleet(tmp_path), environ={})
+    return only
+
+
+@pytest.mark.parametrize(
+    ("purpose", "action", "left"),
+    [
+        ("prune", Prune(), {WEB1}),
+        ("adopt", Adopt(**OLD), {WEB1}),
+        ("drain", Deregister(), set()),
+        ("restart", Restart(**OLD), set()),
+    ],
+)
+def test_who_was_left_out_is_so_until_a_rollout_that_takes_hosts_out_was_there(
+    purpose: Purpose, action: Action, left: set[HostName], store: Store, play: Play
+) -> None:
+    begins(store, "r1", [started(hosts=1, floor=0), *passed(1, 0, Stage()), StagingClosed(), BatchStarted(batch=0)])
+    store.journal("r1").append(passed(2, 1, Deregister()))
+    so_far = fold(initial(), (record.event for record in store.journal("r1").read()))
+    store.journal("r1").append(unlocked(so_far, 1, "its hosts are gone"))
+    assert left_out(store, play, [WEB1]) == {WEB1}
+    begun = started(id="r2", hosts=1, floor=0)
+    was = begun.plan.plays[0]
+    program = replace(was.hosts[WEB1], steps=(Step(do=action),), staging=0)
+    program = replace(program, members={} if purpose in QUIET else program.members)
+    plan = replace(begun.plan, plays=(replace(was, purpose=purpose, hosts={WEB1: program}),))
+    begins(store, "r2", [replace(begun, plan=plan), StagingClosed(), BatchStarted(batch=0), *passed(1, 0, action)])
+    store.journal("r2").append([SUCCEEDED])
+    assert left_out(store, play, [WEB1]) == left
+
+
+def begins(store: Store, name: str, events: list[Event]) -> None:
+    store.take("default", "shop", name, "alice")
+    store.journal(name).append(events)
+
+
+def passed(op: int, at: int, action: Action) -> list[Event]:
+    begun = StepStarted(host=WEB1, op=op, at=at, action=action)
+    return [begun, StepFinished(host=WEB1, op=op, outcome=Outcome())]
