@@ -11,6 +11,7 @@ from rollout.app.apply import Showing, new_id, releases_in, shown_and_done, some
 from rollout.app.guard import guard_of
 from rollout.app.parts import Look, Part, held
 from rollout.app.records import plays_in
+from rollout.app.remembered import mixed
 from rollout.app.request import Request, package_of, plays_of, store_of, warned
 from rollout.app.revisions import as_recorded
 from rollout.errors import InputError, Problem, Reason, Refused
@@ -119,9 +120,9 @@ def chosen(store: Store, play: Play, work: Work) -> Release:
 
 
 def earlier(store: Store, app: str, environment: str) -> str:
-    """Return the release before the fleet's; where a rollout stopped half-way that is the one it came from."""
+    """Return the release before the fleet's; where some hosts were brought elsewhere since, the fleet's own."""
     names, bad = store.standing(environment, app), store.condemned(environment, app)
-    before = names if store.mixed(environment, app) else names[:-1]
+    before = names if mixed(store, environment, app) else names[:-1]
     good = [n for n in before if n not in bad]
     if not good:
         what = f"there is no earlier release of {app} in {environment} to go back to."

@@ -13,6 +13,7 @@ from rollout.report.boards import seen_all
 if TYPE_CHECKING:
     from rollout.model.host import HostName
     from rollout.model.play import Play
+    from rollout.store.rows import StoredRollout
     from rollout.store.store import Store
 
 LOOKED_BACK = 200  # rollouts of one app, the newest first
@@ -46,6 +47,38 @@ def remembered(store: Store, play: Play) -> dict[HostName, Remembered]:
         if wanted <= found.keys():
             break
     return found
+
+
+def mixed(store: Store, environment: str, app: str) -> bool:
+    """Say whether what came after the fleet's release left hosts of an app elsewhere, or of one rolled out with it.
+
+    A canary did, and who stopped half-way; who stopped before anybody left, or brought all back, did not.
+    """
+    together = {name for rollout in _since(store, environment, app) for name in rollout.app.split(",")}
+    return any(_left_elsewhere(store, environment, name) for name in together)
+
+
+def _left_elsewhere(store: Store, environment: str, app: str) -> bool:
+    """Say whether a host is known to be on another release than the fleet's, or not to be in order."""
+    fleet = next(reversed(store.standing(environment, app)), "")
+    seen: set[HostName] = set()
+    for rollout in _since(store, environment, app):
+        boards = seen_all(store.journal(rollout.id).read())
+        last = [one for board in boards.plays if board.app == app for one in of_board(board) if one.host not in seen]
+        if any(one.half_way or one.release not in ("", fleet) for one in last):
+            return True
+        seen |= {one.host for one in last}
+    return False
+
+
+def _since(store: Store, environment: str, app: str) -> Iterator[StoredRollout]:
+    """Yield the rollouts that ended since one brought the whole fleet to its release, the newest first."""
+    for rollout in store.rollouts(environment, app, LOOKED_BACK):
+        if rollout.purpose not in BRINGS or rollout.unfinished:
+            continue
+        if rollout.end == "succeeded" and not rollout.limited:
+            return
+        yield rollout
 
 
 def of_board(board: Board) -> Iterator[Remembered]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from rollout.app.remembered import mixed
 from rollout.cli.history import HEAD, as_object, cells
 from rollout.cli.hostrows import boards_object, hosts_table
 from rollout.cli.moments import Moment
@@ -78,10 +79,10 @@ def _all(store: Store, output: str) -> int:
 def _stands(store: Store, rollout: StoredRollout, app: str) -> str:
     """Say what an app is on, where the newest rollout did not bring it to its release."""
     before = store.standing(rollout.environment, app)
-    if store.mixed(rollout.environment, app):
+    if mixed(store, rollout.environment, app):
         on = set() if rollout.limited else _on(store, rollout, app)
         if len(on) == 1:
-            return f"is on {inert(on.pop(), 128) or 'nothing'}; its rollout was halted: {rollout.id}"
+            return f"is on {inert(on.pop(), 128) or 'nothing'}; its rollout was {rollout.end}: {rollout.id}"
         return f"is on more than one release, host by host: rollout status {rollout.id}"
     return f"is on {inert(before[-1], 128)}, as before." if before else "is on no release that is on record."
 

@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
-from rollout.model.plan import BRINGS, DEPLOYS
+from rollout.model.plan import BRINGS
 from rollout.store import leasing, ordering, owned, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
@@ -217,12 +217,6 @@ class Store:
             else:
                 found = [r for r in found if r != release] + [release]
         return tuple(found)
-
-    def mixed(self, environment: str, app: str) -> bool:
-        """Whether the newest rollout that touched the fleet left some of it on its release, and some not."""
-        touched = (r for r in self.rollouts(environment, app, 1_000_000) if r.purpose in DEPLOYS and r.exit_code != 6)
-        newest = next((r for r in touched if r.end), None)
-        return newest is not None and newest.end in ("halted", "stranded")
 
     # --- policies
 
