@@ -111,7 +111,7 @@ def _applied(request: Request, showing: Showing, parts: Sequence[Part], look: Lo
             return nothing(made, showing.say)
         _guarded(look, made, parts)
         if filed:
-            _hold_to(filed, made)
+            _hold_to(filed, made, look.store)
         run = Run(store=look.store, rollout=look.rollout, outsides=outsides, showing=showing, guard=look.guard)
         return carried_out(run, request, made, parts)
 
@@ -190,9 +190,12 @@ def _resolved(made: Plan, say: Callable[[str], None]) -> None:
         say(f"warning: secret('{reference}') is short, or a common word: it cannot be taken out of what hosts print")
 
 
-def _hold_to(filed: Filed, made: Plan) -> None:
-    """Raise Refused when what was decided is not what the file says, or the file was carried out before."""
-    if filed.plan.id != made.id:
+def _hold_to(filed: Filed, made: Plan, store: Store) -> None:
+    """Raise Refused when what was decided is not what the file says, or the file was carried out before.
+
+    The lease is held by now: whoever was waited for may have carried out this very file.
+    """
+    if store.knows(filed.plan.id):
         what = f"the plan of this file was carried out already, as rollout {filed.plan.id}."
         instead = (
             f"See how it ended: rollout show {filed.plan.id}; then make a new one: rollout plan PLAYBOOK --out FILE."

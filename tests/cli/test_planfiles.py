@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rollout.app.apply import _hold_to
 from rollout.app.planfile import Filed, drift, read_plan, write_plan
-from rollout.errors import InputError
+from rollout.errors import InputError, Refused
+from rollout.model.event import RolloutStarted
 from rollout.model.plan import Plan, PlayPlan
 from rollout.model.release import Release, ReleaseId, Site
+from rollout.store.store import open_store
+from tests.store.stories import REVERTED
 
 ID = "20260102T030405-abcdef"
 
@@ -68,6 +73,18 @@ def test_what_lives_and_where_the_checkout_lies_is_no_drift() -> None:
         made(width=3, failures_at_start=1), id="other", epoch=9, over=("r1",), sources={"/there/shop.yml": "1"}
     )
     assert not drift(Filed(plan=made(), tool=_tool()), now)
+
+
+def test_a_plan_is_carried_out_once_also_by_who_waited_for_the_lease(tmp_path: Path) -> None:
+    """Its id was free when the command began, and it has the lease now that the same file was carried out, badly."""
+    filed = Filed(plan=made(), tool=_tool())
+    with closing(open_store(str(tmp_path / "state.db"))) as store:
+        _hold_to(filed, made(), store)
+        store.take("default", "shop", ID, "ann")
+        store.journal(ID).append([RolloutStarted(plan=made()), REVERTED])
+        for id in (ID, "another"):
+            with pytest.raises(Refused, match=f"E_PLAN_USED.*as rollout {ID}"):
+                _hold_to(filed, replace(made(), id=id), store)
 
 
 @pytest.mark.bad("B49", "B50")
