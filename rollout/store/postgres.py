@@ -131,7 +131,8 @@ def _engine(url: URL) -> Engine:
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }
     try:
-        engine = create_engine(url, connect_args=bounds)
+        # Whoever waited for the lock sees what was committed meanwhile, whatever the server is set to.
+        engine = create_engine(url, connect_args=bounds, isolation_level="READ COMMITTED")
     except (ImportError, NoSuchModuleError):  # a psycopg without its library is no driver either
         what = "state in PostgreSQL takes its driver, which is not installed."
         instead = "Type: pip install 'rollout[postgres]'"
