@@ -9,7 +9,8 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, select
 
 from rollout.errors import Fenced, StoreError
-from rollout.model.plan import BRINGS
+from rollout.model.event import RolloutStarted
+from rollout.model.host import HostName
 from rollout.store import leasing, ordering, owned, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
@@ -26,6 +27,7 @@ from rollout.store.rows import (
     StoredSignature,
 )
 from rollout.store.schema import drains, leases, reached, releases, rollouts, signed
+from rollout.store.standing import standing
 
 
 def open_store(url_or_path: str, *, create: bool = True, now: Callable[[], str] | None = None) -> Store:
@@ -203,20 +205,17 @@ class Store:
             return tuple(StoredDrain(**row._mapping) for row in rows)
 
     def standing(self, environment: str, app: str) -> tuple[str, ...]:
-        """Return the releases that the whole fleet was on, the newest last; going back takes the later ones away.
+        """Return the releases that the whole fleet was on, the newest last; going back takes the later ones away."""
+        history = self.rollouts(environment, app, 1_000_000)
+        return standing(reversed(history), app, lambda rollout: self._hosts_of(rollout.id, app))
 
-        A newest rollout that ended half-way left the fleet on no one release, and adds none.
-        """
-        found: list[str] = []
-        for rollout in reversed(self.rollouts(environment, app, 1_000_000)):
-            if rollout.end != "succeeded" or rollout.limited or rollout.purpose not in BRINGS:
-                continue
-            release = _release_of(rollout, app)
-            if rollout.purpose == "rollback" and release in found:
-                del found[found.index(release) + 1 :]
-            else:
-                found = [r for r in found if r != release] + [release]
-        return tuple(found)
+    def _hosts_of(self, rollout: str, app: str) -> frozenset[HostName]:
+        """Return the hosts of an app that a rollout was about, none where its plan can be read no more."""
+        with suppress(StoreError):
+            begun = self.journal(rollout).first()
+            plays = begun.plan.plays if isinstance(begun, RolloutStarted) else ()
+            return frozenset(host for play in plays if play.app == app for host in play.concerned)
+        return frozenset()
 
     # --- policies
 
@@ -279,11 +278,6 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(select(releases).where(*mine).order_by(releases.c.at, releases.c.id))
             return tuple(StoredRelease(**row._mapping) for row in rows)
-
-
-def _release_of(rollout: StoredRollout, app: str) -> str:
-    """Return the release that a rollout brought of one of its apps."""
-    return dict(zip(rollout.app.split(","), rollout.release.split(","), strict=True))[app]
 
 
 def _rollouts(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StoredRollout, ...]:

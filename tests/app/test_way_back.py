@@ -102,6 +102,9 @@ def leads_to(history: History, app: str = "shop") -> str:
 V1, V2, V3 = Did("v1"), Did("v2"), Did("v3")
 CANARY = Did("v3", of=[WEB1])
 BACK = Did("v2", of=[WEB1], purpose="rollback")
+V1A, V2A, V2B = Did("v1", of=[WEB1]), Did("v2", of=[WEB1]), Did("v2", of=[WEB2])
+ADOPTED_A, ADOPTED_B = (Did("v1", of=[host], purpose="adopt") for host in FLEET)
+BACK_B = Did("v1", of=[WEB2], purpose="rollback")
 STORIES: dict[str, tuple[list[Did], str]] = {
     "the one before": ([V1, V2], "v1"),
     "nothing before": ([V1], "E_NO_EARLIER"),
@@ -122,6 +125,16 @@ STORIES: dict[str, tuple[list[Did], str]] = {
     "all went back": ([V1, V2, Did("v3", code=4)], "v1"),
     "one is stranded where it was": ([V1, V2, Did("v3", code=5, stuck=[WEB1])], "v2"),
     "a rollback that stopped half-way": ([V1, V2, Did("v1", code=3, moved=[WEB1], purpose="rollback")], "v2"),
+    "group by group": ([V1, V2A, V2B, V3], "v2"),
+    "back group by group": ([V1, V2, Did("v1", of=[WEB1], purpose="rollback"), BACK_B, V3], "v1"),
+    "two groups that were never on the same": ([V1, V2A, CANARY, V2B, Did("v4")], "v1"),
+    "one of two groups twice": ([V1, V2A, V1A, V2A, V3], "v1"),
+    "adopted group by group": ([ADOPTED_A, ADOPTED_B, V2], "v1"),
+    "adopted group by group, and gone back": (
+        [ADOPTED_A, ADOPTED_B, V2, Did("v1", purpose="rollback")],
+        "E_NO_EARLIER",
+    ),
+    "adopted on two releases": ([ADOPTED_A, Did("v2", of=[WEB2], purpose="adopt"), V3], "E_NO_EARLIER"),
     "a first one that stopped half-way": ([Did("v1", code=3, moved=[WEB1])], "E_NO_EARLIER"),
 }
 
