@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from rich_click import RichGroup
@@ -19,6 +20,19 @@ from rollout.store.store import Store
 SHOWN = 20
 
 
+class Head(click.ParamType[str]):
+    """The head of a chain; an empty one is what a variable that nobody set leaves behind, and proves nothing."""
+
+    name = "hash"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the hash, or say that there is none."""
+        head = str(value).strip()
+        if not head:
+            self.fail("it is empty. Write the head that the recap printed, or leave --head out.", param, ctx)
+        return head
+
+
 @click.group("audit", cls=RichGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def audit() -> None:
     """Check a rollout's journal, or hand it out."""
@@ -26,10 +40,12 @@ def audit() -> None:
 
 @command("verify")
 @click.argument("id")
-@click.option("--head", default="", metavar="HASH", help="The head that the recap printed: the chain has to end there.")
+@click.option(
+    "--head", type=Head(), metavar="HASH", help="The head that the recap printed: the chain has to end there."
+)
 @state_option
 @json_option
-def verify(id: str, head: str, state: str | None, output: str) -> int:
+def verify(id: str, head: str | None, state: str | None, output: str) -> int:
     """Check the chain of hashes of rollout ID, and the order of what it says; 8 when one of them is broken.
 
     ID may be cut short. The recap of each rollout prints the head of its chain: give it with --head, and a
@@ -83,10 +99,10 @@ def _checked(store: Store, rollout: str) -> Sequence[Record]:
     return records
 
 
-def _hold_to(records: Sequence[Record], head: str) -> None:
+def _hold_to(records: Sequence[Record], head: str | None) -> None:
     """Raise StoreError when the chain does not end where somebody saw it end."""
     last = records[-1]
-    if head in ("", last.hash):
+    if head is None or head == last.hash:
         return
     seen = next((record.seq for record in records if record.hash == head), 0)
     cut = "no record of it has that hash: it was cut or rewritten"

@@ -94,6 +94,11 @@ def test_each_command_is_where_the_overview_says_and_explains_itself(
         (["--vers"], 2, "No such option"),
         (["show"], 2, "Missing argument 'ID'"),
         (["history", "-n", "0"], 2, "0 is not in the range"),
+        (
+            ["audit", "verify", "20261123-aa", "--state", "{state}", "--head", ""],
+            2,
+            "'--head': it is empty. Write the head",
+        ),
         (["status", "--output", "html"], 2, "E_OUTPUT: 'html' is no kind of output."),
         (["status", "--output", "xml"], 2, "E_OUTPUT"),
         (["status", "--state", "mysql://u:hunter2@h/d"], 2, "E_STATE_URL"),
