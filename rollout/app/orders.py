@@ -157,7 +157,8 @@ class _Ears:
         self, *, store: Store, rollout: str, put: Callable[[Event], None], state: Callable[[], Rollout], heard: int
     ) -> None:
         self.store, self.rollout, self.put, self.state, self.heard = store, rollout, put, state, heard
-        self.paused_at: float | None = None
+        self.pause: PauseOrdered | None = None
+        self.paused_at = 0.0
 
     def listen(self, stop: threading.Event) -> None:
         while not stop.wait(LISTEN_S):
@@ -169,11 +170,10 @@ class _Ears:
 
     def _time_out(self, now: float) -> None:
         """Halt where the play whose turn it is has been paused for longer than it allows; a takeover counts anew."""
-        paused = next((play.play for play in self.state().plays if play.paused), None)
-        if paused is None:
-            self.paused_at = None
-            return
-        self.paused_at = self.paused_at or now
-        if now - self.paused_at > paused.pause_timeout_s:
-            reason = f"paused for {paused.pause_timeout_s:g} s, and nobody said proceed"
+        play = next((play for play in self.state().plays if play.paused), None)
+        pause = play.paused if play else None
+        if pause != self.pause:  # also one that was ended and ordered anew since the last look
+            self.pause, self.paused_at = pause, now
+        if play is not None and now - self.paused_at > play.play.pause_timeout_s:
+            reason = f"paused for {play.play.pause_timeout_s:g} s, and nobody said proceed"
             self.put(HaltOrdered(cause=Cause.PERSON, reason=reason, revert=False))
