@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
@@ -36,7 +37,7 @@ def ending(arguments: Sequence[str]) -> Iterator[End]:
         _say("Interrupted.")
         end.code = INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _show(error, arguments)
         end.code = 2
     except RolloutError as error:
         end.code = _known(error, arguments)
@@ -58,7 +59,7 @@ def _known(error: RolloutError, arguments: Sequence[str]) -> int:
     """Say what one of our own errors says."""
     if isinstance(error, InvalidTransition) or type(error) is RolloutError:
         return _crashed(error, arguments)
-    _say(text_of(error))
+    _say(_fit(text_of(error), arguments))
     if isinstance(error, InputError) and _for_github(arguments):
         from rollout.report.github import annotated
 
@@ -66,8 +67,27 @@ def _known(error: RolloutError, arguments: Sequence[str]) -> int:
     return error.exit_code
 
 
+def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
+    """Say what was typed wrong."""
+    if not _for_github(arguments):
+        error.show()
+        return
+    told = io.StringIO()
+    error.show(told)
+    _say(_fit(told.getvalue().rstrip("\n"), arguments))
+
+
+def _fit(text: str, arguments: Sequence[str]) -> str:
+    """Return a text as it may be printed: for GitHub without lines that are commands to the runner."""
+    if not _for_github(arguments):
+        return text
+    from rollout.report.github import harmless
+
+    return "\n".join(map(harmless, text.splitlines()))
+
+
 def _for_github(arguments: Sequence[str]) -> bool:
-    """Whether what is wrong in files is to be shown at its lines."""
+    """Whether a runner of GitHub reads what is printed."""
     said = list(arguments)
     return "--output=github" in said or ("--output", "github") in pairwise(said)
 

@@ -47,11 +47,12 @@ def plan(detailed_exitcode: bool, allow_bad: bool, out: Path | None, offline: bo
         )
     if offline:
         from rollout.app.offline import offline as remembered
+        from rollout.report.github import line_for
         from rollout.report.offlineview import Marks, marks_lines, marks_object
 
         def mark(marks: Marks) -> None:
             said.update(offline=marks_object(marks))
-            say(marks_lines(marks) if output in WORDS else ())
+            say(map(line_for(output), marks_lines(marks)) if output in WORDS else ())
 
         request = request_of(options, allow_bad=allow_bad, output=output)
         return remembered(request, shown, mark, detailed=detailed_exitcode)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,7 +155,24 @@ def _default_inventory() -> tuple[str, ...]:
 
 
 def showing(output: str, *, plan: bool = True) -> Showing:
-    """Return how a command that acts shows itself: a board on a terminal, lines elsewhere."""
+    """Return how a command that acts shows itself; to GitHub no line of it is a command."""
+    shown = _showing(output, plan=plan)
+    return _unobeyed(shown, plan=plan) if output == "github" else shown
+
+
+def _unobeyed(shown: Showing, *, plan: bool) -> Showing:
+    from rollout.report.github import harmless
+
+    return replace(
+        shown,
+        plan=(lambda made: _shown(map(harmless, plan_lines(made)))) if plan else shown.plan,
+        review=(lambda found: _shown(map(harmless, review_lines(found)))) if plan else shown.review,
+        say=lambda line: shown.say(harmless(line)),
+    )
+
+
+def _showing(output: str, *, plan: bool) -> Showing:
+    """Return what a command shows: a board on a terminal, lines elsewhere."""
     words = output in WORDS
     return Showing(
         sinks=(sink_for(output),),

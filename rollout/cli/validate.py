@@ -25,6 +25,7 @@ def validate(output: str, **options: Any) -> int:
     from rollout.inventory.project import folder_of
     from rollout.playbook.load import validate as check
     from rollout.playbook.options import Options
+    from rollout.report.github import line_for
 
     request = request_of(options)
     inventory = load_inventory([Path(i) for i in request.inventory], folder_of(request.playbook))
@@ -43,13 +44,15 @@ def validate(output: str, **options: Any) -> int:
         found = {"problems": [str(p) for p in report.problems], "warnings": list(report.warnings)}
         say_json({**found, "left_out": list(report.left_out)})
         return 2 if report.problems else 0
+    fit = line_for(output)
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(fit(f"warning: {warning}"), err=True)
     if report.problems:
         raise InputError(*report.problems)
     for sentence in report.left_out:
-        click.echo(sentence)
+        click.echo(fit(sentence))
     counts = [f"{len(p.hosts)} host{'' if len(p.hosts) == 1 else 's'}" for p in report.plays]
     each = [f"{p.app} on {count}" for p, count in zip(report.plays, counts, strict=True)]
-    click.echo(f"{request.playbook}: in order, for {', '.join(counts if len(each) == 1 else each) or 'no play'}")
+    said = f"{request.playbook}: in order, for {', '.join(counts if len(each) == 1 else each) or 'no play'}"
+    click.echo(fit(said))
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import TextIO
 
@@ -128,6 +128,11 @@ def harmless(line: str) -> str:
     """Return a line that is no command to the runner."""
     quiet = line.replace("##[", "## [")
     return f".{quiet}" if quiet.lstrip().startswith("::") else quiet
+
+
+def line_for(output: str) -> Callable[[str], str]:
+    """Return what a line goes through that is said beside the sink, with an ``--output``."""
+    return harmless if output == "github" else str
 
 
 def markdown(text: str) -> str:
