@@ -168,6 +168,7 @@ def _unobeyed(shown: Showing, *, plan: bool) -> Showing:
         plan=(lambda made: _shown(map(harmless, plan_lines(made)))) if plan else shown.plan,
         review=(lambda found: _shown(map(harmless, review_lines(found)))) if plan else shown.review,
         say=lambda line: shown.say(harmless(line)),
+        warn=lambda line: shown.warn(harmless(line)),
     )
 
 

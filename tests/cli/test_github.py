@@ -73,6 +73,7 @@ def test_what_validate_says_of_what_is_in_order(tmp_path: Path, capsys: pytest.C
 def test_what_is_said_and_shown_beside_the_events(capsys: pytest.CaptureFixture[str]) -> None:
     shown = showing("github")
     shown.say(f"web1: {EVIL}")
+    shown.warn(f"web1: {EVIL}")
     shown.say("::set-env name=x::y")
     made = started().plan
     shown.plan(replace(made, plays=(replace(made.plays[0], app=EVIL),)))
