@@ -22,6 +22,7 @@ from rollout.store.database import ServerClock
 
 T = TypeVar("T")
 LOCK = 0x726F6C6C6F7574  # "rollout": the one advisory lock that writers take
+_LOCKED = text("SELECT pg_advisory_xact_lock(:lock), clock_timestamp() AS now")
 CONNECT_S = 10
 LOCK_MS = 10_000
 STATEMENT_MS = 20_000
@@ -75,7 +76,8 @@ class PostgresDatabase:
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work alone, in one transaction that is durable when this returns."""
         with self._said(), self.engine.connect() as connection, _bounded(connection), connection.begin():
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            locked = connection.execute(_LOCKED, {"lock": LOCK}).one()
+            self._clock.set(locked.now)  # another server may answer by now, and its clock says who is silent
             return work(connection)
 
     @contextmanager

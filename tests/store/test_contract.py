@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollout.app.states import way_of
-from rollout.errors import InputError, StoreError
+from rollout.errors import Busy, InputError, StoreError
 from rollout.store.store import open_store
 from rollout.testing.store_contract import CONTRACT, StoreBench, many_of, staged
 from tests.posix.shells import shell
@@ -95,6 +95,25 @@ def test_silence_is_told_by_the_servers_clock(server: Server, monkeypatch: pytes
         store.database._clock.set(datetime.now(UTC) + timedelta(days=365))  # type: ignore[attr-defined]
         ours, theirs = store.now()[:4], many().now()[:4]
     assert int(ours) == int(theirs) + 1
+
+
+@pytest.mark.parametrize("ahead_s", [61, -61])
+def test_after_a_failover_silence_is_told_by_the_clock_of_who_answers(server: Server, ahead_s: float) -> None:
+    """Of two servers whose clocks differ by a minute; each write reads the clock again."""
+    bench = PostgresBench.fresh(server, f"t{uuid.uuid4().hex[:12]}")
+    with many_of(bench) as many:
+        holder = many.begun()
+        other = many()
+        for store in (holder, other):  # as if the server before had said so
+            store.database._clock.set(datetime.now(UTC) + timedelta(seconds=ahead_s))  # type: ignore[attr-defined]
+        bench.elsewhere(other.now())
+        holder.heartbeat("r1")
+        with pytest.raises(Busy):
+            many().take("default", "shop", "r2", "bob")
+        apart = datetime.fromisoformat(holder.now()) - datetime.fromisoformat(many().now())
+        assert abs(apart.total_seconds()) < 5
+        with pytest.raises(Busy):
+            other.retake("r1", "bob")
 
 
 @pytest.mark.parametrize("url", ["postgres://u:hunter2@127.0.0.1:port/x"])
