@@ -91,7 +91,7 @@ def _each_healed(store: Store, showing: Showing, wait_s: float) -> int:
         except RolloutError as error:
             if len(behind) == 1 or error.exit_code == 1:
                 raise
-            showing.say(f"rollout {found.id} could not be healed: {inert(error)}")
+            showing.warn(f"rollout {found.id} could not be healed: {inert(error)}")
             codes.append(error.exit_code)
         else:
             if codes[-1] in (130, 143) or (codes[-1] in ENDED and not store.find(found.id).finished):
@@ -112,7 +112,8 @@ def _unless_ended(store: Store, rollout: str, showing: Showing) -> int:
 
 def _healed(store: Store, rollout: str, showing: Showing, silent: str = "") -> int:
     code = _over(store, _left(store, rollout, ""), "heal", showing, silent)
-    return 0 if code in (3, 4, 6) else code
+    over = bool(store.find(rollout).finished)  # this machine may have run out of something
+    return 0 if code in (3, 4, 6) and over else code
 
 
 def resume(rollout: str, state: str, showing: Showing) -> int:

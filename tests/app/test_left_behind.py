@@ -82,7 +82,7 @@ def healing(monkeypatch: pytest.MonkeyPatch, **comes_of_it: int | RolloutError) 
 
 def heal(bench: SqliteBench, rollout: str = "", wait_s: float = 0.0) -> tuple[int, list[str]]:
     said = list[str]()
-    return takeover.heal(rollout, bench.url, Showing(say=said.append), wait_s), said
+    return takeover.heal(rollout, bench.url, Showing(say=said.append, warn=said.append), wait_s), said
 
 
 AT_WORK = "left alone: rollout r2 of billing in default is at work: pid "
