@@ -95,8 +95,9 @@ def given_up(past: Past) -> None:
 
 
 def skipped(past: Past) -> None:
+    """And the third is of the app no more."""
     fleet(past)
-    past.tell(2, whole(replace(of := made(dict.fromkeys(names(3), NEW), "v3"),
+    past.tell(2, whole(replace(of := made(dict.fromkeys(names(2), NEW), "v3"),
               plays=(replace(of.plays[0], off_target=(FOUR,)),))))  # fmt: skip
 
 
@@ -125,7 +126,7 @@ ROWS: dict[str, tuple[Callable[[Past], None], dict[str, dict[HostName, str]]]] =
     "one of --limit": (limited, {"shop": {**V2, TWO: "v3"}}),
     "nothing else is known": (new_here, {"shop": {TWO: "v2"}}),
     "who is of the app no more": (given_up, {"shop": {ONE: "v3", TWO: "v3"}}),
-    "who could not be reached": (skipped, {"shop": {**dict.fromkeys(names(3), "v3"), FOUR: "v2"}}),
+    "who could not be reached": (skipped, {"shop": {**dict.fromkeys(names(2), "v3"), FOUR: "v2"}}),
     "who was drained": (drained, {"shop": V2}),
     "half way": (in_between, {"shop": {**V2, ONE: "v3"}}),
     "each app for itself": (
