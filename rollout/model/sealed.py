@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rollout.model.check import CheckSpec, HttpCheck
-from rollout.model.host import HostName
-from rollout.model.plan import Action, HostPlan, PlayPlan, Run
+from rollout.model.plan import Action, HostPlan, PlayPlan, Run, Verify
 from rollout.model.secret import references, references_in
-from rollout.model.task import Task
+from rollout.model.task import LENIENT_BACK, Task
 
 
 def secrets_of(play: PlayPlan) -> tuple[str, ...]:
@@ -18,9 +17,13 @@ def secrets_of(play: PlayPlan) -> tuple[str, ...]:
     return tuple(sorted(hosts | hooks))
 
 
-def secrets_back(play: PlayPlan, hosts: Iterable[HostName]) -> tuple[str, ...]:
-    """Return the references of all that the way back of these hosts sends."""
-    return tuple(sorted({ref for host in hosts for ref in _of_way_back(play.hosts[host])}))
+def secrets_on(plan: HostPlan, way: Iterable[Action]) -> Iterator[str]:
+    """Yield the references of all that these actions send; a task that may fail on the way back stops nobody."""
+    for action in way:
+        if isinstance(action, Verify):
+            yield from _of_checks(plan.checks_back)
+        elif not (isinstance(action, Run) and action.position in LENIENT_BACK and not action.undoing):
+            yield from _of_action(action)
 
 
 def _of_way_back(plan: HostPlan) -> Iterator[str]:

@@ -14,7 +14,9 @@ from rollout.engine.planner import plan
 from rollout.errors import Refused
 from rollout.model.check import HttpCheck
 from rollout.model.event import Event
+from rollout.model.plan import Plan
 from rollout.model.secret import sealed
+from rollout.model.share import Share
 from rollout.model.task import Task
 from rollout.model.verdict import Cause
 from rollout.secrets import keyring as ours
@@ -27,20 +29,38 @@ from tests.engine.stories import Story, failed, plan_of
 
 TOKEN = sealed("env:GONE")
 CHECKED = {"checks": (HttpCheck(port=80, headers={"X-Token": TOKEN}),)}
-MENDS = {"tasks": {"on_failure": (Task(argv=("mend",), env={"T": TOKEN}),)}}
-WARMS = {"tasks": {"before_register": (Task(argv=("warm",), env={"T": TOKEN}),)}}
+SENDS = Task(argv=("send",), env={"T": TOKEN})
+
+
+def tasks(position: str, task: Task = SENDS) -> dict[str, Any]:
+    return {"tasks": {position: (task,)}}
 
 
 class Opened(Exception):
     """Hosts would be gone to."""
 
 
-def told(kind: str, of: dict[str, Any]) -> list[Event]:
-    """Tell of a rollout that died when a step of this kind of its first host was at work."""
+def told(kind: str, of: dict[str, Any], *, back: bool = False) -> list[Event]:
+    """Tell of a rollout that died when a step of this kind of its first host was at work.
+
+    ``back``: the release that was there before is checked with the secret too.
+    """
     asked = question(3)
-    story = Story(plan(replace(asked, asks={h: replace(a, **of) for h, a in asked.asks.items()}))).begin()
-    story.until(kind)
+    made = plan(replace(asked, asks={h: replace(a, **of) for h, a in asked.asks.items()}))
+    story = Story(demanding(made, "h0000") if back else made).begin()
+    if kind == "failed":
+        story.until("verify")
+        story.finish(story.pending[0], failed(Cause.RELEASE))
+    else:
+        story.until(kind)
     return story.events
+
+
+def demanding(made: Plan, host: str) -> Plan:
+    """Have the way back of a host ask for the secret."""
+    play = made.plays[0]
+    hosts = {h: replace(p, checks_back=CHECKED["checks"]) if h == host else p for h, p in play.hosts.items()}
+    return replace(made, plays=(replace(play, hosts=hosts),))
 
 
 def taken_over(how: str, events: list[Event], state: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> None:
@@ -62,40 +82,60 @@ def taken_over(how: str, events: list[Event], state: Path, monkeypatch: pytest.M
     getattr(takeover, how)("r1", str(state), Showing())
 
 
-@pytest.mark.parametrize("how", ["resume", "heal", "revert"])
-@pytest.mark.parametrize(("kind", "of"), [("verify", CHECKED), ("verify", MENDS)])
+@pytest.mark.parametrize(
+    ("how", "kind", "of", "back"),
+    [
+        ("resume", "stage", CHECKED, False),
+        ("resume", "verify", tasks("on_failure"), False),
+        ("heal", "verify", {}, True),
+        ("revert", "verify", {}, True),
+        ("heal", "failed", {}, True),
+        ("heal", "verify", tasks("before_switch", Task(argv=("lock",), undo=SENDS)), False),
+        ("heal", "register", tasks("after_register"), False),  # it is proven, and goes in
+    ],
+)
 def test_what_is_needed_and_cannot_be_had_is_said_before_anybody_is_gone_to(
-    how: str, kind: str, of: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, kind: str, of: dict[str, Any], back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    events = told(kind, of, back=back)
     with pytest.raises(Refused, match=r"env:GONE.*the variable is not set"):
-        taken_over(how, told(kind, of), tmp_path / "without", monkeypatch)
+        taken_over(how, events, tmp_path / "without", monkeypatch)
     with pytest.raises(Opened):
-        taken_over(how, told(kind, of), tmp_path / "with", monkeypatch, GONE="a-secret")
+        taken_over(how, events, tmp_path / "with", monkeypatch, GONE="a-secret")
 
 
 @pytest.mark.parametrize(
-    ("how", "kind", "of"), [("heal", "stage", CHECKED), ("revert", "stage", CHECKED), ("heal", "verify", WARMS)]
+    ("how", "kind", "of", "back"),
+    [
+        ("heal", "stage", {}, True),  # nobody has left
+        ("revert", "stage", {}, True),
+        ("heal", "verify", CHECKED, False),  # of the new release, which it leaves
+        ("heal", "verify", tasks("before_register"), False),
+        ("heal", "verify", tasks("before_register", Task(argv=("warm",), undo=SENDS)), False),  # it was not begun
+        ("heal", "verify", tasks("on_failure"), False),  # it has not failed, and that may fail
+        ("heal", "failed", tasks("on_failure"), False),
+        ("heal", "verify", tasks("after_revert"), False),  # that may fail
+        ("heal", "register", {}, True),
+        ("revert", "register", tasks("after_register"), False),
+        ("resume", "failed", tasks("before_register"), False),  # it is being left
+    ],
 )
 def test_what_is_not_needed_is_not_asked_for(
-    how: str, kind: str, of: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, kind: str, of: dict[str, Any], back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Opened):
-        taken_over(how, told(kind, of), tmp_path / "s.db", monkeypatch)
+        taken_over(how, told(kind, of, back=back), tmp_path / "s.db", monkeypatch)
 
 
-def test_who_is_still_to_go_back_needs_his(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A heal of a rollout that was bringing hosts back goes on with that."""
-    story = Story(replace_checks(plan_of(4))).begin()
+@pytest.mark.parametrize(("host", "needed"), [("h0000", True), ("h0003", False)])
+def test_who_is_still_to_go_back_needs_his(
+    host: str, needed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heal of a rollout that was bringing hosts back goes on with that; who never left needs nothing."""
+    story = Story(demanding(plan_of(4, serial=(Share(count=1),)), host)).begin()
     story.until("verify", story.state.order[2])
     story.finish(story.pending[0], failed(Cause.RELEASE))
     story.to_the_end()
     upto = next(n for n, e in enumerate(story.events) if e.kind == "host_revert_started" and e.host == "h0000")
-    with pytest.raises(Refused, match=r"env:GONE.*the variable is not set"):
+    with pytest.raises(Refused if needed else Opened):
         taken_over("heal", story.events[:upto], tmp_path / "s.db", monkeypatch)
-
-
-def replace_checks(made: Any) -> Any:
-    """Have the way back of the first host alone ask for the secret."""
-    play = made.plays[0]
-    hosts = {h: replace(p, checks_back=CHECKED["checks"]) if h == "h0000" else p for h, p in play.hosts.items()}
-    return replace(made, plays=(replace(play, hosts=hosts),))
