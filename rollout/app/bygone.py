@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rollout.app.remembered import LOOKED_BACK, of_board
@@ -86,7 +85,11 @@ def _boards(
     store: Store, rollouts: Iterable[StoredRollout], app: str, at: str, read: dict[str, Boards]
 ) -> Iterator[Board]:
     """Yield the boards of an app, the newest first; a journal is read when it is asked for, and once for all apps."""
-    for rollout in islice(rollouts, LOOKED_BACK):
+    bringing = 0
+    for rollout in rollouts:
+        bringing += rollout.purpose in BRINGS
+        if bringing > LOOKED_BACK:
+            return
         if rollout.id not in read:
             read[rollout.id] = seen_all(r for r in store.journal(rollout.id).read() if r.at <= at)
         yield next(board for board in read[rollout.id].plays if board.app == app)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rollout.app.records import plays_in
-from rollout.errors import Reason
+from rollout.app.remembered import of_board
+from rollout.errors import Reason, StoreError
 from rollout.model.plan import BRINGS
+from rollout.report.boards import seen_all
 
 if TYPE_CHECKING:
     from rollout.model.host import HostName
@@ -54,12 +57,25 @@ def _there(play: Play, need: Need, store: Store) -> dict[str, str]:
             if not one.limited:
                 break
             since |= _hosts_in(one, need.app, store)
+        elif one.end:  # whom it left on its release is on no older one
+            since |= _left_on(one, need.app, store)
     return found
 
 
 def _hosts_in(one: StoredRollout, app: str, store: Store) -> frozenset[HostName]:
-    """Return the hosts of one of its apps that a rollout was about."""
-    return frozenset(h for play in plays_in(store, one.id, app) for h in play.concerned)
+    """Return the hosts of one of its apps that a rollout was about, none where it cannot be read."""
+    with suppress(StoreError):
+        return frozenset(h for play in plays_in(store, one.id, app) for h in play.concerned)
+    return frozenset()
+
+
+def _left_on(one: StoredRollout, app: str, store: Store) -> frozenset[HostName]:
+    """Return the hosts that a rollout which stopped half-way is known to have left on its release."""
+    with suppress(StoreError):
+        boards = seen_all(store.journal(one.id).read()).plays
+        each = [h for board in boards if board.app == app for h in of_board(board)]
+        return frozenset(h.host for h in each if h.release == _release_in(one, app) and not h.half_way)
+    return frozenset()
 
 
 def _release_in(one: StoredRollout, app: str) -> str:

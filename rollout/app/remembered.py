@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from rollout.errors import StoreError
 from rollout.model.plan import BRINGS, HostPlan, Switch
 from rollout.report.board import Board, Row
 from rollout.report.boards import seen_all
@@ -49,33 +51,51 @@ def remembered(store: Store, play: Play) -> dict[HostName, Remembered]:
     return found
 
 
-def mixed(store: Store, environment: str, app: str) -> bool:
+def mixed(store: Store, environment: str, app: str, *, going_back: bool = False) -> bool:
     """Say whether what came after the fleet's release left hosts of an app elsewhere, or of one rolled out with it.
 
     A canary did, and who stopped half-way; who stopped before anybody left, or brought all back, did not.
+    ``going_back``: nor did a rollback of some hosts, whom the others are to follow.
     """
-    together = {name for rollout in _since(store, environment, app) for name in rollout.app.split(",")}
-    return any(_left_elsewhere(store, environment, name) for name in together)
+    shared = (r.app.split(",") for r in _since(store, environment, app) if r.end != "reverted")
+    together = {app}.union(*shared)
+    return any(_left_elsewhere(store, environment, name, going_back) for name in together)
 
 
-def _left_elsewhere(store: Store, environment: str, app: str) -> bool:
-    """Say whether a host is known to be on another release than the fleet's, or not to be in order."""
-    fleet = next(reversed(store.standing(environment, app)), "")
+def _left_elsewhere(store: Store, environment: str, app: str, going_back: bool) -> bool:
+    """Say whether a host was brought to another release than the fleet's, or is not known to be in order."""
+    *before, fleet = store.standing(environment, app) or ("",)
     seen: set[HostName] = set()
     for rollout in _since(store, environment, app):
-        boards = seen_all(store.journal(rollout.id).read())
-        last = [one for board in boards.plays if board.app == app for one in of_board(board) if one.host not in seen]
-        if any(one.half_way or one.release not in ("", fleet) for one in last):
+        leads = going_back and rollout.purpose == "rollback" and rollout.end == "succeeded"
+        fits = {"", fleet, *(before if leads else ())}
+        try:
+            last = [one for one in _moved(store, rollout, app) if one.host not in seen]
+        except StoreError:  # it cannot be read: nobody knows
+            return True
+        if any(one.half_way or one.release not in fits for one in last):
             return True
         seen |= {one.host for one in last}
     return False
 
 
+def _moved(store: Store, rollout: StoredRollout, app: str) -> Iterator[Remembered]:
+    """Yield the hosts that a rollout brought somewhere: not those that it left on what they were found on."""
+    for board in seen_all(store.journal(rollout.id).read()).plays:
+        for one in of_board(board) if board.app == app else ():
+            if rollout.purpose == "adopt" or one.half_way or one.release != _found(one):
+                yield one
+
+
+def _found(one: Remembered) -> str:
+    """Return the release that a host was found on, where it was to be brought to another."""
+    return next((step.do.expect for step in one.plan.steps if isinstance(step.do, Switch)), one.release)
+
+
 def _since(store: Store, environment: str, app: str) -> Iterator[StoredRollout]:
     """Yield the rollouts that ended since one brought the whole fleet to its release, the newest first."""
-    for rollout in store.rollouts(environment, app, LOOKED_BACK):
-        if rollout.purpose not in BRINGS or rollout.unfinished:
-            continue
+    brought = (r for r in store.rollouts(environment, app, 1_000_000) if r.purpose in BRINGS and not r.unfinished)
+    for rollout in islice(brought, LOOKED_BACK):
         if rollout.end == "succeeded" and not rollout.limited:
             return
         yield rollout

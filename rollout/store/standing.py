@@ -28,7 +28,7 @@ def standing(history: Iterable[StoredRollout], app: str, hosts_of: Hosts) -> tup
             continue
         groups.append(rollout)
         if not rollout.limited:
-            for one in _completed(groups, app, hosts_of):
+            for one in _completed(groups, app, hosts_of, found[-1] if found else ""):
                 found = _after(found, one.purpose, _release_of(one, app))
             groups = []
     return tuple(found)
@@ -41,7 +41,7 @@ def _after(found: list[str], purpose: str, release: str) -> list[str]:
     return [*(r for r in found if r != release), release]
 
 
-def _completed(groups: Sequence[StoredRollout], app: str, hosts_of: Hosts) -> Iterator[StoredRollout]:
+def _completed(groups: Sequence[StoredRollout], app: str, hosts_of: Hosts, at: str) -> Iterator[StoredRollout]:
     """Yield the rollouts after which all of the fleet was on one release; it is the fleet of the last of them.
 
     Plans are read only where several groups went to a release that the last one did not bring: this is
@@ -49,7 +49,7 @@ def _completed(groups: Sequence[StoredRollout], app: str, hosts_of: Hosts) -> It
     """
     *parts, whole = groups
     brought = Counter(_release_of(part, app) for part in parts)
-    several = any(count > 1 and release != _release_of(whole, app) for release, count in brought.items())
+    several = any(count > 1 and release not in (at, _release_of(whole, app)) for release, count in brought.items())
     fleet, on = hosts_of(whole) if several else frozenset(), dict[HostName, str]()
     for part in parts if fleet else ():
         on |= dict.fromkeys(hosts_of(part), _release_of(part, app))

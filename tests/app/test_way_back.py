@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from rollout.app import remembered
 from rollout.app.operate import earlier
 from rollout.cli import main
-from rollout.errors import Refused
+from rollout.errors import Refused, StoreError
 from rollout.model.event import Event, Recovered, RolloutFinished, RolloutStarted, StepFinished, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import Batch, PlayPlan, Purpose
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Outcome
+from rollout.store.rows import StoredRollout
+from rollout.store.standing import standing
 from rollout.store.store import Store, open_store
 from tests.store.stories import program, started
 
 WEB1, WEB2 = FLEET = (HostName("web1"), HostName("web2"))
-ENDS = {0: "succeeded", 3: "halted", 4: "reverted", 5: "stranded", 6: "halted", 130: "halted"}
+ENDS = {0: "succeeded", 9: "succeeded", 3: "halted", 4: "reverted", 5: "stranded", 6: "halted", 130: "halted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ BACK = Did("v2", of=[WEB1], purpose="rollback")
 V1A, V2A, V2B = Did("v1", of=[WEB1]), Did("v2", of=[WEB1]), Did("v2", of=[WEB2])
 ADOPTED_A, ADOPTED_B = (Did("v1", of=[host], purpose="adopt") for host in FLEET)
 BACK_B = Did("v1", of=[WEB2], purpose="rollback")
+BACK_A = replace(BACK_B, of=[WEB1])
+OFF = Did("v2", code=9, moved=[WEB1])  # the other one failed, and is back
 STORIES: dict[str, tuple[list[Did], str]] = {
     "the one before": ([V1, V2], "v1"),
     "nothing before": ([V1], "E_NO_EARLIER"),
@@ -126,7 +131,11 @@ STORIES: dict[str, tuple[list[Did], str]] = {
     "one is stranded where it was": ([V1, V2, Did("v3", code=5, stuck=[WEB1])], "v2"),
     "a rollback that stopped half-way": ([V1, V2, Did("v1", code=3, moved=[WEB1], purpose="rollback")], "v2"),
     "group by group": ([V1, V2A, V2B, V3], "v2"),
-    "back group by group": ([V1, V2, Did("v1", of=[WEB1], purpose="rollback"), BACK_B, V3], "v1"),
+    "some go back first, and the others follow": ([V1, V2, BACK_A], "v1"),
+    "back group by group": ([V1, V2, BACK_A, BACK_B, V3], "v1"),
+    "one was left off target": ([V1, OFF], "v1"),
+    "one was left off target, and what came then went back": ([V1, OFF, Did("v3", code=4)], "v1"),
+    "one was left off target, and what came then moved nobody": ([V1, OFF, Did("v3", code=130)], "v1"),
     "two groups that were never on the same": ([V1, V2A, CANARY, V2B, Did("v4")], "v1"),
     "one of two groups twice": ([V1, V2A, V1A, V2A, V3], "v1"),
     "adopted group by group": ([ADOPTED_A, ADOPTED_B, V2], "v1"),
@@ -156,7 +165,52 @@ def test_plays_of_one_rollout_go_back_together(history: History) -> None:
     assert [leads_to(history, app) for app in ("api", "web")] == ["v1", "v1"]
 
 
+def test_what_another_app_does_later_holds_up_nobody(history: History) -> None:
+    """They went back together, and then one of them had a canary of its own."""
+    for did in (V1, V2, Did("v3", code=4)):
+        history.adds(api=did, web=did)
+    history.adds(web=Did("v4", of=[WEB1]))
+    assert [leads_to(history, app) for app in ("api", "web")] == ["v1", "v2"]
+
+
+def test_what_is_done_by_hand_moves_nothing_out_of_sight(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "LOOKED_BACK", 2)
+    for did in (V1, V2, Did("v3", code=3, moved=[WEB1]), *[Did("v2", of=[WEB2], purpose="drain", moved=[])] * 4):
+        history.adds(shop=did)
+    assert leads_to(history) == "v2"
+
+
+def test_a_journal_that_cannot_be_read_takes_nobody_further_back(
+    history: History, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise StoreError("E_CHAIN: record 2 is not what was written")
+
+    for did in (V1, V2, CANARY, Did("v4", code=4)):
+        history.adds(shop=did)
+    monkeypatch.setattr(remembered, "seen_all", unreadable)
+    assert leads_to(history) == "v2"
+    assert main(["status", "--state", history.store.place]) == 0
+    assert "shop in default is on more than one release" in capsys.readouterr().out
+
+
+def test_plans_are_read_only_where_they_can_tell_anything(history: History) -> None:
+    """Hosts that are brought to the fleet's own release one by one, as new machines are, change nothing."""
+    read = list[str]()
+
+    def hosts_of(rollout: StoredRollout) -> frozenset[HostName]:
+        read.append(rollout.id)
+        return frozenset(FLEET)
+
+    for did in (V1, *[replace(V1A, purpose="converge")] * 3, V2, V2A, V2A, V3):
+        history.adds(shop=did)
+    found = reversed(history.store.rollouts("default", "shop"))
+    assert standing(found, "shop", hosts_of) == ("v1", "v2", "v3")
+    assert read == []
+
+
 SAID = {
+    "some went back": ([V1, V2, BACK_A, Did("v4", code=4)], "is on more than one release, host by host"),
     "all went back": ([V1, V2, Did("v3", code=4)], "is on v2, as before."),
     "nobody left": ([V1, V2, Did("v3", code=130)], "is on v2, as before."),
     "one by one to another": (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rollout.app import bygone
 from rollout.cli import main
 from rollout.engine.planner import plan
 from rollout.model.event import Event
@@ -188,6 +189,17 @@ def test_who_had_nothing_to_do_says_why_and_who_was_drained_is_out(
     assert told[ONE] == ("idle", False, None, "20261102")
     assert told[TWO] == ("done", True, 1, "20261104")
     assert told[FOUR] == ("done", False, 1, "20261102")
+
+
+def test_what_is_done_by_hand_moves_nothing_out_of_sight(
+    past: Past, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bygone, "LOOKED_BACK", 2)
+    fleet(past)
+    for day in (2, 3, 4):
+        past.tell(day, whole(made({TWO: NEW}, of={"matched": names(4), **NO_FLOOR}, purpose="drain")))
+    (told,) = json.loads(said(past, capsys, 4, "--json"))
+    assert {h: r["release"] for h, r in told["hosts"].items()} == V2
 
 
 def test_one_rollout_is_shown_as_it_was(past: Past, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from rollout.model.plan import Batch
 from rollout.model.play import Play
 from rollout.playbook.load import load
 from rollout.store.store import Store, open_store
+from tests.app.test_way_back import WEB1, WEB2, Did, History
 from tests.playbook.fleet import fleet
 from tests.store.stories import REVERTED, SUCCEEDED, started
 
@@ -164,6 +165,15 @@ def test_what_part_of_a_fleet_or_no_release_was_brought_to_ends_no_search(
         store.journal(name).append([replace(begun, plan=replace(begun.plan, plays=(made,))), end])
     reasons = unmet(play, {}, store)
     assert (said in " ".join(map(str, reasons)), len(reasons)) == (True, int(bool(said)))
+
+
+def test_what_stopped_half_way_and_was_finished_counts_as_brought(store: Store, play: Play) -> None:
+    history = History(store)
+    for did in (Did("2.2"), Did("2.4", code=3, moved=[WEB1])):
+        history.adds(api=did)
+    assert [r.code for r in unmet(play, {}, store)] == ["E_NEEDS"]
+    history.adds(api=Did("2.4", of=[WEB2]))
+    assert unmet(play, {}, store) == ()
 
 
 def test_what_an_earlier_play_of_the_same_rollout_brings_counts_alone(store: Store, play: Play) -> None:
