@@ -36,7 +36,8 @@ def take(
     for lease in found:
         _refuse_unfinished(connection, environment, lease, now)
         watched = lease.heartbeat if lease.heartbeat in silent else ""
-        if lease.rollout and lease.rollout != rollout and lives(lease, now, watched):
+        ours = lease.rollout == rollout and _is_ours(lease)  # the id of a plan file may be another process's too
+        if lease.rollout and not ours and lives(lease, now, watched):
             raise Busy(_held(lease, f"it is still preparing. Wait until it is done.{_clock(lease, now)}"))
     number = max(above, *(lease.number for lease in found)) + 1
     for lease in found:
@@ -200,6 +201,12 @@ def _write(
     mine = (leases.c.environment == environment, leases.c.app == app)
     if not connection.execute(update(leases).where(*mine).values(**values)).rowcount:
         connection.execute(insert(leases).values(environment=environment, app=app, **values))
+
+
+def _is_ours(lease: Lease) -> bool:
+    """Return whether this very process wrote itself into the lease."""
+    me = this_process()
+    return (lease.machine, lease.pid, lease.started) == (me.machine, me.pid, me.started)
 
 
 def _process_lives(lease: Lease) -> bool | None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ import pytest
 from rollout.errors import Busy, Fenced, Held, InputError, StoreError
 from rollout.model.event import RevertStarted, RolloutFinished
 from rollout.model.host import HostName
+from rollout.store import leasing
 from rollout.store.place import state_url, wrong_with
+from rollout.store.process import this_process
 from rollout.store.store import Store, open_store
 from tests.store.stories import REVERTED, SUCCEEDED, started, step
 
@@ -371,3 +374,14 @@ def test_which_rollout_is_the_newest_is_not_for_clocks_to_say(path: Path) -> Non
     begin(store, "r2")
     store.journal("r2").append([SUCCEEDED])
     assert [r.id for r in store.rollouts()] == ["r2", "r1"]
+
+
+def test_two_processes_that_carry_out_one_plan_file_wait_for_each_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the rollout's id from the file; the one that prepares it keeps its lease."""
+    store.take("default", "shop", "r1", "alice")
+    store.take("default", "shop", "r1", "alice")
+    monkeypatch.setattr(leasing, "this_process", lambda: replace(this_process(), pid=1, started="another"))
+    with pytest.raises(Busy, match="it is still preparing"):
+        store.take("default", "shop", "r1", "bob")
