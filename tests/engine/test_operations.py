@@ -10,7 +10,7 @@ import pytest
 from rollout.engine.planner import plan
 from rollout.errors import Refused
 from rollout.model.check import Probed
-from rollout.model.plan import Adopt, PlayPlan
+from rollout.model.plan import Adopt, Discard, PlayPlan
 from rollout.model.pool import Rotation
 from rollout.model.release import Release, ReleaseId
 from rollout.model.share import Share
@@ -125,7 +125,10 @@ def test_what_is_on_record_is_not_adopted_again(mark: str) -> None:
     assert kinds(adopted(marked, recorded={OLD: "1" * 64}), 0) == []
     assert kinds(adopted(marked), 0) != [], "the store must know it too"
     left_open = untouched(ledger={OLD: frozenset({mark})}, epoch_open=True)
-    assert kinds(adopted(left_open, recorded={OLD: "1" * 64}), 0) != [], "only a rollout closes what another left open"
+    again = adopted(left_open, recorded={OLD: "1" * 64})
+    assert kinds(again, 0) != [], "only a rollout closes what another left open"
+    assert again.hosts[H[0]].steps[0].undo == (Discard(trusted=True),), "and it stays a way back, whatever comes"
+    assert adopted(untouched()).hosts[H[0]].steps[0].undo == (Discard(),)
 
 
 def test_an_adopted_release_is_a_way_back_and_needs_no_converge() -> None:
