@@ -53,6 +53,7 @@ def adopt(request: Request, showing: Showing, taking: Taking) -> int:
         above=max(map(_seen, plays)) + APART if taking.state_lost else None,
         guard=guard,
         say=showing.say,
+        warn=showing.warn,
     )
     with held(first, plays) as look:
         parts = [Part(play=p, release=_release(request, p, look)) for p in plays]

@@ -90,7 +90,9 @@ def apply(request: Request, showing: Showing) -> int:
         store = store_of(request, writing=True)
         rollout = filed.plan.id if filed and not store.knows(filed.plan.id) else new_id()
         wait_s, allow_bad = request.lock_wait_s, request.allow_bad
-        first = Look(store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say)
+        first = Look(
+            store=store, rollout=rollout, allow_bad=allow_bad, wait_s=wait_s, say=showing.say, warn=showing.warn
+        )
         with held(first, plays) as one:
             look = replace(one, guard=guard_of(request, store, showing.say))
             parts = [

@@ -45,7 +45,7 @@ def entered_beside(parts: Sequence[Part], outsides: Sequence[Outside], look: Loo
         for found in entered_all(tuple(_beside(part, look)), outside, part.play.forks, look.say):
             for one in found:
                 if why := _open_still(one):
-                    look.say(f"warning: {one.host}: a rollout may be open there still: {why}. Type it again then.")
+                    look.warn(f"warning: {one.host}: a rollout may be open there still: {why}. Type it again then.")
         outside.leave()
 
 

@@ -51,6 +51,7 @@ def operate(request: Request, showing: Showing, work: Work) -> int:
         check=work.check,
         allow_bad=request.allow_bad,
         say=showing.say,
+        warn=showing.warn,
     )
     with held(first, plays) as look, ExitStack() as open_files:
         guarded = replace(look, guard=guard_of(request, store, showing.say))
@@ -122,7 +123,7 @@ def chosen(store: Store, play: Play, work: Work) -> Release:
 def earlier(store: Store, app: str, environment: str) -> str:
     """Return the release before the fleet's; where some hosts were brought elsewhere since, the fleet's own."""
     names, bad = store.standing(environment, app), store.condemned(environment, app)
-    before = names if mixed(store, environment, app) else names[:-1]
+    before = names if mixed(store, environment, app, going_back=True) else names[:-1]
     good = [n for n in before if n not in bad]
     if not good:
         what = f"there is no earlier release of {app} in {environment} to go back to."

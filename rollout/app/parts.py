@@ -67,6 +67,7 @@ class Look:
     wait_s: float = 0.0  # for a rollout that is at work
     guard: Guard | None = None  # what holds the plan to a policy
     say: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None  # what is said whatever the output is
 
 
 def waited(act: Callable[[], T], wait_s: float, say: Callable[[str], None]) -> T:
@@ -90,7 +91,7 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
     """Hold the leases of all plays while a command looks and acts; at its end they are given back, the store closed."""
     try:
         epoch = 0 if look.check else _taken(look, plays[0].environment, [p.app for p in plays])
-        with nullcontext() if look.check else beating(look.store, look.rollout, look.say):
+        with nullcontext() if look.check else beating(look.store, look.rollout, look.warn):
             yield replace(look, epoch=epoch)
     finally:
         given_back(look.store, look.rollout)

@@ -38,6 +38,7 @@ from rollout.perform.reconcile import doubts, telling
 from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
 from rollout.report.text import inert
+from rollout.secrets.redaction import redaction
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -82,16 +83,16 @@ def heal(rollout: str, state: str, showing: Showing, wait_s: float = 0.0) -> int
 
 def _each_healed(store: Store, showing: Showing, wait_s: float) -> int:
     """Heal what is unfinished and nobody's any more, one after the other; return the worst code, 0 for nothing."""
-    behind, codes = left_behind(store, wait_s, showing.say), [0]
+    behind, codes = left_behind(store, wait_s, showing.say, showing.warn), [0]
     for found in behind:
         try:
             codes.append(_unless_ended(store, found.id, showing))
         except Busy as busy:  # somebody has taken it over since it was looked at
-            showing.say(f"left alone: {inert(busy)}")
+            showing.warn(f"left alone: {inert(busy)}")
         except RolloutError as error:
             if len(behind) == 1 or error.exit_code == 1:
                 raise
-            showing.warn(f"rollout {found.id} could not be healed: {inert(error)}")
+            showing.warn(f"rollout {found.id} could not be healed: {redaction().text(inert(error))}")
             codes.append(error.exit_code)
         else:
             if codes[-1] in (130, 143) or (codes[-1] in ENDED and not store.find(found.id).finished):
@@ -282,7 +283,7 @@ def _over(store: Store, left: Left, aim: Aim, showing: Showing, silent: str = ""
     with ExitStack() as stack:
         epoch = store.retake(left.id, user(), silent or watched(store, left.id, showing.say))
         stack.callback(given_back, store, left.id)
-        stack.enter_context(beating(store, left.id, showing.say))
+        stack.enter_context(beating(store, left.id, showing.warn))
         left = _left(store, left.id, "")  # its last words may have come since it was read
         becoming.refuse_without(becoming.of_rollout(left.state, aim), becoming.again_with(left.id, aim))
         withheld.refuse_without(withheld.of_rollout(left.state, aim))

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 1.0
 
 
-def left_behind(store: Store, wait_s: float, say: Callable[[str], None]) -> tuple[StoredRollout, ...]:
-    """Return the unfinished rollouts whose process is gone, the oldest first; name those that are left alone.
+def left_behind(
+    store: Store, wait_s: float, say: Callable[[str], None], warn: Callable[[str], None]
+) -> tuple[StoredRollout, ...]:
+    """Return the unfinished rollouts whose process is gone, the oldest first; warn of those that are left alone.
 
     ``wait_s``: how long one that nobody can see is listened to. It beats, or it is silent for too long.
     """
@@ -29,7 +31,7 @@ def left_behind(store: Store, wait_s: float, say: Callable[[str], None]) -> tupl
     _listen(store, heard, [r for r in found if _doubted(store, r, heard)], wait_s, say)
     alone = [r for r in found if _may_live(store, r)]
     for rollout in alone:
-        say(_named(store, rollout, heard))
+        warn(_named(store, rollout, heard))
     return tuple(r for r in found if r not in alone)
 
 

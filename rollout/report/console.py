@@ -42,6 +42,8 @@ class ConsoleSink:
     def catch_up(self, records: Sequence[Record]) -> None:
         """Know what happened before this process took over."""
         self.boards = seen_all(records)
+        self.notes.clear()  # one after the other may be taken over
+        self.last.clear()
 
     def event(self, record: Record) -> None:
         """Fold one event in, and draw."""

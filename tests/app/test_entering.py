@@ -55,7 +55,7 @@ def test_what_a_lost_state_left_open_is_closed_where_no_release_is() -> None:
     resolve: Any = lambda ids: {h: replace(a, delegates={MONITOR: HERE}) for h, a in asks(ids).items()}  # noqa: E731
     part: Any = SimpleNamespace(play=replace(play(names(1)), resolve=resolve), release=SimpleNamespace(id="v1"))
     said = list[str]()
-    look: Any = SimpleNamespace(epoch=1008, rollout="adopted", say=said.append)
+    look: Any = SimpleNamespace(epoch=1008, rollout="adopted", say=said.append, warn=said.append)
     fence = Fence(environment="default", app="shop", rollout="adopted", number=1008, over=("*",))
     with opened([Acting(connections={}, delegates={MONITOR: HERE}, pools=(POOL,), fence=fence)]) as (outside,):
         assert told_at_the_balancer("lost", 7, ()) == "done"
@@ -71,7 +71,7 @@ def test_what_a_lost_state_left_open_is_closed_where_no_release_is() -> None:
 def test_who_cannot_be_asked_is_named() -> None:
     part: Any = SimpleNamespace(play=play(names(1)), release=SimpleNamespace(id="v1"))
     said = list[str]()
-    look: Any = SimpleNamespace(epoch=8, rollout="adopted", say=said.append)
+    look: Any = SimpleNamespace(epoch=8, rollout="adopted", say=said.append, warn=said.append)
     fence = Fence(environment="default", app="shop", rollout="adopted", number=8)
     with opened([Acting(connections={}, pools=(POOL,), fence=fence)]) as (outside,):
         assert told_at_the_balancer("newer", 9, ()) == "done"

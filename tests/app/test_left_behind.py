@@ -206,3 +206,10 @@ def test_one_that_is_named_is_waited_for(
     passing.append(lambda _: store.journal("r2").append([SUCCEEDED]))
     code, said = heal(bench, "r2", 20)
     assert (code, healed, said[-1]) == (0, ["r1"], "rollout r2 has ended meanwhile")
+
+
+def test_who_is_left_alone_is_said_whatever_the_output_is(store: Store, bench: SqliteBench) -> None:
+    begin(store, bench, r1="at work")
+    warned = list[str]()
+    assert takeover.heal("", bench.url, Showing(warn=warned.append)) == 0
+    assert [line[:13] for line in warned] == ["left alone: r"]

@@ -40,7 +40,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def preparing(bench: SqliteBench, say: Callable[[str], None]) -> Iterator[Store]:
     """Hold the lease as a command does that reads hosts, or waits for an answer."""
     store = bench.open()
-    with held(Look(store=store, rollout="r1", say=say), [SHOP]):
+    with held(Look(store=store, rollout="r1", warn=say), [SHOP]):
         yield store
 
 

@@ -188,6 +188,15 @@ def test_after_a_takeover_the_recap_tells_the_whole_story(kind: type[PlainSink])
     assert "staging" not in out.getvalue()
 
 
+def test_what_was_shown_of_the_rollout_before_is_not_of_the_next_one() -> None:
+    """A heal takes several over, one after the other."""
+    sink = ConsoleSink(Console(file=io.StringIO(), width=120))
+    sink.note(Note(about="draining", host=HostName("web1"), text="3 sessions"))
+    sink.catch_up(journals.orphaned())
+    assert not sink.notes
+    assert not sink.last
+
+
 @pytest.mark.bad("B89")
 def test_which_sink_shows_it() -> None:
     class Terminal(io.TextIOWrapper):
