@@ -51,7 +51,7 @@ def _there(play: Play, need: Need, store: Store) -> dict[str, str]:
     for one in store.rollouts(play.environment, need.app, LOOKED_AT):
         if one.end == "reverted" or one.purpose not in BRINGS:
             continue
-        if not (since and _hosts_in(one, need.app, store) <= since):
+        if not (since and frozenset() < _hosts_in(one, need.app, store) <= since):
             found.setdefault(_release_in(one, need.app), f"rollout {one.id}, {one.end or 'unfinished'}")
         if one.end == "succeeded":
             if not one.limited:

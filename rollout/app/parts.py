@@ -101,7 +101,7 @@ def held(look: Look, plays: Sequence[Play]) -> Iterator[Look]:
 def _taken(look: Look, environment: str, apps: Sequence[str]) -> int:
     """Take the leases of these apps; who left one before it began, by a clock that was ahead, is watched first."""
     _warned_of_place(look)
-    holders = {look.store.lease(environment, app).rollout for app in apps} - {"", look.rollout}
+    holders = {look.store.lease(environment, app).rollout for app in apps} - {""}
     left = sorted(rollout for rollout in holders if not look.store.knows(rollout))
     silent = [watched(look.store, rollout, look.say) for rollout in left]
     above = look.above or 0

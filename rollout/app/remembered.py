@@ -65,10 +65,12 @@ def mixed(store: Store, environment: str, app: str, *, going_back: bool = False)
 def _left_elsewhere(store: Store, environment: str, app: str, going_back: bool) -> bool:
     """Say whether a host was brought to another release than the fleet's, or is not known to be in order."""
     *before, fleet = store.standing(environment, app) or ("",)
+    bad = store.condemned(environment, app)
+    led = next((name for name in reversed(before) if name not in bad), fleet)  # where the others are to follow
     seen: set[HostName] = set()
     for rollout in _since(store, environment, app):
         leads = going_back and rollout.purpose == "rollback" and rollout.end == "succeeded"
-        fits = {"", fleet, *(before if leads else ())}
+        fits = {"", fleet, *((led,) if leads else ())}
         try:
             last = [one for one in _moved(store, rollout, app) if one.host not in seen]
         except StoreError:  # it cannot be read: nobody knows
@@ -80,10 +82,12 @@ def _left_elsewhere(store: Store, environment: str, app: str, going_back: bool) 
 
 
 def _moved(store: Store, rollout: StoredRollout, app: str) -> Iterator[Remembered]:
-    """Yield the hosts that a rollout brought somewhere: not those that it left on what they were found on."""
+    """Yield the hosts that a rollout brought somewhere, or put in order: not those that it left as they were found."""
     for board in seen_all(store.journal(rollout.id).read()).plays:
         for one in of_board(board) if board.app == app else ():
-            if rollout.purpose == "adopt" or one.half_way or one.release != _found(one):
+            row = board.rows.get(one.host)
+            done = row is not None and row.state == "done"  # put in order where it was, too
+            if rollout.purpose == "adopt" or done or one.half_way or one.release != _found(one):
                 yield one
 
 

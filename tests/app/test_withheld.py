@@ -13,7 +13,8 @@ from rollout.app.apply import Showing
 from rollout.engine.planner import plan
 from rollout.errors import Refused
 from rollout.model.check import HttpCheck
-from rollout.model.event import Event
+from rollout.model.event import Event, Recovered
+from rollout.model.host import HostName
 from rollout.model.plan import Plan
 from rollout.model.secret import sealed
 from rollout.model.share import Share
@@ -116,6 +117,7 @@ def test_what_is_needed_and_cannot_be_had_is_said_before_anybody_is_gone_to(
         ("heal", "failed", tasks("on_failure"), False),
         ("heal", "verify", tasks("after_revert"), False),  # that may fail
         ("heal", "register", {}, True),
+        ("heal", "keep", {}, True),  # all are where they are to be
         ("revert", "register", tasks("after_register"), False),
         ("resume", "failed", tasks("before_register"), False),  # it is being left
     ],
@@ -125,6 +127,14 @@ def test_what_is_not_needed_is_not_asked_for(
 ) -> None:
     with pytest.raises(Opened):
         taken_over(how, told(kind, of, back=back), tmp_path / "s.db", monkeypatch)
+
+
+def test_who_is_stranded_already_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody goes to it any more: the others are healed without its secret."""
+    events = told("verify", {}, back=True)
+    events.append(Recovered(epoch=2, stranded={HostName("h0000"): "no route to host"}))
+    with pytest.raises(Opened):
+        taken_over("heal", events, tmp_path / "s.db", monkeypatch)
 
 
 @pytest.mark.parametrize(("host", "needed"), [("h0000", True), ("h0003", False)])
