@@ -36,6 +36,7 @@ class Did:
     moved: Sequence[HostName] | None = None
     purpose: Purpose = "apply"
     stuck: Sequence[HostName] = ()
+    again: bool = False  # also hosts that are on the release have something to do
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class History:
     def play(self, like: PlayPlan, app: str, did: Did) -> PlayPlan:
         on: Mapping[HostName, str] = self.on.setdefault(app, {})
         hosts = {h: replace(like.hosts[h], previous=ReleaseId(on.get(h, "")), steps=()) for h in did.of}
-        todo = tuple(h for h in did.of if on.get(h) != did.release)
+        todo = tuple(h for h in did.of if did.again or on.get(h) != did.release)
         new = ReleaseId(did.release)
         hosts |= {h: replace(hosts[h], steps=program(new, hosts[h].previous)) for h in todo}
         return replace(
@@ -77,7 +78,7 @@ class History:
 
     def moves(self, play: int, app: str, did: Did) -> Iterator[Event]:
         moved = did.moved if did.moved is not None else did.of if did.code == 0 else ()
-        for host in (h for h in moved if self.on[app].get(h) != did.release):
+        for host in (h for h in moved if did.again or self.on[app].get(h) != did.release):
             steps = program(ReleaseId(did.release), ReleaseId(self.on[app].get(host, "")))
             for at, step in enumerate(steps[:-1]):
                 self.op += 1
@@ -132,6 +133,12 @@ STORIES: dict[str, tuple[list[Did], str]] = {
     "a rollback that stopped half-way": ([V1, V2, Did("v1", code=3, moved=[WEB1], purpose="rollback")], "v2"),
     "group by group": ([V1, V2A, V2B, V3], "v2"),
     "some go back first, and the others follow": ([V1, V2, BACK_A], "v1"),
+    "some go back further than the others would": ([V1, V2, V3, BACK_A], "v3"),
+    "some go back to what the fleet left": ([V1, V2, V3, V1, Did("v2", of=[WEB1], purpose="rollback")], "v1"),
+    "one was stranded, and put in order where it was": (
+        [V1, V2, Did("v3", code=5, stuck=[WEB1]), Did("v2", of=[WEB1], purpose="converge", again=True)],
+        "v1",
+    ),
     "back group by group": ([V1, V2, BACK_A, BACK_B, V3], "v1"),
     "one was left off target": ([V1, OFF], "v1"),
     "one was left off target, and what came then went back": ([V1, OFF, Did("v3", code=4)], "v1"),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rollout.app import needs
 from rollout.app.needs import unmet
+from rollout.errors import StoreError
 from rollout.model.event import RolloutFinished
 from rollout.model.host import HostName
 from rollout.model.need import Need, terms_of
@@ -174,6 +176,19 @@ def test_what_stopped_half_way_and_was_finished_counts_as_brought(store: Store, 
     assert [r.code for r in unmet(play, {}, store)] == ["E_NEEDS"]
     history.adds(api=Did("2.4", of=[WEB2]))
     assert unmet(play, {}, store) == ()
+
+
+def test_what_cannot_be_read_was_not_brought_elsewhere(
+    store: Store, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise StoreError("E_RECORD: record 1 says something this version does not know")
+
+    history = History(store)
+    for did in (Did("2.2"), Did("2.4", of=[WEB1])):
+        history.adds(api=did)
+    monkeypatch.setattr(needs, "plays_in", unreadable)
+    assert [r.code for r in unmet(play, {}, store)] == ["E_NEEDS"]
 
 
 def test_what_an_earlier_play_of_the_same_rollout_brings_counts_alone(store: Store, play: Play) -> None:
