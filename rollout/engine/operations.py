@@ -153,12 +153,14 @@ def _adopt(question: Question, host: HostName, _: Mapping[PoolName, Member]) -> 
     """One step, and nothing that serves is touched; its way back is to trust the release no more."""
     seen, release = question.seen[host], question.release
     marks = seen.ledger.get(release.id, frozenset())
-    known = bool(release.id in question.recorded and marks & {"kept", "adopted"})
-    if known and host not in question.restored and not seen.epoch_open:  # what is open is closed by a rollout alone
+    known = marks & {"kept", "adopted"}
+    if (
+        known and release.id in question.recorded and host not in question.restored and not seen.epoch_open
+    ):  # what is open is closed by a rollout alone
         return (), 0, "on record already"
     take = Adopt(release=release.id, manifest=release.manifest, leave_out=question.leave_out)
     note = "" if seen.identity_proof else "what runs could not be proven to be of it"
-    back = Discard(trusted=known)  # what it was before does not hang on this
+    back = Discard(trusted=bool(known) and "bad" not in marks)  # what it was before does not hang on this
     return (Step(do=take, undo=(back,), timeout_s=question.play.step_timeout_s),), 0, note
 
 

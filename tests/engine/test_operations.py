@@ -128,6 +128,7 @@ def test_what_is_on_record_is_not_adopted_again(mark: str) -> None:
     again = adopted(left_open, recorded={OLD: "1" * 64})
     assert kinds(again, 0) != [], "only a rollout closes what another left open"
     assert again.hosts[H[0]].steps[0].undo == (Discard(trusted=True),), "and it stays a way back, whatever comes"
+    assert adopted(left_open).hosts[H[0]].steps[0].undo == (Discard(trusted=True),), "by the host's own word"
     assert adopted(untouched()).hosts[H[0]].steps[0].undo == (Discard(),)
 
 
