@@ -129,8 +129,11 @@ class _Builder:
         return root
 
     def _place(self, event: Any) -> Place:
-        """Return where an event stands."""
-        return self.text.place(event.start_mark.line + 1, event.start_mark.column + 1)
+        """Return where an event stands; what is missing at the end of a last line without a break stands in it."""
+        line, last = event.start_mark.line + 1, len(self.text.lines)
+        if line > last:
+            return self.text.place(last, len(self.text.line(last)) + 1)
+        return self.text.place(line, event.start_mark.column + 1)
 
     def _say(self, place: Place, code: str, what: str, why: str = "", instead: str = "") -> None:
         """Keep a problem and go on."""

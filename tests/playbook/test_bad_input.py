@@ -73,6 +73,7 @@ BYTES = [
     pytest.param(b"- name: caf\xe9\n", "play.yml:1:12: E_ENCODING: Byte 0xe9 is not UTF-8.", id="B19 Latin-1"),
     pytest.param("- name: x\n".encode("utf-16"), "play.yml: E_ENCODING: The file is UTF-16.", id="B19 UTF-16"),
     pytest.param(b"", "play.yml:1:1: E_EMPTY: The file says nothing.", id="B21"),
+    pytest.param(b"---", "play.yml:1:4: E_EMPTY: The file says nothing.", id="B21 at the end of a line"),
     pytest.param(  # the second: where newer libyaml gives up, ahead of us
         b"[" * 5000, tuple(f"play.yml:1:{n}: E_DEPTH: This is nested more than 64" for n in (65, 1001)), id="B13"
     ),
