@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rollout.cli.options import Duration, FileName, command, output_option, state_option
+from rollout.cli.options import FileName, command, lock_wait_option, output_option, state_option
 from rollout.cli.request import (
     confirm,
     on_terminal,
@@ -28,13 +28,7 @@ from rollout.cli.request import (
 @trust_options
 @click.option("--recover", is_flag=True, help="First end what a rollout left whose process is gone; for pipelines.")
 @click.option("--supersede", default="", metavar="ID", help="First end this rollout, which is at work or left.")
-@click.option(
-    "--lock-wait",
-    type=Duration(),
-    default="0s",
-    metavar="TIME",
-    help="How long to wait for a rollout of the app that is at work, as in 5m.",
-)
+@lock_wait_option("a rollout of the app that is", "5m")
 @click.option(
     "--plan",
     "plan_file",

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import click
 
-from rollout.cli.options import Duration, command, output_option, state_option
+from rollout.cli.options import command, lock_wait_option, output_option, state_option
 from rollout.cli.request import asked_password, become_option, showing
 
 
 @command("heal")
 @click.argument("id", required=False, default="")
 @become_option
-@click.option(
-    "--lock-wait",
-    type=Duration(),
-    default="0s",
-    metavar="TIME",
-    help="How long to wait for a process that may be at work, as in 2m.",
-)
+@lock_wait_option("a process that may be", "2m")
 @state_option
 @output_option
 def heal(id: str, ask_become_pass: bool, lock_wait: float, state: str | None, output: str) -> int:

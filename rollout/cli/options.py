@@ -55,6 +55,12 @@ def json_option(function: F) -> F:
     )(function)
 
 
+def lock_wait_option(whom: str, example: str) -> Callable[[F], F]:
+    """Return ``--lock-wait``: how long somebody else's lease is waited for."""
+    said = f"How long to wait for {whom} at work, as in {example}."
+    return click.option("--lock-wait", type=Duration(), default="0s", metavar="TIME", help=said)
+
+
 class FileName(click.Path):
     """The name of a file; an empty one is what a variable that nobody set leaves behind."""
 

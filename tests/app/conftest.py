@@ -23,3 +23,11 @@ def begun(bench: SqliteBench) -> Iterator[Store]:
     begin(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def store(bench: SqliteBench) -> Iterator[Store]:
+    """The store of a state in which nothing is unfinished yet."""
+    opened = bench.open()
+    yield opened
+    opened.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,37 +13,14 @@ from rollout.engine.rollout import fold, initial
 from rollout.model.event import BatchStarted, Event, StagingClosed, StepFinished, StepStarted
 from rollout.model.host import HostName
 from rollout.model.plan import QUIET, Action, Adopt, Deregister, Prune, Purpose, Restart, Stage, Step
-from rollout.model.play import Play
 from rollout.model.release import ReleaseId
 from rollout.model.verdict import Outcome
-from rollout.playbook.load import load
-from rollout.store.store import Store, open_store
-from tests.playbook.fleet import fleet
+from rollout.store.store import Store
+from tests.playbook.test_load import loaded
 from tests.store.stories import SUCCEEDED, started
 
 WEB1 = HostName("web1")
-PLAY = """\
-- app: shop
-  hosts: web
-  release: { artifact: app.tar, root: /srv/shop }
-  service: none
-  load_balancers: none
-"""
 OLD = {"release": ReleaseId("1.0.0"), "manifest": "b" * 64}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(str(tmp_path / "state.db"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Play:
-    (tmp_path / "play.yml").write_text(PLAY)
-    (only,) = load(tmp_path / "play.yml", fleet(tmp_path), environ={})
-    return only
 
 
 @pytest.mark.parametrize(
@@ -57,8 +33,9 @@ def play(tmp_path: Path) -> Play:
     ],
 )
 def test_who_was_left_out_is_so_until_a_rollout_that_takes_hosts_out_was_there(
-    purpose: Purpose, action: Action, left: set[HostName], store: Store, play: Play
+    purpose: Purpose, action: Action, left: set[HostName], store: Store, tmp_path: Path
 ) -> None:
+    play = loaded(tmp_path)
     begins(store, "r1", [started(hosts=1, floor=0), *passed(1, 0, Stage()), StagingClosed(), BatchStarted(batch=0)])
     store.journal("r1").append(passed(2, 1, Deregister()))
     so_far = fold(initial(), (record.event for record in store.journal("r1").read()))

@@ -28,12 +28,6 @@ APPS = {"r1": "shop", "r2": "billing"}
 
 
 @pytest.fixture
-def store(bench: SqliteBench) -> Store:
-    """A state in which nothing is unfinished yet."""
-    return bench.open()
-
-
-@pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[int], None]]:
     """Have time pass at once, also by the clock of the state; what stands in the list is called when it does."""
     calls: list[Callable[[int], None]] = []
