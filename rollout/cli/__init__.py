@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from rollout import __version__
+from rollout.cli.hearing import hear
 from rollout.cli.lazy import LazyGroup
 
 # name -> (module:command, what the overview says of it)
@@ -66,6 +67,7 @@ def cli() -> None:
 
 def program() -> int:
     """Run this process's command. What is left at its end is not searched for garbage: the process is over."""
+    hear()
     try:
         return main()
     finally:
