@@ -35,7 +35,7 @@ def _param(name: str) -> Any:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("name", map(_param, SCENARIOS))
+@pytest.mark.parametrize("name", list(map(_param, SCENARIOS)))
 def test_real(name: str) -> None:
     scenario, layout = SCENARIOS[name]
     with real_bench(layout, by_tcp=len(name) % 2 == 0) as bench:  # half of them by TCP

@@ -101,7 +101,7 @@ def _param(path: tuple[str, ...]) -> Any:
 
 
 @pytest.mark.bad("B6", "B43", "B86")
-@pytest.mark.parametrize("path", map(_param, later()), ids=".".join)
+@pytest.mark.parametrize("path", list(map(_param, later())), ids=".".join)
 def test_a_key_that_is_not_built_is_refused_as_such(path: tuple[str, ...], tmp_path: Path) -> None:
     written: Any = good()
     at = written
