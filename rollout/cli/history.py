@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 
 import click
 
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json, width
+from rollout.errors import StoreError
 from rollout.model.host import HostName
 from rollout.report.board import Board, Row
 from rollout.report.boards import seen_all
@@ -49,19 +51,32 @@ HOST_HEAD = ("STARTED", "WHAT", "APP", "STATE", "RELEASE", "OUT FOR", "ROLLOUT",
 
 def _of_host(store: Store, host: str, rollouts: Iterable[StoredRollout], limit: int, output: str) -> int:
     """Show what happened to one host, the newest first."""
-    found: list[dict[str, object]] = []
-    for rollout in rollouts:
-        for board in seen_all(store.journal(rollout.id).read()).plays:
-            row = board.rows.get(HostName(host))
-            if row is not None and len(found) < limit:
-                found.append(_met(rollout, board, row))
+    unread: list[str] = []
+    found = list(islice(_meetings(store, HostName(host), rollouts, unread), limit))
     if output == "json":
         say_json(found)
     elif found:
         say(table(HOST_HEAD, [tuple(inert(str(cell), 120) for cell in list(one.values())[:8]) for one in found]))
-    else:
+    elif not unread:
         say([f"No rollout has had anything to do with a host {inert(host, 80)!r}."])
-    return 0
+    for why in unread:
+        click.echo(inert(why), err=True)
+    return StoreError.exit_code if unread else 0
+
+
+def _meetings(
+    store: Store, host: HostName, rollouts: Iterable[StoredRollout], unread: list[str]
+) -> Iterator[dict[str, object]]:
+    """Yield what each rollout did with a host; say why of those whose journal cannot be believed."""
+    for rollout in rollouts:
+        try:
+            records = store.journal(rollout.id).read()
+        except StoreError as error:
+            unread.append(str(error))
+            continue
+        for board in seen_all(records).plays:
+            if (row := board.rows.get(host)) is not None:
+                yield _met(rollout, board, row)
 
 
 def _met(rollout: StoredRollout, board: Board, row: Row) -> dict[str, object]:

@@ -23,6 +23,10 @@ from rollout.store.projection import enter, follow, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
+BROUGHT_BACK = (
+    "Bring the state back from a backup; without one, begin a new state (--state) with what is on the hosts: "
+    "rollout adopt PLAYBOOK --state-lost."
+)
 _mine = (leases.c.rollout == bindparam("mine"), leases.c.number == bindparam("my_number"))
 _BEAT = Quick(update(leases).where(*_mine).values(heartbeat=bindparam("at")))
 # Only while the lease is this process's: one statement is half of the way of two.
@@ -209,5 +213,5 @@ def _broken(rollout: str, seq: int, what: str) -> StoreError:
     """Return the refusal to believe a journal."""
     return StoreError(
         f"E_CHAIN: record {seq} of rollout {rollout}: {what}. The journal was changed after it was written, "
-        "so nothing in it is believed. Bring the state back from a backup."
+        f"so nothing in it is believed. {BROUGHT_BACK}"
     )
