@@ -57,6 +57,7 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
     ask, seen = question.asks[host], question.seen[host]
     drained = question.drained.get(host, "")
     members = _concerned(question, host, ask)
+    out = _found_out(question, host, ask) if chosen else ()
     steps, staging, note = _PROGRAMS[question.purpose](question, host, members) if chosen else ((), 0, "")
     return HostPlan(
         host=host,
@@ -74,9 +75,10 @@ def host_plan(question: Question, host: HostName, chosen: bool) -> HostPlan:
         identity_back=seen.identity_proof,
         serving=serves(question, host) and question.purpose not in QUIET,  # nobody leaves: it takes no place
         left_out=left_out(question, host),
+        found_out=out,
         boot=seen.boot,
         machine=seen.machine_id,
-        note=(note or _standing(question, ask, members, drained)) if chosen else "outside --limit",
+        note=_noted(note or _standing(question, ask, members, drained), out) if chosen else "outside --limit",
     )
 
 
@@ -85,6 +87,18 @@ def _concerned(question: Question, host: HostName, ask: Ask) -> Mapping[PoolName
     if question.purpose in QUIET:
         return {}
     return ask.members if question.purpose == "register" else moved(question, host)
+
+
+def _found_out(question: Question, host: HostName, ask: Ask) -> tuple[PoolName, ...]:
+    """Return the pools in which a host that is adopted is out of rotation: who put it out is on no record."""
+    if question.purpose != "adopt":
+        return ()
+    return tuple(sorted(set(ask.members) - set(moved(question, host))))
+
+
+def _noted(note: str, out: tuple[PoolName, ...]) -> str:
+    """Return a note, and where the host is out of rotation."""
+    return "; ".join(filter(None, (note, f"out of rotation in {', '.join(out)}" if out else "")))
 
 
 def _standing(question: Question, ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:

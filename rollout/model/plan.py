@@ -172,6 +172,7 @@ class HostPlan:
     identity_back: bool = True  # whether the identity proof is demanded on the way back
     serving: bool = True  # in rotation and healthy when observed
     left_out: bool = False  # of rotation, by an earlier rollout of ours: this one puts it back
+    found_out: tuple[PoolName, ...] = ()  # of rotation, when it was adopted, in these pools: nobody knows why
     boot: str = ""  # what its restart would change
     machine: str = ""  # what another machine in its place would change
     on_failure: tuple[Run, ...] = ()  # before the way back of a host that failed itself

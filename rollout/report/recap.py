@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from rollout.model.host import HostName
@@ -202,6 +203,7 @@ def _out(board: Board) -> list[tuple[str, str]]:
 
 Group = tuple[list[HostName], str, str]
 LEFT = "left out of rotation, as it was found"
+FOUND_OUT = "out of rotation as found, by whom is not on record"
 
 
 def _done(board: Board, purpose: str) -> list[Group]:
@@ -209,13 +211,20 @@ def _done(board: Board, purpose: str) -> list[Group]:
     lost = _lost(board)
     done = [host for host in board.in_state("done") if host not in set(lost)]
     if purpose in ("drain", *QUIET):  # nobody comes back in
-        return [(board.in_state("done"), AFTERWARDS[purpose], "good")]
+        there = _found_out(board)
+        others = [host for host in board.in_state("done") if host not in there]
+        return [(others, AFTERWARDS[purpose], "good"), (there, f"{AFTERWARDS[purpose]}, and {FOUND_OUT}", "warn")]
     out = [host for host in done if stays_out(board, host)]
     inside = [host for host in done if host not in set(out)]
     what = f"on {board.release}" if purpose in DEPLOYS else AFTERWARDS.get(purpose, "done").partition(",")[0]
     whole = AFTERWARDS.get(purpose, f"{what}, in rotation")
     away = (lost, f"{whole} when last seen, and then out of reach", "warn")
     return [(inside, whole, "good"), (out, f"{what}, {LEFT}", "good"), away]
+
+
+def _found_out(board: Board) -> list[HostName]:
+    """Return the adopted hosts that were out of rotation when they were."""
+    return [host for host in board.in_state("done") if (plan := board.plan_of(host)) is not None and plan.found_out]
 
 
 def _reverted(board: Board) -> list[Group]:
@@ -302,11 +311,13 @@ def _next(board: Board) -> list[str]:
             "when it is mended, apply again: hosts that are right already are left alone",
         ]
     if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
-        book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
-        fleet = _inventories(board.by.argv)
-        return [f"when the work is done: rollout register {' '.join(map(str, board.play.hosts))}{book}{fleet}"]
+        return [f"when the work is done: {_registering(board, list(board.play.hosts))}"]
     if board.end.end == "succeeded" and board.play and board.play.purpose == "adopt" and board.end.exit_code == 0:
-        return [f"apply as usual: a release that fails comes back to {board.release}"]
+        out = _found_out(board)
+        return [
+            *([f"who is out stays out, unless put back with: {_registering(board, out)}"] if out else []),
+            f"apply as usual: a release that fails comes back to {board.release}",
+        ]
     if board.end.end == "succeeded":
         return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
     if board.condemned:
@@ -315,10 +326,16 @@ def _next(board: Board) -> list[str]:
     return [f"{show} has the evidence; mend the cause and {again}: what is right already is left alone"]
 
 
+def _registering(board: Board, hosts: Sequence[HostName]) -> str:
+    """Return what puts hosts back into rotation that no rollout of ours is to put back by itself."""
+    book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
+    return f"rollout register {' '.join(map(str, hosts))}{book}{_inventories(board.by.argv)}"
+
+
 def _inventories(argv: Sequence[str]) -> str:
     """Return the inventories that a command line named, as they are named again."""
     found = []
-    for word, value in zip(argv, (*argv[1:], ""), strict=True):
+    for word, value in pairwise((*argv, "")):
         if word in ("-i", "--inventory"):
             found.append(value)
         elif word.startswith("--inventory="):
@@ -355,7 +372,7 @@ def _figures(board: Board) -> Line:
         return Line(label="figures", text=done, mood="dim")
     if not times:
         left = any(row.out for row in board.rows.values())
-        text = done if left else f"{done}; no host was out of rotation"
+        text = done if left else f"{done}; no host left rotation"
         return Line(label="figures", text=text, mood="dim")
     text = f"{done}; out of rotation: median {duration(median(times))}, longest {duration(max(times))}"
     return Line(label="figures", text=text, mood="dim")

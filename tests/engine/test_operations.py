@@ -119,6 +119,19 @@ def test_an_adoption_moves_nobody_whatever_the_floor() -> None:
     assert made.hosts[H[0]].steps[0].do == Adopt(release=ReleaseId(OLD), manifest="1" * 64, leave_out=("config",))
 
 
+def test_who_is_out_of_rotation_when_it_is_adopted_is_named() -> None:
+    out = {POOL: member(Rotation.MAINT, up=False)}
+    fleet = {**untouched(), H[2]: on(OLD, H[2], ledger={}, releases={}, members=out)}
+    made = adopted(fleet)
+    assert [made.hosts[h].found_out for h in H] == [(), (), (POOL,), ()]
+    assert [made.hosts[h].note for h in H[1:3]] == ["", "out of rotation in shop"]
+    assert not made.hosts[H[2]].members, "and stays so"
+    again = adopted(
+        {**untouched(ledger={OLD: frozenset({"kept"})}), H[2]: on(OLD, H[2], members=out)}, recorded={OLD: "1" * 64}
+    )
+    assert again.hosts[H[2]].note == "on record already; out of rotation in shop"
+
+
 @pytest.mark.parametrize("mark", ["adopted", "kept"])
 def test_what_is_on_record_is_not_adopted_again(mark: str) -> None:
     marked = untouched(ledger={OLD: frozenset({mark})})

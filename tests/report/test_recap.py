@@ -8,13 +8,15 @@ import pytest
 
 from rollout.model.event import BatchClosed, BatchStarted, HostSickened
 from rollout.model.host import Hop, HostName
-from rollout.model.pool import LEFT_IN
+from rollout.model.plan import Adopt, Discard, Step
+from rollout.model.pool import LEFT_IN, PoolName
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
 from rollout.report.recap import _inventories, recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
 from tests.report import journals
 from tests.report.journals import Script, hosts_of
+from tests.store.stories import started
 
 REVERTED = """\
 REVERTED: shop 2.0.0 to default, after 22s (rollout r1, exit 4: every touched host is back as it was)
@@ -108,7 +110,7 @@ def test_a_failure_before_anything_was_touched_says_so() -> None:
     text = "\n".join(recap_text(recap(script.records)))
     assert "web1 failed at staging (cause: the host): no room on /srv" in text
     assert "2 hosts not touched: web1, web2" in text
-    assert "no host was out of rotation" in text
+    assert "no host left rotation" in text
 
 
 def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() -> None:
@@ -123,6 +125,24 @@ def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() ->
     text = "\n".join(recap_text(recap(script.records)))
     assert "1 host back on 1.0.0, in rotation: web1" in text
     assert "half-way" not in text
+
+
+def test_who_was_out_when_it_was_adopted_is_named_with_how_it_comes_back() -> None:
+    script = Script()
+    begun = started(hosts=3)
+    (play,) = begun.plan.plays
+    take = (Step(do=Adopt(release=play.release.id, manifest="a" * 64), undo=(Discard(),)),)
+    hosts = {h: replace(p, steps=take, staging=0, members={}) for h, p in play.hosts.items()}
+    hosts[HostName("web2")] = replace(hosts[HostName("web2")], found_out=(PoolName("shop"),))
+    script.add(replace(begun, plan=replace(begun.plan, plays=(replace(play, purpose="adopt", hosts=hosts),))))
+    for host in hosts:
+        script.step(host, 0, take[0].do)
+    script.finish("succeeded", "every batch is settled", 0)
+    text = "\n".join(recap_text(recap(script.records)))
+    assert "2 hosts untouched, and on record with what they run: web1, web3" in text
+    out = "untouched, and on record with what they run, and out of rotation as found, by whom is not on record"
+    assert f"1 host {out}: web2" in text
+    assert "who is out stays out, unless put back with: rollout register web2\n" in text
 
 
 def test_who_somebody_else_has_put_out_is_not_said_to_be_in_rotation() -> None:
@@ -196,6 +216,7 @@ def test_of_long_evidence_the_end_is_shown() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
+        ([], ""),
         (["drain", "web1"], ""),
         (["drain", "-i", "a b.ini", "--inventory=c.ini"], " -i 'a b.ini' -i c.ini"),
         (["-iweb1,", "--inventory", "d"], " -i web1, -i d"),
