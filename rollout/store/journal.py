@@ -19,6 +19,7 @@ from rollout.errors import Fenced, RolloutError, StoreError
 from rollout.model.event import Event, Record
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
+from rollout.store.leasing import Hold, went_back
 from rollout.store.projection import enter, follow, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
@@ -40,15 +41,15 @@ def chained(rollout: str, seq: int, at: str, body: str, previous_hash: str) -> s
 
 
 class StoredJournal:
-    """The journal of one rollout (ports.Journal). ``number`` is the lease's epoch, 0 for a reader.
+    """The journal of one rollout (ports.Journal). ``hold`` is the lease that it is written under; of a reader, none.
 
     One thread appends. After one append that failed nobody knows what is on the disk, so every
     later one raises (F6): only a new process that reads first may go on.
     """
 
-    def __init__(self, database: Database, rollout: str, now: Callable[[], str], number: int = 0) -> None:
+    def __init__(self, database: Database, rollout: str, now: Callable[[], str], hold: Hold) -> None:
         """Remember where to write; nothing is read until it must be."""
-        self.database, self.rollout, self.now, self.number = database, rollout, now, number
+        self.database, self.rollout, self.now, self.hold = database, rollout, now, hold
         self._head: tuple[int, str] | None = None  # the newest record's number and hash
         self._poison: RolloutError | None = None
         self._beaten = ""  # when others were last told that we live, to ten seconds
@@ -85,7 +86,7 @@ class StoredJournal:
         """Write the records and what follows from them, in a transaction that is open."""
         chain = self._chain(connection, at, events, bodies)
         enter(connection, chain)
-        mine = {"mine": self.rollout, "my_number": self.number}
+        mine = {"mine": self.rollout, "my_number": self.hold.number}
         try:
             added = _ADD.run(connection, [_row(r, b) | mine for r, b in zip(chain, bodies, strict=True)])
         except (IntegrityError, sqlite3.IntegrityError) as error:
@@ -93,6 +94,8 @@ class StoredJournal:
                 f"E_JOURNAL_BEHIND: the journal of rollout {self.rollout} has grown since it was read: what a server "
                 "was not heard to have written was written after all. Nothing was added. Read it again."
             ) from error
+        if added != len(chain) and went_back(connection, self.rollout, self.hold):
+            raise gone_back(self.rollout)
         if added != len(chain):  # another process took the rollout over (I6)
             raise Fenced(
                 f"E_FENCED: rollout {self.rollout} is not this process's to write any more: another one took it over. "

@@ -6,6 +6,7 @@ A lease does not expire. Its number is the epoch that hosts compare: it only gro
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -16,6 +17,14 @@ from rollout.store.rows import Lease
 from rollout.store.schema import leases, rollouts
 
 SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after this long without a word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What a process took: the leases of these apps, each with its environment, under one number."""
+
+    number: int = 0
+    apps: tuple[tuple[str, str], ...] = ()
 
 
 def take(
@@ -149,6 +158,19 @@ def holds(connection: Connection, rollout: str, number: int) -> bool:
     """Return whether the lease is still ours."""
     mine = (leases.c.rollout == rollout, leases.c.number == number)
     return connection.execute(select(leases.c.app).where(*mine)).first() is not None
+
+
+def hold_of(connection: Connection, rollout: str, number: int) -> Hold:
+    """Return what was taken: the leases of a rollout under a number."""
+    mine = (leases.c.rollout == rollout, leases.c.number == number)
+    found = connection.execute(select(leases.c.environment, leases.c.app).where(*mine))
+    return Hold(number=number, apps=tuple((row.environment, row.app) for row in found))
+
+
+def went_back(connection: Connection, rollout: str, hold: Hold) -> bool:
+    """Return whether the state is one from before these leases were taken, and nobody else holds any of them."""
+    found = [lease_of(connection, environment, app) for environment, app in hold.apps]
+    return bool(found) and all(now.number < hold.number and now.rollout in ("", rollout) for now in found)
 
 
 def mine(connection: Connection, rollout: str) -> int:

@@ -14,7 +14,8 @@ from rollout.model.host import HostName
 from rollout.store import leasing, ordering, owned, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
-from rollout.store.journal import StoredJournal
+from rollout.store.journal import StoredJournal, gone_back
+from rollout.store.leasing import Hold
 from rollout.store.place import database_at
 from rollout.store.rows import (
     Lease,
@@ -47,7 +48,7 @@ class Store:
         """Keep the database; ``now`` gives the time of records and leases, where it is not the database's."""
         self._closing = closing
         self.database, self.now = database, now or database.now
-        self._numbers: dict[str, int] = {}  # rollouts that this process took -> epoch
+        self._holds: dict[str, Hold] = {}  # by rollouts that this process took
 
     @property
     def place(self) -> str:
@@ -94,38 +95,50 @@ class Store:
     def _taken(self, rollout: str, take: Callable[[Connection], int]) -> int:
         """Take leases; where the answer was lost, see whether they are this process's all the same."""
         try:
-            number = self.database.write(take)
+            hold = self.database.write(lambda connection: leasing.hold_of(connection, rollout, take(connection)))
         except StoreError:
             with suppress(StoreError), self.database.reading(fresh=True) as connection:
-                number = leasing.mine(connection, rollout)
-                if number > self._numbers.get(rollout, 0):
-                    self._numbers[rollout] = number
-                    return number
+                hold = leasing.hold_of(connection, rollout, leasing.mine(connection, rollout))
+                if hold.number > self._hold(rollout).number:
+                    self._holds[rollout] = hold
+                    return hold.number
             raise
-        self._numbers[rollout] = number
+        self._holds[rollout] = hold
         self.database.expect_appends()
-        return number
+        return hold.number
+
+    def _hold(self, rollout: str) -> Hold:
+        """Return what this process took of a rollout."""
+        return self._holds.get(rollout, Hold())
 
     def release(self, rollout: str) -> None:
         """Give the lease back. An unfinished rollout holds its app all the same."""
-        number = self._numbers.pop(rollout, None)
-        if number is not None:
-            self.database.write(lambda connection: leasing.release(connection, rollout, number))
+        hold = self._holds.pop(rollout, None)
+        if hold is not None:
+            self.database.write(lambda connection: leasing.release(connection, rollout, hold.number))
 
     def heartbeat(self, rollout: str) -> None:
         """Say that this process lives; raise Fenced when another took the rollout over."""
-        number = self._numbers.get(rollout, 0)
+        number = self._hold(rollout).number
         ours = self.database.write(lambda connection: leasing.beat(connection, rollout, number, self.now()))
-        if not ours:
+        if not ours and not self._went_back(rollout):
             raise Fenced(
                 f"E_FENCED: another process took rollout {rollout} over, or its app: this one changes nothing more. "
                 "See: rollout status"
             )
 
     def holds(self, rollout: str) -> bool:
-        """Say whether the lease is still this process's: read anew."""
+        """Say whether the lease is still this process's: read anew. StoreError where the state is an older one."""
         with self.database.reading(fresh=True) as connection:
-            return leasing.holds(connection, rollout, self._numbers.get(rollout, 0))
+            ours = leasing.holds(connection, rollout, self._hold(rollout).number)
+        if not ours and self._went_back(rollout):
+            raise gone_back(rollout)
+        return ours
+
+    def _went_back(self, rollout: str) -> bool:
+        """Whether the state is one from before this process took the lease, and it is nobody else's either."""
+        with self.database.reading(fresh=True) as connection:
+            return leasing.went_back(connection, rollout, self._hold(rollout))
 
     def lease(self, environment: str, app: str) -> Lease:
         """Return who holds an app; ``rollout`` is empty when nobody does."""
@@ -136,7 +149,7 @@ class Store:
 
     def journal(self, rollout: str) -> StoredJournal:
         """Return the journal of a rollout. It can be appended to only by the process that took it."""
-        return StoredJournal(self.database, rollout, self.now, self._numbers.get(rollout, 0))
+        return StoredJournal(self.database, rollout, self.now, self._hold(rollout))
 
     def rollouts(
         self, environment: str | None = None, app: str | None = None, limit: int = 50

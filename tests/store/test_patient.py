@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.errors import StoreError, Unwritten
+from rollout.errors import Fenced, StoreError, Unwritten
 from rollout.model.event import HaltOrdered, Record
 from rollout.model.verdict import Cause
 from rollout.ports import Journal
@@ -140,3 +140,39 @@ def test_a_standby_that_took_over_unseen_is_carried_on_with_once_it_has_all(tmp_
         seat.at = PATIENCE_S
         assert [r.seq for r in patient.append(step(2))] == [5, 6]
         assert [r.seq for r in many().journal("r1").read()] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.fault("F5")
+@pytest.mark.parametrize("since", ["", "r2"])
+def test_a_standby_without_the_lease_itself_is_waited_for_but_for_anothers_lease(tmp_path: Path, since: str) -> None:
+    """Nobody took the rollout over: nobody knows of it. Once it is there again, the rest follows."""
+    bench, lost = SqliteBench(tmp_path), list[StoreError]()
+    with many_of(bench) as many, ExitStack() as stack:
+        store = many()
+        raw = stack.enter_context(closing(sqlite3.connect(bench.url)))
+        kept = stack.enter_context(closing(sqlite3.connect(":memory:")))
+        raw.backup(kept)
+        store.take("default", "shop", "r0", "ann")
+        store.release("r0")
+        store.take("default", "shop", "r1", "ann")
+        seat = Seat()
+        patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at)
+        patient.append([started(), *step(1)])
+        whole = stack.enter_context(closing(sqlite3.connect(":memory:")))
+        raw.backup(whole)
+        kept.backup(raw)
+        if since:
+            many().take("default", "shop", since, "eve")
+            assert not store.holds("r1")
+            with pytest.raises(Fenced):
+                patient.append(step(2)[:1])
+            return
+        store.heartbeat("r1")
+        with pytest.raises(StoreError, match="E_JOURNAL_WENT_BACK"):
+            store.holds("r1")
+        assert refused(patient) is Unwritten
+        assert "E_JOURNAL_WENT_BACK" in str(lost[0])
+        patient.append([HALT])
+        whole.backup(raw)
+        seat.at = EVERY_S
+        assert [r.seq for r in patient.append(step(2))] == [5, 6]
