@@ -275,6 +275,11 @@ def stays_out(board: Board, host: HostName) -> bool:
     return board.rows[host].left or not _has_register(board, host)
 
 
+def found_out(board: Board) -> list[HostName]:
+    """Return the adopted hosts that were out of rotation when they were."""
+    return [host for host in board.in_state("done") if (plan := board.plan_of(host)) is not None and plan.found_out]
+
+
 def _back_in(board: Board, row: Row) -> Row:
     """Return the row of a host that takes traffic again."""
     return replace(row, out=False, out_s=row.out_s + (between(row.out_since, board.now) if row.out else 0.0))

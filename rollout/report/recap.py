@@ -6,17 +6,15 @@ Written for somebody who was woken up: the first line says it all, each next one
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 
 from rollout.model.host import HostName
 from rollout.model.plan import DEPLOYS, QUIET, Deregister, Register
-from rollout.model.pool import HaproxyPool
 from rollout.model.verdict import Cause, Outcome
-from rollout.report.board import Board, Row, stays_out
+from rollout.report.board import Board, Row, found_out, stays_out
+from rollout.report.nextsteps import FENCED, next_steps
 from rollout.report.text import count, duration, inert, names
 from rollout.report.words import CAUSES, EXITS
 
@@ -35,7 +33,6 @@ STEPS = {
     "keep": "noting it as kept",
     "discard": "noting it as unverified",
 }
-FENCED = 7
 UNWRITTEN = 8
 TELLING = re.compile(r"error|exception|fatal|panic|traceback|critical|failed|refused|denied|no such|cannot", re.I)
 
@@ -55,7 +52,7 @@ def recap_of(board: Board) -> list[Line]:
         headline(board, subject(board)),
         *_labelled("why", _why(board)),
         *_labelled("now", _now(board)),
-        *_labelled("next", [(text, "") for text in _next(board)]),
+        *_labelled("next", [(text, "") for text in next_steps(board)]),
         _figures(board),
         _journal(board),
     ]
@@ -211,7 +208,7 @@ def _done(board: Board, purpose: str) -> list[Group]:
     lost = _lost(board)
     done = [host for host in board.in_state("done") if host not in set(lost)]
     if purpose in ("drain", *QUIET):  # nobody comes back in
-        there = _found_out(board)
+        there = found_out(board)
         others = [host for host in board.in_state("done") if host not in there]
         return [(others, AFTERWARDS[purpose], "good"), (there, f"{AFTERWARDS[purpose]}, and {FOUND_OUT}", "warn")]
     out = [host for host in done if stays_out(board, host)]
@@ -220,11 +217,6 @@ def _done(board: Board, purpose: str) -> list[Group]:
     whole = AFTERWARDS.get(purpose, f"{what}, in rotation")
     away = (lost, f"{whole} when last seen, and then out of reach", "warn")
     return [(inside, whole, "good"), (out, f"{what}, {LEFT}", "good"), away]
-
-
-def _found_out(board: Board) -> list[HostName]:
-    """Return the adopted hosts that were out of rotation when they were."""
-    return [host for host in board.in_state("done") if (plan := board.plan_of(host)) is not None and plan.found_out]
 
 
 def _reverted(board: Board) -> list[Group]:
@@ -281,87 +273,6 @@ def _stranded(host: HostName, row: Row) -> str:
     where = "out of rotation" if row.out else "perhaps still in rotation"
     on = elsewhere(row.release) if row.drifted else f"last known on {inert(row.release, 80) or 'nothing'}"
     return f"STRANDED {inert(host, 80)} ({where}, {on}{at}): {why}"
-
-
-def _next(board: Board) -> list[str]:
-    """Say what to type next."""
-    show = f"rollout show {board.rollout}"
-    if board.end is None:
-        return [
-            f"rollout status {board.rollout}, and when its process is gone: "
-            f"rollout resume, heal or revert {board.rollout}"
-        ]
-    if board.end.exit_code == FENCED:
-        return [
-            "another process has taken over, and knows more than is said here: "
-            f"rollout status {board.rollout}, or that of the rollout which is named above (--state PATH)"
-        ]
-    if board.in_memory:
-        return ["what is said of the state below"]
-    stranded = board.in_state("stranded")
-    if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
-        return [
-            f"mend the balancer that is named above, it is what {names(stranded)} waits for; the evidence: {show}",
-            *(f"when it answers, put {h} back: {line}" for h in stranded[:5] for line in by_hand(board, h)),
-            "then apply again: hosts that are right already are left alone",
-        ]
-    if stranded:
-        return [
-            f"look at {names(stranded)} by hand; the evidence: {show}",
-            "when it is mended, apply again: hosts that are right already are left alone",
-        ]
-    if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
-        return [f"when the work is done: {_registering(board, list(board.play.hosts))}"]
-    if board.end.end == "succeeded" and board.play and board.play.purpose == "adopt" and board.end.exit_code == 0:
-        out = _found_out(board)
-        return [
-            *([f"who is out stays out, unless put back with: {_registering(board, out)}"] if out else []),
-            f"apply as usual: a release that fails comes back to {board.release}",
-        ]
-    if board.end.end == "succeeded":
-        return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
-    if board.condemned:
-        return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
-    again = "apply again" if board.play and board.play.purpose == "apply" else "type the same again"
-    return [f"{show} has the evidence; mend the cause and {again}: what is right already is left alone"]
-
-
-def _registering(board: Board, hosts: Sequence[HostName]) -> str:
-    """Return what puts hosts back into rotation that no rollout of ours is to put back by itself."""
-    book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
-    return f"rollout register {' '.join(map(str, hosts))}{book}{_inventories(board.by.argv)}"
-
-
-def _inventories(argv: Sequence[str]) -> str:
-    """Return the inventories that a command line named, as they are named again."""
-    found = []
-    for word, value in pairwise((*argv, "")):
-        if word in ("-i", "--inventory"):
-            found.append(value)
-        elif word.startswith("--inventory="):
-            found.append(word.partition("=")[2])
-        elif word.startswith("-i"):
-            found.append(word[2:])
-    return "".join(f" -i {inert(shlex.quote(one), 200)}" for one in found)
-
-
-def _balancers_fault(stuck: Outcome | None) -> bool:
-    return stuck is not None and stuck.cause is Cause.BALANCER
-
-
-def by_hand(board: Board, host: HostName) -> list[str]:
-    """Say to which sockets to say what, for the pools that would not take a host back."""
-    plan, stuck = board.plan_of(host), board.rows[host].stuck
-    if plan is None or stuck is None or board.play is None:
-        return []
-    pools = {str(p.spec.name): p.spec for p in board.play.pools}
-    named = [pools[n] for n in stuck.data.get("pools", "").split() if n in pools]
-    return [
-        f"set server {p.backend}/{plan.members[p.name]} state ready, said to {p.socket or p.tcp}"
-        + (f" on {p.via}" if p.via else "")
-        for p in named
-        if isinstance(p, HaproxyPool) and p.name in plan.members
-    ]
 
 
 def _figures(board: Board) -> Line:

@@ -11,7 +11,8 @@ from rollout.model.host import Hop, HostName
 from rollout.model.plan import Adopt, Discard, Step
 from rollout.model.pool import LEFT_IN, PoolName
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
-from rollout.report.recap import _inventories, recap_text, telling_line
+from rollout.report.nextsteps import inventories
+from rollout.report.recap import recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
 from tests.report import journals
@@ -223,7 +224,7 @@ def test_of_long_evidence_the_end_is_shown() -> None:
     ],
 )
 def test_inventories_are_named_again_as_they_were(argv: list[str], said: str) -> None:
-    assert _inventories(argv) == said
+    assert inventories(argv) == said
 
 
 def gone_together(*ways: tuple[str, ...]) -> str:
