@@ -28,7 +28,11 @@ BROUGHT_BACK = (
     "Bring the state back from a backup; without one, begin a new state (--state) with what is on the hosts: "
     "rollout adopt PLAYBOOK --state-lost."
 )
-_mine = (leases.c.rollout == bindparam("mine"), leases.c.number == bindparam("my_number"))
+_mine = (
+    leases.c.rollout == bindparam("mine"),
+    leases.c.number == bindparam("my_number"),
+    leases.c.since == bindparam("my_since"),
+)
 _BEAT = Quick(update(leases).where(*_mine).values(heartbeat=bindparam("at")))
 # Only while the lease is this process's: one statement is half of the way of two.
 _VALUES = select(*(bindparam(c.name, type_=c.type) for c in records.c)).where(exists().where(*_mine))
@@ -86,7 +90,7 @@ class StoredJournal:
         """Write the records and what follows from them, in a transaction that is open."""
         chain = self._chain(connection, at, events, bodies)
         enter(connection, chain)
-        mine = {"mine": self.rollout, "my_number": self.hold.number}
+        mine = {"mine": self.rollout, "my_number": self.hold.number, "my_since": self.hold.since}
         try:
             added = _ADD.run(connection, [_row(r, b) | mine for r, b in zip(chain, bodies, strict=True)])
         except (IntegrityError, sqlite3.IntegrityError) as error:
@@ -94,7 +98,7 @@ class StoredJournal:
                 f"E_JOURNAL_BEHIND: the journal of rollout {self.rollout} has grown since it was read: what a server "
                 "was not heard to have written was written after all. Nothing was added. Read it again."
             ) from error
-        if added != len(chain) and went_back(connection, self.rollout, self.hold):
+        if added != len(chain) and went_back(connection, self.hold):
             raise gone_back(self.rollout)
         if added != len(chain):  # another process took the rollout over (I6)
             raise Fenced(

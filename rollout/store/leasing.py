@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from rollout.errors import Busy, Ended, Held
 from rollout.store.process import ProcessMark, alive, this_process
@@ -21,9 +21,13 @@ SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """What a process took: the leases of these apps, each with its environment, under one number."""
+    """What a process took: the leases of these apps, each with its environment, under one number, at a time.
+
+    Numbers are given out again by a state that went back: the time tells them apart.
+    """
 
     number: int = 0
+    since: str = ""
     apps: tuple[tuple[str, str], ...] = ()
 
 
@@ -142,35 +146,41 @@ def _lapsed(connection: Connection, rollout: str, now: str) -> list[Lease]:
     return free
 
 
-def release(connection: Connection, rollout: str, number: int) -> None:
+def release(connection: Connection, rollout: str, hold: Hold) -> None:
     """Give the lease back; one that another process took over meanwhile stays taken."""
-    mine = (leases.c.rollout == rollout, leases.c.number == number)
-    connection.execute(update(leases).where(*mine).values(rollout=""))
+    connection.execute(update(leases).where(*_as_taken(rollout, hold)).values(rollout=""))
 
 
-def beat(connection: Connection, rollout: str, number: int, now: str) -> bool:
+def beat(connection: Connection, rollout: str, hold: Hold, now: str) -> bool:
     """Say that the holder lives; return whether the lease is still ours."""
-    mine = (leases.c.rollout == rollout, leases.c.number == number)
-    return connection.execute(update(leases).where(*mine).values(heartbeat=now)).rowcount > 0
+    return connection.execute(update(leases).where(*_as_taken(rollout, hold)).values(heartbeat=now)).rowcount > 0
 
 
-def holds(connection: Connection, rollout: str, number: int) -> bool:
+def holds(connection: Connection, rollout: str, hold: Hold) -> bool:
     """Return whether the lease is still ours."""
-    mine = (leases.c.rollout == rollout, leases.c.number == number)
-    return connection.execute(select(leases.c.app).where(*mine)).first() is not None
+    return connection.execute(select(leases.c.app).where(*_as_taken(rollout, hold))).first() is not None
+
+
+def _as_taken(rollout: str, hold: Hold) -> tuple[ColumnElement[bool], ...]:
+    """Return what the leases of a rollout are while they are as they were taken."""
+    return (leases.c.rollout == rollout, leases.c.number == hold.number, leases.c.since == hold.since)
 
 
 def hold_of(connection: Connection, rollout: str, number: int) -> Hold:
     """Return what was taken: the leases of a rollout under a number."""
     mine = (leases.c.rollout == rollout, leases.c.number == number)
-    found = connection.execute(select(leases.c.environment, leases.c.app).where(*mine))
-    return Hold(number=number, apps=tuple((row.environment, row.app) for row in found))
+    found = [_lease(row) for row in connection.execute(select(leases).where(*mine))]
+    apps = tuple((lease.environment, lease.app) for lease in found)
+    return Hold(number=number, since=max((lease.since for lease in found), default=""), apps=apps)
 
 
-def went_back(connection: Connection, rollout: str, hold: Hold) -> bool:
-    """Return whether the state is one from before these leases were taken, and nobody else holds any of them."""
+def went_back(connection: Connection, hold: Hold) -> bool:
+    """Return whether the state is one from before these leases were taken, and nobody has taken any of them since.
+
+    Whoever did was heard of later than we took them, whatever the number and whether it still holds it.
+    """
     found = [lease_of(connection, environment, app) for environment, app in hold.apps]
-    return bool(found) and all(now.number < hold.number and now.rollout in ("", rollout) for now in found)
+    return bool(found) and all(lease.heartbeat < hold.since for lease in found)
 
 
 def mine(connection: Connection, rollout: str) -> int:

@@ -14,7 +14,7 @@ from rollout.model.host import HostName
 from rollout.store import leasing, ordering, owned, pins
 from rollout.store.codec import unicode
 from rollout.store.database import Database
-from rollout.store.journal import StoredJournal, gone_back
+from rollout.store.journal import StoredJournal
 from rollout.store.leasing import Hold
 from rollout.store.place import database_at
 from rollout.store.rows import (
@@ -115,30 +115,27 @@ class Store:
         """Give the lease back. An unfinished rollout holds its app all the same."""
         hold = self._holds.pop(rollout, None)
         if hold is not None:
-            self.database.write(lambda connection: leasing.release(connection, rollout, hold.number))
+            self.database.write(lambda connection: leasing.release(connection, rollout, hold))
 
     def heartbeat(self, rollout: str) -> None:
         """Say that this process lives; raise Fenced when another took the rollout over."""
-        number = self._hold(rollout).number
-        ours = self.database.write(lambda connection: leasing.beat(connection, rollout, number, self.now()))
-        if not ours and not self._went_back(rollout):
+        hold = self._hold(rollout)
+
+        def beat(connection: Connection) -> bool:
+            ours = leasing.beat(connection, rollout, hold, self.now())
+            return ours or leasing.went_back(connection, hold)
+
+        if not self.database.write(beat):
             raise Fenced(
                 f"E_FENCED: another process took rollout {rollout} over, or its app: this one changes nothing more. "
                 "See: rollout status"
             )
 
     def holds(self, rollout: str) -> bool:
-        """Say whether the lease is still this process's: read anew. StoreError where the state is an older one."""
+        """Say whether the lease is still this process's, or at least nobody else's by now: read anew."""
+        hold = self._hold(rollout)
         with self.database.reading(fresh=True) as connection:
-            ours = leasing.holds(connection, rollout, self._hold(rollout).number)
-        if not ours and self._went_back(rollout):
-            raise gone_back(rollout)
-        return ours
-
-    def _went_back(self, rollout: str) -> bool:
-        """Whether the state is one from before this process took the lease, and it is nobody else's either."""
-        with self.database.reading(fresh=True) as connection:
-            return leasing.went_back(connection, rollout, self._hold(rollout))
+            return leasing.holds(connection, rollout, hold) or leasing.went_back(connection, hold)
 
     def lease(self, environment: str, app: str) -> Lease:
         """Return who holds an app; ``rollout`` is empty when nobody does."""

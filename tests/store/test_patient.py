@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from rollout.errors import Fenced, StoreError, Unwritten
+from rollout.errors import Fenced, RolloutError, StoreError, Unwritten
 from rollout.model.event import HaltOrdered, Record
 from rollout.model.verdict import Cause
 from rollout.ports import Journal
 from rollout.store.patient import EVERY_S, PATIENCE_S, PatientJournal
+from rollout.store.store import Store
 from rollout.testing.journal import JournalCut, SimulatedJournal
 from rollout.testing.store_contract import many_of
 from tests.store.benches import SqliteBench
-from tests.store.stories import started, step
+from tests.store.stories import SUCCEEDED, started, step
 
 HALT = HaltOrdered(cause=Cause.CONTROLLER, reason="the state could not be written", revert=False)
 
@@ -142,37 +143,98 @@ def test_a_standby_that_took_over_unseen_is_carried_on_with_once_it_has_all(tmp_
         assert [r.seq for r in many().journal("r1").read()] == [1, 2, 3, 4, 5, 6]
 
 
+@dataclass(slots=True)
+class Older:
+    """A state that r1 is at work in, and the same as it was before that, to be put in its place."""
+
+    store: Store
+    many: Callable[[], Store]
+    raw: sqlite3.Connection
+    before: sqlite3.Connection
+    whole: sqlite3.Connection
+    patient: PatientJournal
+    seat: Seat
+    lost: list[StoreError]
+
+    @classmethod
+    @contextmanager
+    def of(cls, folder: Path, *, taken_before: bool = False) -> Iterator[Older]:
+        """``taken_before``: r1 was somebody else's once, and taken over; the older state is of then."""
+        bench, seat, lost = SqliteBench(folder), Seat(), list[StoreError]()
+        with many_of(bench) as many, ExitStack() as stack:
+            store = many()
+            raw, *copies = (
+                stack.enter_context(closing(sqlite3.connect(url))) for url in (bench.url, *[":memory:"] * 2)
+            )
+            if taken_before:
+                store.take("default", "shop", "r1", "ann")
+                store.journal("r1").append([started()])
+                raw.execute("UPDATE leases SET pid = 999999999, heartbeat = '2026-01-01T00:00:00.000Z'")
+                raw.commit()
+            raw.backup(copies[0])
+            if taken_before:
+                store.retake("r1", "ann")
+            else:
+                store.take("default", "shop", "r0", "ann")
+                store.release("r0")
+                store.take("default", "shop", "r1", "ann")
+            patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at)
+            patient.read()
+            patient.append(step(1) if taken_before else [started(), *step(1)])
+            raw.backup(copies[1])
+            yield cls(store, many, raw, *copies, patient, seat, lost)
+
+    def goes_back(self) -> None:
+        self.before.backup(self.raw)
+
+    def is_fenced(self) -> bool:
+        """Whether r1's process is told, in each of the ways, that somebody else has it."""
+        said = [not self.store.holds("r1")]
+        for do in (lambda: self.store.heartbeat("r1"), lambda: self.patient.append(step(2)[:1])):
+            with pytest.raises(RolloutError) as caught:
+                do()
+            said.append(caught.type is Fenced)
+        assert len(set(said)) == 1, said
+        return said[0]
+
+
 @pytest.mark.fault("F5")
-@pytest.mark.parametrize("since", ["", "r2"])
-def test_a_standby_without_the_lease_itself_is_waited_for_but_for_anothers_lease(tmp_path: Path, since: str) -> None:
+def test_a_standby_without_the_lease_itself_is_waited_for(tmp_path: Path) -> None:
     """Nobody took the rollout over: nobody knows of it. Once it is there again, the rest follows."""
-    bench, lost = SqliteBench(tmp_path), list[StoreError]()
-    with many_of(bench) as many, ExitStack() as stack:
-        store = many()
-        raw = stack.enter_context(closing(sqlite3.connect(bench.url)))
-        kept = stack.enter_context(closing(sqlite3.connect(":memory:")))
-        raw.backup(kept)
-        store.take("default", "shop", "r0", "ann")
-        store.release("r0")
-        store.take("default", "shop", "r1", "ann")
-        seat = Seat()
-        patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at)
-        patient.append([started(), *step(1)])
-        whole = stack.enter_context(closing(sqlite3.connect(":memory:")))
-        raw.backup(whole)
-        kept.backup(raw)
-        if since:
-            many().take("default", "shop", since, "eve")
-            assert not store.holds("r1")
-            with pytest.raises(Fenced):
-                patient.append(step(2)[:1])
-            return
-        store.heartbeat("r1")
-        with pytest.raises(StoreError, match="E_JOURNAL_WENT_BACK"):
-            store.holds("r1")
-        assert refused(patient) is Unwritten
-        assert "E_JOURNAL_WENT_BACK" in str(lost[0])
-        patient.append([HALT])
-        whole.backup(raw)
-        seat.at = EVERY_S
-        assert [r.seq for r in patient.append(step(2))] == [5, 6]
+    with Older.of(tmp_path) as older:
+        older.goes_back()
+        older.store.heartbeat("r1")
+        assert older.store.holds("r1"), "nobody else has it, and balancers may still be written to"
+        assert refused(older.patient) is Unwritten
+        assert "E_JOURNAL_WENT_BACK" in str(older.lost[0])
+        older.patient.append([HALT])
+        older.whole.backup(older.raw)
+        older.seat.at = EVERY_S
+        assert [r.seq for r in older.patient.append(step(2))] == [5, 6]
+
+
+@pytest.mark.fault("F5")
+@pytest.mark.parametrize("ended", ["holds", "released", "finished"])
+def test_in_an_older_state_another_rollout_is_another_whatever_its_number(tmp_path: Path, ended: str) -> None:
+    """Numbers are given out again there: the other one's may be the smaller one."""
+    with Older.of(tmp_path) as older:
+        older.goes_back()
+        other = older.many()
+        assert other.take("default", "shop", "r2", "eve") == 1
+        if ended != "holds":
+            other.journal("r2").append([started(id="r2"), *([SUCCEEDED] if ended == "finished" else [])])
+            other.release("r2")
+        assert older.is_fenced()
+
+
+@pytest.mark.fault("F5")
+@pytest.mark.parametrize("who", ["took it over again", "had it before"])
+def test_in_an_older_state_the_same_rollout_is_one_process_alone(tmp_path: Path, who: str) -> None:
+    with Older.of(tmp_path, taken_before=True) as older:
+        older.goes_back()
+        if who == "had it before":  # and lives: it says so in the row that came back
+            older.raw.execute("UPDATE leases SET heartbeat = '2999-01-01T00:00:00.000Z'")
+            older.raw.commit()
+        else:
+            assert older.many().retake("r1", "eve") == 2, "the number that is ours too"
+        assert older.is_fenced()
