@@ -16,6 +16,7 @@ from pathlib import Path
 from rollout import __version__
 from rollout.model.event import Provenance
 from rollout.model.play import ArtifactAsk
+from rollout.model.secret import HIDDEN
 
 CLAIMS = (
     "CI",
@@ -32,7 +33,6 @@ CLAIMS = (
     "JOB_NAME",
 )
 GIT_S = 5.0
-HIDDEN = "***"
 _PASSWORD = re.compile(
     r"(://[^:/@\s]*:)\S*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE
 )  # of a URL, and in its query

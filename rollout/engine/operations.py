@@ -91,7 +91,7 @@ def _concerned(question: Question, host: HostName, ask: Ask) -> Mapping[PoolName
 
 def _found_out(question: Question, host: HostName, ask: Ask) -> tuple[PoolName, ...]:
     """Return the pools in which a host that is adopted is out of rotation: who put it out is on no record."""
-    if question.purpose != "adopt":
+    if question.purpose != "adopt" or host in question.drained:
         return ()
     return tuple(sorted(set(ask.members) - set(moved(question, host))))
 
@@ -102,8 +102,10 @@ def _noted(note: str, out: tuple[PoolName, ...]) -> str:
 
 
 def _standing(question: Question, ask: Ask, members: Mapping[PoolName, Member], drained: str) -> str:
-    if question.purpose in QUIET:
+    if question.purpose == "prune":
         return ""
+    if question.purpose == "adopt":
+        return drained
     return drained if question.purpose == "register" else left_as_found(ask, members, drained)
 
 

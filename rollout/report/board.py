@@ -276,8 +276,8 @@ def stays_out(board: Board, host: HostName) -> bool:
 
 
 def found_out(board: Board) -> list[HostName]:
-    """Return the adopted hosts that were out of rotation when they were."""
-    return [host for host in board.in_state("done") if (plan := board.plan_of(host)) is not None and plan.found_out]
+    """Return the hosts that were out of rotation when they were adopted, or had been already."""
+    return [host for host, plan in board.play.hosts.items() if plan.found_out] if board.play else []
 
 
 def _back_in(board: Board, row: Row) -> Row:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 from rollout.model.host import HostName
 from rollout.model.pool import HaproxyPool
@@ -44,37 +43,51 @@ def next_steps(board: Board) -> list[str]:
         ]
     if board.end.end == "succeeded" and board.play and board.play.purpose == "drain":
         return [f"when the work is done: {_registering(board, list(board.play.hosts))}"]
-    if board.end.end == "succeeded" and board.play and board.play.purpose == "adopt" and board.end.exit_code == 0:
-        out = found_out(board)
-        return [
-            *([f"who is out stays out, unless put back with: {_registering(board, out)}"] if out else []),
-            f"apply as usual: a release that fails comes back to {board.release}",
-        ]
+    adopted = board.play is not None and board.play.purpose == "adopt"
+    if board.end.end == "succeeded" and board.end.exit_code != 0:
+        again = "type the same again" if adopted else "apply again"
+        return [*_left_out(board), f"mend what is off target and {again}; see {show}"]
+    if board.end.end == "succeeded" and adopted:
+        return [*_left_out(board), f"apply as usual: a release that fails comes back to {board.release}"]
     if board.end.end == "succeeded":
-        return ["nothing"] if board.end.exit_code == 0 else [f"mend what is off target and apply again; see {show}"]
+        return ["nothing"]
     if board.condemned:
         return [f"{show} has the evidence; fix the release, give it a new id, and apply that"]
     again = "apply again" if board.play and board.play.purpose == "apply" else "type the same again"
     return [f"{show} has the evidence; mend the cause and {again}: what is right already is left alone"]
 
 
+def _left_out(board: Board) -> list[str]:
+    """Say how who was out when it was adopted comes back: no apply puts back whom it has not put out."""
+    out = found_out(board)
+    return [f"who is out stays out, unless put back with: {_registering(board, out)}"] if out else []
+
+
 def _registering(board: Board, hosts: Sequence[HostName]) -> str:
     """Return what puts hosts back into rotation that no rollout of ours is to put back by itself."""
-    book = f" -p {inert(board.by.playbook, 200)}" if board.by.playbook else ""
-    return f"rollout register {' '.join(map(str, hosts))}{book}{inventories(board.by.argv)}"
+    book = ["-p", inert(shlex.quote(board.by.playbook), 200)] if board.by.playbook else []
+    return " ".join(["rollout register", *map(str, hosts), *book, *repeated(board.by.argv)])
 
 
-def inventories(argv: Sequence[str]) -> str:
-    """Return the inventories that a command line named, as they are named again."""
-    found = []
-    for word, value in pairwise((*argv, "")):
-        if word in ("-i", "--inventory"):
-            found.append(value)
-        elif word.startswith("--inventory="):
-            found.append(word.partition("=")[2])
-        elif word.startswith("-i"):
-            found.append(word[2:])
-    return "".join(f" -i {inert(shlex.quote(one), 200)}" for one in found)
+AS_WELL = {"--inventory": "-i", "--user": "-u", "--private-key": "", "--env": "", "--state": ""}  # and how it is said
+SHORT = frozenset(filter(None, AS_WELL.values()))
+
+
+def repeated(argv: Sequence[str]) -> Iterator[str]:
+    """Yield what of a command line says which hosts, how they are reached, and where the state is, to be typed again.
+
+    Variables are not in it: their values are on no record.
+    """
+    words = iter(argv)
+    for word in words:
+        if word in ("-b", "--become", "-K", "--ask-become-pass"):
+            yield word
+            continue
+        long = word.startswith("--")
+        name, value = (word.partition("=")[0], word.partition("=")[2]) if long else (word[:2], word[2:])
+        if name in AS_WELL or name in SHORT:
+            value = value if value or "=" in word else next(words, "")
+            yield f"{AS_WELL.get(name) or name} {inert(shlex.quote(value), 200)}"
 
 
 def _balancers_fault(stuck: Outcome | None) -> bool:

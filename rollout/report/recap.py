@@ -179,6 +179,8 @@ def _now(board: Board) -> list[tuple[str, str]]:
         said.insert(0, ("as far as this process knew when another one took over:", "warn"))
     said += [(_stranded(host, board.rows[host]), "bad") for host in board.in_state("stranded")[:20]]
     said += _out(board)
+    if there := found_out(board):
+        said.append((f"out of rotation as found, by whom is not on record: {names(there, 20)}", "warn"))
     if board.play and board.play.off_target:
         said.append((f"off target, unreachable from the start: {names(board.play.off_target)}", "warn"))
     if board.condemned:
@@ -200,7 +202,6 @@ def _out(board: Board) -> list[tuple[str, str]]:
 
 Group = tuple[list[HostName], str, str]
 LEFT = "left out of rotation, as it was found"
-FOUND_OUT = "out of rotation as found, by whom is not on record"
 
 
 def _done(board: Board, purpose: str) -> list[Group]:
@@ -208,9 +209,7 @@ def _done(board: Board, purpose: str) -> list[Group]:
     lost = _lost(board)
     done = [host for host in board.in_state("done") if host not in set(lost)]
     if purpose in ("drain", *QUIET):  # nobody comes back in
-        there = found_out(board)
-        others = [host for host in board.in_state("done") if host not in there]
-        return [(others, AFTERWARDS[purpose], "good"), (there, f"{AFTERWARDS[purpose]}, and {FOUND_OUT}", "warn")]
+        return [(board.in_state("done"), AFTERWARDS[purpose], "good")]
     out = [host for host in done if stays_out(board, host)]
     inside = [host for host in done if host not in set(out)]
     what = f"on {board.release}" if purpose in DEPLOYS else AFTERWARDS.get(purpose, "done").partition(",")[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rollout.model.event import Record
 from rollout.model.plan import DEPLOYS
 from rollout.model.verdict import Cause
-from rollout.report.board import Board
+from rollout.report.board import Board, found_out
 from rollout.report.boards import Boards, seen_all
 from rollout.report.recap import Line, headline, recap_of, subject
 from rollout.report.text import inert
@@ -62,8 +62,8 @@ def _own_fault(board: Board) -> bool:
 
 
 def _next(boards: Boards, fault: Board) -> Iterator[Line]:
-    """Yield what to type next: what the play at fault asks for, and whoever is stranded."""
-    asking = [b for b in boards.plays if b.in_state("stranded")] or [fault]
+    """Yield what to type next: what the play at fault asks for, and whoever is stranded, or was out when adopted."""
+    asking = [b for b in boards.plays if b.in_state("stranded")] or [*filter(found_out, boards.plays)] or [fault]
     lines = [line for board in asking for line in _sections(recap_of(board)).get("next", [])]
     for number, line in enumerate({line.text: line for line in lines}.values()):
         yield replace(line, label="" if number else "next")

@@ -105,7 +105,8 @@ def test_a_drained_host_is_updated_and_stays_out_until_it_is_registered(served: 
     drained = by_hand(served, "drain", "lab3", "-m", "new kernel")
     assert drained.returncode == 0, drained.stdout + drained.stderr
     book = served.folder / "shop.yml"
-    assert f"rollout register lab3 -p {book} -i {served.fleet.inventory}\n" in drained.stdout, "as it is to be typed"
+    typed = f"rollout register lab3 -p {book} -i {served.fleet.inventory} --state {served.state}\n"
+    assert typed in drained.stdout, "as it is to be typed"
     assert served.member("lab3").admin is Rotation.MAINT
     assert "new kernel" in served.type("status", "--state", str(served.state)).stdout
     again = by_hand(served, "drain", "lab3")

@@ -126,6 +126,8 @@ def test_who_is_out_of_rotation_when_it_is_adopted_is_named() -> None:
     assert [made.hosts[h].found_out for h in H] == [(), (), (POOL,), ()]
     assert [made.hosts[h].note for h in H[1:3]] == ["", "out of rotation in shop"]
     assert not made.hosts[H[2]].members, "and stays so"
+    drained = adopted(fleet, drained={H[2]: "drained by alice"}).hosts[H[2]]
+    assert (drained.found_out, drained.note) == ((), "drained by alice"), "that is on record"
     again = adopted(
         {**untouched(ledger={OLD: frozenset({"kept"})}), H[2]: on(OLD, H[2], members=out)}, recorded={OLD: "1" * 64}
     )

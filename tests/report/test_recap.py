@@ -11,7 +11,7 @@ from rollout.model.host import Hop, HostName
 from rollout.model.plan import Adopt, Discard, Step
 from rollout.model.pool import LEFT_IN, PoolName
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
-from rollout.report.nextsteps import inventories
+from rollout.report.nextsteps import repeated
 from rollout.report.recap import recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
@@ -128,22 +128,37 @@ def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() ->
     assert "half-way" not in text
 
 
-def test_who_was_out_when_it_was_adopted_is_named_with_how_it_comes_back() -> None:
+def adopting(*out: str, exit_code: int = 0, argv: tuple[str, ...] = (), apps: tuple[str, ...] = ("shop",)) -> str:
+    """Return the recap of an adoption of three hosts of each app, where these were out of rotation."""
     script = Script()
     begun = started(hosts=3)
     (play,) = begun.plan.plays
     take = (Step(do=Adopt(release=play.release.id, manifest="a" * 64), undo=(Discard(),)),)
-    hosts = {h: replace(p, steps=take, staging=0, members={}) for h, p in play.hosts.items()}
-    hosts[HostName("web2")] = replace(hosts[HostName("web2")], found_out=(PoolName("shop"),))
-    script.add(replace(begun, plan=replace(begun.plan, plays=(replace(play, purpose="adopt", hosts=hosts),))))
-    for host in hosts:
-        script.step(host, 0, take[0].do)
-    script.finish("succeeded", "every batch is settled", 0)
-    text = "\n".join(recap_text(recap(script.records)))
-    assert "2 hosts untouched, and on record with what they run: web1, web3" in text
-    out = "untouched, and on record with what they run, and out of rotation as found, by whom is not on record"
-    assert f"1 host {out}: web2" in text
-    assert "who is out stays out, unless put back with: rollout register web2\n" in text
+    plays = []
+    for app in apps:
+        hosts = {HostName(f"{app}{n}"): replace(p, host=HostName(f"{app}{n}"), steps=take, staging=0, members={},
+                 found_out=(PoolName(app),) if f"{app}{n}" in out else ())
+                 for n, p in enumerate(play.hosts.values(), 1)}  # fmt: skip
+        plays.append(replace(play, app=app, purpose="adopt", hosts=hosts, batches=()))
+    by = replace(begun.provenance, playbook="my books/shop.yml", argv=argv)
+    script.add(replace(begun, plan=replace(begun.plan, plays=tuple(plays)), provenance=by))
+    script.finish("succeeded", "every batch is settled", exit_code)
+    return "\n".join(recap_text(recap(script.records)))
+
+
+def test_who_was_out_when_it_was_adopted_is_named_with_how_it_comes_back() -> None:
+    text = adopting("shop2", argv=("adopt", "my books/shop.yml", "--state", "new.db"))
+    assert "out of rotation as found, by whom is not on record: shop2\n" in text
+    command = "rollout register shop2 -p 'my books/shop.yml' --state new.db"
+    assert f"who is out stays out, unless put back with: {command}\n" in text
+    assert "apply as usual: a release that fails comes back to 2.0.0\n" in text
+    assert "out of rotation as found" not in adopting()
+    off_target = adopting("shop2", exit_code=9)
+    assert "unless put back with: rollout register shop2" in off_target
+    assert "mend what is off target and type the same again" in off_target
+    several = adopting("blog3", apps=("shop", "blog"))
+    assert "blog: out of rotation as found, by whom is not on record: blog3\n" in several
+    assert "unless put back with: rollout register blog3" in several
 
 
 def test_who_somebody_else_has_put_out_is_not_said_to_be_in_rotation() -> None:
@@ -219,12 +234,14 @@ def test_of_long_evidence_the_end_is_shown() -> None:
     [
         ([], ""),
         (["drain", "web1"], ""),
-        (["drain", "-i", "a b.ini", "--inventory=c.ini"], " -i 'a b.ini' -i c.ini"),
-        (["-iweb1,", "--inventory", "d"], " -i web1, -i d"),
+        (["drain", "-i", "a b.ini", "--inventory=c.ini"], "-i 'a b.ini' -i c.ini"),
+        (["-iweb1,", "--inventory", "d"], "-i web1, -i d"),
+        (["adopt", "x.yml", "--env", "prod", "-udeploy", "-e", "a=…", "--state=/srv/new state.db", "-y", "-K"],
+         "--env prod -u deploy --state '/srv/new state.db' -K"),
     ],
-)
-def test_inventories_are_named_again_as_they_were(argv: list[str], said: str) -> None:
-    assert inventories(argv) == said
+)  # fmt: skip
+def test_what_says_which_fleet_is_meant_is_said_again(argv: list[str], said: str) -> None:
+    assert " ".join(repeated(argv)) == said
 
 
 def gone_together(*ways: tuple[str, ...]) -> str:
