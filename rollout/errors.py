@@ -136,6 +136,14 @@ class StoreError(RolloutError):
         self.said = said
 
 
+class Illegible(StoreError):
+    """A journal cannot be read: by this version, or by any."""
+
+
+class Broken(Illegible):
+    """A journal is not what was written."""
+
+
 class Ended(StoreError):
     """A rollout has ended: there is nothing to take over."""
 

@@ -29,7 +29,7 @@ from rollout.balancers.via import Fence
 from rollout.engine.recovery import Aim, Looked, ordered, refuse_ended, taken, to_be_staged, unlocked
 from rollout.engine.rollout import Rollout, evolve, fold, initial
 from rollout.engine.state import At, State
-from rollout.errors import Busy, Ended, InputError, Problem, Reason, Refused, RolloutError
+from rollout.errors import Broken, Busy, Ended, InputError, Problem, Reason, Refused, RolloutError
 from rollout.model.event import Provenance, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk, Play
@@ -39,6 +39,7 @@ from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
 from rollout.report.text import inert
 from rollout.secrets.redaction import redaction
+from rollout.store.journal import ANEW
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -237,7 +238,10 @@ def _left(store: Store, rollout: str, instead: str) -> Left:
     """Return what a rollout left, from its journal; raise StoreError where it has ended."""
     found = store.find(rollout)
     refuse_ended(found.id, found.end, instead)
-    records = store.journal(found.id).read()
+    try:
+        records = store.journal(found.id).read()
+    except Broken as error:  # and it holds its app for ever
+        raise Broken(f"{error} {ANEW}") from error
     started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
     state = fold(initial(), (r.event for r in records))
     return Left(id=found.id, state=state, provenance=started.provenance)

@@ -10,7 +10,7 @@ import click
 
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json, width
-from rollout.errors import StoreError
+from rollout.errors import Illegible
 from rollout.model.host import HostName
 from rollout.report.board import Board, Row
 from rollout.report.boards import seen_all
@@ -61,7 +61,7 @@ def _of_host(store: Store, host: str, rollouts: Iterable[StoredRollout], limit: 
         say([f"No rollout has had anything to do with a host {inert(host, 80)!r}."])
     for why in unread:
         click.echo(inert(why), err=True)
-    return StoreError.exit_code if unread else 0
+    return Illegible.exit_code if unread else 0
 
 
 def _meetings(
@@ -71,7 +71,7 @@ def _meetings(
     for rollout in rollouts:
         try:
             records = store.journal(rollout.id).read()
-        except StoreError as error:
+        except Illegible as error:
             unread.append(str(error))
             continue
         for board in seen_all(records).plays:

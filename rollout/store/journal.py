@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from rollout.errors import Fenced, RolloutError, StoreError
+from rollout.errors import Broken, Fenced, Illegible, RolloutError, StoreError
 from rollout.model.event import Event, Record
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
@@ -24,10 +24,8 @@ from rollout.store.projection import enter, follow, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
-BROUGHT_BACK = (
-    "Bring the state back from a backup; without one, begin a new state (--state) with what is on the hosts: "
-    "rollout adopt PLAYBOOK --state-lost."
-)
+BACKUP = "Bring the state back from a backup."
+ANEW = "Without one, begin a new state (--state) with what is on the hosts: rollout adopt PLAYBOOK --state-lost."
 _mine = (
     leases.c.rollout == bindparam("mine"),
     leases.c.number == bindparam("my_number"),
@@ -208,7 +206,7 @@ def decoded(rollout: str, row: Any) -> Record:
     try:
         event = decode(row.body)
     except StoreError as error:
-        raise StoreError(
+        raise Illegible(
             f"E_RECORD: record {row.seq} of rollout {rollout} says something this version does not know: {error}. "
             "Use the version that wrote it, or a newer one."
         ) from error
@@ -216,9 +214,9 @@ def decoded(rollout: str, row: Any) -> Record:
     return Record(rollout=rollout, event=event, **kept)
 
 
-def _broken(rollout: str, seq: int, what: str) -> StoreError:
+def _broken(rollout: str, seq: int, what: str) -> Broken:
     """Return the refusal to believe a journal."""
-    return StoreError(
+    return Broken(
         f"E_CHAIN: record {seq} of rollout {rollout}: {what}. The journal was changed after it was written, "
-        f"so nothing in it is believed. {BROUGHT_BACK}"
+        f"so nothing in it is believed. {BACKUP}"
     )

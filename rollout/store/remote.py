@@ -30,7 +30,7 @@ from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
 from rollout.store.copied import OUTBOX, ascii_line, engine, header, leases_text, outbox
 from rollout.store.database import ServerClock
-from rollout.store.journal import BROUGHT_BACK, fitting
+from rollout.store.journal import ANEW, BACKUP, fitting
 from rollout.store.lines import Newer, named, take_in, wrong_in
 from rollout.store.owned import has_key, lay_key
 from rollout.store.schema import leases, records, rollouts
@@ -253,7 +253,7 @@ class RemoteDatabase:
         connection.execute(update(leases).where(leases.c.rollout.in_(over)).values(rollout=""))
 
     def _damaged(self, what: str) -> StoreError:
-        return StoreError(f"E_CHAIN: {self.place}: {what}. Nothing in it is believed. {BROUGHT_BACK}")
+        return StoreError(f"E_CHAIN: {self.place}: {what}. Nothing in it is believed. {BACKUP} {ANEW}")
 
     def _part(self, reply: Reply, mark: str) -> bytes:
         """Return what stands in the lines of one mark."""
