@@ -11,9 +11,11 @@ import signal
 import time
 from contextlib import suppress
 from threading import Thread, main_thread
+from types import FrameType
 
 WAKE = signal.SIGURG  # no process ends of it, and nobody else sends it to us
-AGAIN_S = 0.05  # the first may come just before the main thread begins to wait
+AGAIN_S, TRIES = 0.05, 200  # it may come just before the main thread begins to wait
+_woken = [0]  # how often
 
 
 def hear() -> None:
@@ -21,14 +23,23 @@ def hear() -> None:
     with suppress(OSError, RuntimeError):
         told, tell = os.pipe()
         os.set_blocking(tell, False)
-        signal.signal(WAKE, lambda *_: None)
+        signal.signal(WAKE, _wakes)
         signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
         Thread(target=_wake, args=(told,), name="hearing", daemon=True).start()
 
 
+def _wakes(_: int, __: FrameType | None) -> None:
+    _woken[0] += 1  # whatever else had come is handled at the same time
+
+
 def _wake(told: int) -> None:
+    """Wake the main thread for each signal, until it is awake."""
     while numbers := os.read(told, 64):
-        if set(numbers) != {WAKE}:
-            for pause in (0.0, AGAIN_S):
-                time.sleep(pause)
-                signal.pthread_kill(main_thread().ident or 0, WAKE)
+        if set(numbers) == {WAKE}:
+            continue
+        before = _woken[0]
+        for _ in range(TRIES):
+            signal.pthread_kill(main_thread().ident or 0, WAKE)
+            time.sleep(AGAIN_S)
+            if _woken[0] != before:
+                break
