@@ -12,11 +12,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rollout import __version__
 from rollout.model.event import Provenance
 from rollout.model.play import ArtifactAsk
 from rollout.model.secret import HIDDEN
+from rollout.store.place import state_url
+
+if TYPE_CHECKING:
+    from rollout.app.request import Request
 
 CLAIMS = (
     "CI",
@@ -33,37 +38,49 @@ CLAIMS = (
     "JOB_NAME",
 )
 GIT_S = 5.0
-_PASSWORD = re.compile(
-    r"(://[^:/@\s]*:)\S*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE
-)  # of a URL, and in its query
+# Of a URL, whose user may be `name@server` and whose password may have anything in it, and in its query.
+_PASSWORD = re.compile(r"((?<!ssh)://[^:/]*:).*@|(ssh://[^:/@]*:)[^/]*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
+_SHORT = re.compile(r"(-[byCK]*e)(.*)", re.DOTALL)  # -e, also behind flags
 
 
 def provenance(
-    playbook: Path,
-    argv: Sequence[str],
-    message: str,
+    request: Request,
     artifacts: Sequence[ArtifactAsk] = (),
     lines: Sequence[int] = (),
     overridden: Sequence[str] = (),
 ) -> Provenance:
     """Return what is known of how this rollout came to be; ``lines``: where each play begins."""
-    commit, dirty = _commit(playbook.parent)
+    commit, dirty = _commit(request.playbook.parent)
     return Provenance(
         user=user(),
         uid=os.getuid(),
         controller=socket.gethostname(),
-        message=message,
+        message=request.message,
         overridden=tuple(overridden),
-        playbook=str(playbook),
+        playbook=str(request.playbook),
         lines=tuple(lines),
         folder=os.getcwd(),
         artifacts=tuple(artifacts),
-        argv=tuple(without_values(argv)),
+        argv=tuple(without_values(request.argv)),
+        fleet=tuple(fleet(request)),
         commit=commit,
         dirty=dirty,
         ci={name: os.environ[name] for name in CLAIMS if os.environ.get(name)},
         versions=_versions(),
     )
+
+
+def fleet(request: Request) -> list[str]:
+    """Return the options that say which hosts, how they are reached, and where the state is, as they are typed again.
+
+    Not the variables: their values are on no record.
+    """
+    state, is_default = state_url(request.state or None)
+    said = {"--env": request.environment, "-u": request.user, "--private-key": request.private_key}
+    words = [word for one in request.inventory for word in ("-i", one)]
+    words += [word for name, value in said.items() if value and value != "default" for word in (name, value)]
+    words += ["-b"] * bool(request.become) + ["-K"] * bool(request.become_password)
+    return words + ([] if is_default else ["--state", _without_password(state)])
 
 
 def user() -> str:
@@ -79,21 +96,27 @@ def without_values(argv: Sequence[str]) -> list[str]:
     shown: list[str] = []
     hide = False
     for word in argv:
+        short = None if hide else _SHORT.fullmatch(word)
         if hide:
             shown.append(_names_only(word))
         elif word.startswith("--extra-vars="):
             shown.append("--extra-vars=" + _names_only(word.partition("=")[2]))
-        elif word.startswith("-e") and len(word) > 2:
-            shown.append("-e" + _names_only(word[2:]))
+        elif short and short[2]:
+            shown.append(short[1] + _names_only(short[2]))
         else:
             shown.append(_without_password(word))
-        hide = not hide and word in ("-e", "--extra-vars")
+        hide = not hide and (word == "--extra-vars" or (short is not None and not short[2]))
     return shown
 
 
 def _without_password(word: str) -> str:
     """Return a word with the password of its URL left out, such as that of ``--state``."""
-    return _PASSWORD.sub(lambda found: f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}", word)
+    return _PASSWORD.sub(_hidden, word)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    url = found[1] or found[2]
+    return f"{url}{HIDDEN}@" if url else f"{found[3]}{HIDDEN}"
 
 
 def _names_only(word: str) -> str:

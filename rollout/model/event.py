@@ -32,6 +32,7 @@ class Provenance:
     folder: str = ""  # in which it was typed: names of files are from there
     artifacts: tuple[ArtifactAsk, ...] = ()  # by play; without a path where none was at hand
     argv: tuple[str, ...] = ()
+    fleet: tuple[str, ...] = ()  # of it: which hosts, how they are reached, and where the state is, to be typed again
     commit: str = ""
     dirty: bool = False
     ci: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rollout.model.host import HostName
 from rollout.model.pool import HaproxyPool
@@ -65,29 +65,9 @@ def _left_out(board: Board) -> list[str]:
 
 def _registering(board: Board, hosts: Sequence[HostName]) -> str:
     """Return what puts hosts back into rotation that no rollout of ours is to put back by itself."""
-    book = ["-p", inert(shlex.quote(board.by.playbook), 200)] if board.by.playbook else []
-    return " ".join(["rollout register", *map(str, hosts), *book, *repeated(board.by.argv)])
-
-
-AS_WELL = {"--inventory": "-i", "--user": "-u", "--private-key": "", "--env": "", "--state": ""}  # and how it is said
-SHORT = frozenset(filter(None, AS_WELL.values()))
-
-
-def repeated(argv: Sequence[str]) -> Iterator[str]:
-    """Yield what of a command line says which hosts, how they are reached, and where the state is, to be typed again.
-
-    Variables are not in it: their values are on no record.
-    """
-    words = iter(argv)
-    for word in words:
-        if word in ("-b", "--become", "-K", "--ask-become-pass"):
-            yield word
-            continue
-        long = word.startswith("--")
-        name, value = (word.partition("=")[0], word.partition("=")[2]) if long else (word[:2], word[2:])
-        if name in AS_WELL or name in SHORT:
-            value = value if value or "=" in word else next(words, "")
-            yield f"{AS_WELL.get(name) or name} {inert(shlex.quote(value), 200)}"
+    book = ("-p", board.by.playbook) if board.by.playbook else ()
+    words = ("rollout", "register", *hosts, *book, *board.by.fleet)
+    return " ".join(shlex.quote(inert(word)) for word in words)
 
 
 def _balancers_fault(stuck: Outcome | None) -> bool:

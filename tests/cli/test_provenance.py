@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from rollout.app.provenance import without_values
+from rollout.app.provenance import fleet, without_values
+from rollout.app.request import Request
 
 
 @pytest.mark.parametrize(
@@ -19,8 +23,27 @@ from rollout.app.provenance import without_values
         ("--artifact https://ci:hunter2@files/v1.tgz", "--artifact https://ci:***@files/v1.tgz"),
         ("--state postgresql://ann@db:5432/x", "--state postgresql://ann@db:5432/x"),
         ("--url http://127.0.0.1:80/a", "--url http://127.0.0.1:80/a"),
+        ("--state postgresql://me@corp:hunter2@db/x", "--state postgresql://me@corp:***@db/x"),
+        ("--state ssh://ann@db:22/srv@x", "--state ssh://ann@db:22/srv@x"),
+        ("--state ssh://ann:hunter2@db:22/srv@x", "--state ssh://ann:***@db:22/srv@x"),
         ("-e token=hunter2 --extra-vars={hunter2}", "-e token=*** --extra-vars=***"),
+        ("-ye token=hunter2 -bKetoken=hunter2 -y", "-ye token=*** -bKetoken=*** -y"),
     ],
 )
 def test_passwords_and_values_are_left_out(typed: str, kept: str) -> None:
     assert " ".join(without_values(typed.split())) == kept
+
+
+def test_a_password_with_a_space_is_one() -> None:
+    assert without_values(["--state", "postgresql://me:hun ter2@db/x"]) == ["--state", "postgresql://me:***@db/x"]
+
+
+def test_what_says_which_fleet_is_meant_is_kept_to_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROLLOUT_STATE", raising=False)
+    plain = Request(playbook=Path("shop.yml"), inventory=("a b.ini", "web1,"))
+    assert fleet(plain) == ["-i", "a b.ini", "-i", "web1,"]
+    monkeypatch.setenv("ROLLOUT_STATE", "postgresql://me:hunter2@db/x")
+    more = replace(plain, inventory=(), environment="prod", user="deploy", private_key="k", become=True,
+                   become_password="ref", extra_vars={"token": "hunter2"})  # fmt: skip
+    said = ["--env", "prod", "-u", "deploy", "--private-key", "k", "-b", "-K", "--state", "postgresql://me:***@db/x"]
+    assert fleet(more) == said

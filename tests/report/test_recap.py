@@ -11,7 +11,6 @@ from rollout.model.host import Hop, HostName
 from rollout.model.plan import Adopt, Discard, Step
 from rollout.model.pool import LEFT_IN, PoolName
 from rollout.model.verdict import FOUND, Cause, Outcome, Verdict
-from rollout.report.nextsteps import repeated
 from rollout.report.recap import recap_text, telling_line
 from rollout.report.recaps import recap
 from rollout.report.show import story
@@ -128,7 +127,7 @@ def test_a_host_whose_switch_was_refused_untouched_is_back_and_not_half_way() ->
     assert "half-way" not in text
 
 
-def adopting(*out: str, exit_code: int = 0, argv: tuple[str, ...] = (), apps: tuple[str, ...] = ("shop",)) -> str:
+def adopting(*out: str, exit_code: int = 0, fleet: tuple[str, ...] = (), apps: tuple[str, ...] = ("shop",)) -> str:
     """Return the recap of an adoption of three hosts of each app, where these were out of rotation."""
     script = Script()
     begun = started(hosts=3)
@@ -140,16 +139,16 @@ def adopting(*out: str, exit_code: int = 0, argv: tuple[str, ...] = (), apps: tu
                  found_out=(PoolName(app),) if f"{app}{n}" in out else ())
                  for n, p in enumerate(play.hosts.values(), 1)}  # fmt: skip
         plays.append(replace(play, app=app, purpose="adopt", hosts=hosts, batches=()))
-    by = replace(begun.provenance, playbook="my books/shop.yml", argv=argv)
+    by = replace(begun.provenance, playbook="my books/shop.yml", fleet=fleet)
     script.add(replace(begun, plan=replace(begun.plan, plays=tuple(plays)), provenance=by))
     script.finish("succeeded", "every batch is settled", exit_code)
     return "\n".join(recap_text(recap(script.records)))
 
 
 def test_who_was_out_when_it_was_adopted_is_named_with_how_it_comes_back() -> None:
-    text = adopting("shop2", argv=("adopt", "my books/shop.yml", "--state", "new.db"))
+    text = adopting("shop2", fleet=("-i", "a b.ini", "--state", "new.db"))
     assert "out of rotation as found, by whom is not on record: shop2\n" in text
-    command = "rollout register shop2 -p 'my books/shop.yml' --state new.db"
+    command = "rollout register shop2 -p 'my books/shop.yml' -i 'a b.ini' --state new.db"
     assert f"who is out stays out, unless put back with: {command}\n" in text
     assert "apply as usual: a release that fails comes back to 2.0.0\n" in text
     assert "out of rotation as found" not in adopting()
@@ -227,21 +226,6 @@ def test_of_long_evidence_the_end_is_shown() -> None:
     lines = story(script.records)
     assert lines[-1] == "  | line 999"
     assert "  (600 lines before these are left out)" in lines
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        ([], ""),
-        (["drain", "web1"], ""),
-        (["drain", "-i", "a b.ini", "--inventory=c.ini"], "-i 'a b.ini' -i c.ini"),
-        (["-iweb1,", "--inventory", "d"], "-i web1, -i d"),
-        (["adopt", "x.yml", "--env", "prod", "-udeploy", "-e", "a=…", "--state=/srv/new state.db", "-y", "-K"],
-         "--env prod -u deploy --state '/srv/new state.db' -K"),
-    ],
-)  # fmt: skip
-def test_what_says_which_fleet_is_meant_is_said_again(argv: list[str], said: str) -> None:
-    assert " ".join(repeated(argv)) == said
 
 
 def gone_together(*ways: tuple[str, ...]) -> str:
