@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rollout.engine.recovery import touched
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.engine.state import At, State
+from rollout.errors import Illegible
 from rollout.model.host import HostName
 from rollout.model.plan import QUIET
 
@@ -28,7 +29,11 @@ def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[Hos
     for rollout in store.rollouts(play.environment, play.app, LOOKED_BACK) if asked else ():
         if rollout.purpose in QUIET:
             continue
-        state = _play_of(fold(initial(), (record.event for record in store.journal(rollout.id).read())), play.app)
+        try:
+            records = store.journal(rollout.id).read()
+        except Illegible:  # who was last touched by it, or before, stays as it was found
+            break
+        state = _play_of(fold(initial(), (record.event for record in records)), play.app)
         ours = asked & set(touched(state))
         found |= {h for h in ours if _is_left(state, h)}
         asked -= ours

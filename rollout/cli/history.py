@@ -10,7 +10,7 @@ import click
 
 from rollout.cli.options import command, json_option, state_option
 from rollout.cli.reading import reading, say, say_json, width
-from rollout.errors import Illegible
+from rollout.errors import Illegible, StoreError
 from rollout.model.host import HostName
 from rollout.report.board import Board, Row
 from rollout.report.boards import seen_all
@@ -61,18 +61,20 @@ def _of_host(store: Store, host: str, rollouts: Iterable[StoredRollout], limit: 
         say([f"No rollout has had anything to do with a host {inert(host, 80)!r}."])
     for why in unread:
         click.echo(inert(why), err=True)
-    return Illegible.exit_code if unread else 0
+    return StoreError.exit_code if unread else 0
 
 
 def _meetings(
     store: Store, host: HostName, rollouts: Iterable[StoredRollout], unread: list[str]
 ) -> Iterator[dict[str, object]]:
-    """Yield what each rollout did with a host; say why of those whose journal cannot be believed."""
+    """Yield what each rollout did with a host; note why some cannot be told: a journal, or all that are left."""
     for rollout in rollouts:
         try:
             records = store.journal(rollout.id).read()
-        except Illegible as error:
+        except StoreError as error:
             unread.append(str(error))
+            if not isinstance(error, Illegible):
+                return
             continue
         for board in seen_all(records).plays:
             if (row := board.rows.get(host)) is not None:

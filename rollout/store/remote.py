@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
-from rollout.errors import OutcomeUnknown, RolloutError, StateGone, StoreError, Unreachable
+from rollout.errors import Broken, OutcomeUnknown, RolloutError, StateGone, StoreError, Unreachable
 from rollout.posix.op import Reply
 from rollout.posix.sanitise import line as inert
 from rollout.posix.stateop import ReadState, WriteState
@@ -237,7 +237,10 @@ class RemoteDatabase:
         if new.digest in ("", new.hash.hexdigest()):  # an earlier version wrote none
             return
         for rollout, rows in groupby(connection.execute(_IN_ORDER), key=lambda row: str(row.rollout)):
-            fitting(rollout, tuple(rows))
+            try:
+                fitting(rollout, tuple(rows))
+            except Broken as error:  # and with it all that is kept there
+                raise StoreError(f"{error} {ANEW}") from error
         ends = (named(new.lines) or ["what was read before"])[-1]
         raise self._damaged(f"all records hold up to {ends}, but not what stands behind it, or beside it (orders)")
 

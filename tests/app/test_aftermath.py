@@ -51,6 +51,20 @@ def test_who_was_left_out_is_so_until_a_rollout_that_takes_hosts_out_was_there(
     assert left_out(store, play, [WEB1]) == left
 
 
+def test_who_was_touched_by_what_cannot_be_read_stays_as_found(store: Store, tmp_path: Path) -> None:
+    """Nor is what came before it believed: it may have been put right since, and drained by hand after that."""
+    play, web2 = loaded(tmp_path), HostName("web2")
+    begins(store, "r1", [started(hosts=2, floor=0, batches=(2,))])
+    store.journal("r1").append([StagingClosed(), BatchStarted(batch=0), *passed(2, 1, Deregister())])
+    so_far = fold(initial(), (record.event for record in store.journal("r1").read()))
+    store.journal("r1").append(unlocked(so_far, 1, "its hosts are gone"))
+    assert left_out(store, play, [WEB1, web2]) == {WEB1}
+    begins(store, "r2", [started(id="r2", hosts=2, floor=0), StagingClosed(), SUCCEEDED])
+    with store.database.engine.begin() as raw:
+        raw.exec_driver_sql("DELETE FROM records WHERE rollout = 'r2' AND seq = 2")
+    assert left_out(store, play, [WEB1, web2]) == set()
+
+
 def begins(store: Store, name: str, events: list[Event]) -> None:
     store.take("default", "shop", name, "alice")
     store.journal(name).append(events)

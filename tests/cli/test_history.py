@@ -62,9 +62,12 @@ def test_a_state_that_is_away_is_asked_once(
         asked.append(journal.rollout)
         raise StoreError("E_JOURNAL_OPEN: nobody answers there")
 
-    monkeypatch.setattr(StoredJournal, "read", read)
-    assert main(["history", "--host", "web1", "--state", str(state)]) == 8
-    assert (asked, capsys.readouterr().err) == (["r3"], "E_JOURNAL_OPEN: nobody answers there\n")
+    true = StoredJournal.read
+    monkeypatch.setattr(StoredJournal, "read", lambda j: true(j) if j.rollout == "r3" else read(j))
+    assert main(["history", "--host", "web1", "--state", str(state), "--json"]) == 8
+    told = capsys.readouterr()
+    assert (asked, told.err) == (["r2"], "E_JOURNAL_OPEN: nobody answers there\n")
+    assert [one["rollout"] for one in json.loads(told.out)] == ["r3"], "what could be read is told"
 
 
 @pytest.mark.parametrize("command", [["heal"], ["heal", "r4"], ["resume", "r4"], ["revert", "r4"],

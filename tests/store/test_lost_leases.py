@@ -66,3 +66,12 @@ def test_a_state_begins_with_leases_whatever_is_written_first(tmp_path: Path, wr
         write(store)
     first, second = bench.lines
     assert first == 0 < second
+
+
+def test_a_record_that_was_changed_stands_in_the_way_of_all_and_the_way_out_is_said_once(bench: FilesBench) -> None:
+    with many_of(bench) as many:
+        many.begun().journal("r1").append(staged())
+    bench.doctor("r1", 2, "changed")
+    with pytest.raises(StoreError, match="E_CHAIN: record 2 of rollout r1") as caught:
+        bench.open()
+    assert str(caught.value).count("--state-lost") == 1
