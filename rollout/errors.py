@@ -144,6 +144,10 @@ class Broken(Illegible):
     """A journal is not what was written."""
 
 
+class WentBack(StoreError):
+    """A state lacks what was written to it: another server answers, or an older copy was put in its place."""
+
+
 class Ended(StoreError):
     """A rollout has ended: there is nothing to take over."""
 

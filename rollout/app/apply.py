@@ -174,7 +174,7 @@ def carried_out(run: Run, request: Request, made: Plan, parts: Sequence[Part]) -
     lines = [part.play.line for part in parts]
     guard = run.guard
     overridden = guard.overridden if guard else ()
-    who = provenance(request.playbook, request.argv, request.message, artifacts, lines, overridden)
+    who = provenance(request, artifacts, lines, overridden)
     if guard is not None:
         guard.pin(run.store)
     return perform(run, RolloutStarted(plan=made, provenance=who))
@@ -216,24 +216,28 @@ def perform(run: Run, *facts: Event) -> int:
 
 def _performed(run: Run, facts: Sequence[Event]) -> int:
     inbox = ThreadInbox()
-    journal = PatientJournal(lambda: run.store.journal(run.rollout), partial(lost.halted, inbox.put, run.showing.warn))
+    journal = PatientJournal(
+        lambda: run.store.journal(run.rollout),
+        partial(lost.halted, inbox.put, run.showing.warn),
+        insist=partial(run.store.insist, run.rollout),
+    )
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
     with heeded(inbox.put, run.showing.warn, lambda: after_halt(stream.state, plan, lost.wait_s(journal))) as signals:
         try:
             state = _looped(run, stream, inbox, journal, facts)
         except StoreError as error:
-            _stopped(run, stream)
+            _stopped(run, stream, journal)
             if journal.failure is None:
                 raise
             raise StoreError(error.said) from error
         except Aborted as stop:
-            _stopped(run, stream)
+            _stopped(run, stream, journal)
             return lost.exit_code(stream.state, stop.signal, journal.failure)
         except RolloutError:
             raise
         except Exception as error:  # nobody may be left without a word, whatever it is
-            _stopped(run, stream)
+            _stopped(run, stream, journal)
             if not spent(error):
                 raise
             run.showing.warn(ran_out(spent(error)))
@@ -274,10 +278,10 @@ def _ended(
     return state.end.exit_code if state.end else 1
 
 
-def _stopped(run: Run, stream: Stream[Rollout]) -> None:
+def _stopped(run: Run, stream: Stream[Rollout], journal: PatientJournal) -> None:
     """Close every session of every play, and say who is not known to be in order."""
     for outside in run.outsides:
         outside.sessions.close()
     stream.close()
     if stream.state.plays:
-        lost.unknown(run.showing.warn, run.rollout, stream.state)
+        lost.unknown(run.showing.warn, run.rollout, stream.state, journal.failure)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rollout.engine.recovery import task_in_flight, unsettled
 from rollout.engine.rollout import Rollout
-from rollout.errors import StateGone, StoreError
+from rollout.errors import StateGone, StoreError, WentBack
 from rollout.model.event import Event, HaltOrdered
 from rollout.model.verdict import Cause
 from rollout.report.standing import standing
@@ -41,17 +41,24 @@ def ended(say: Say, rollout: str, state: Rollout, journal: PatientJournal) -> No
         say(f"  {line}")
     if journal.gone:
         say(f"the state is gone. Bring it back from a backup, or name the right one with --state. {ANEW}")
+    elif isinstance(journal.failure, WentBack):
+        say(f"once a server answers that has it: rollout heal {rollout} looks at the hosts, and ends it there too")
+        say(ANEW)
     else:
         say(f"when it can be written: rollout heal {rollout} looks at the hosts, and ends it there too")
 
 
-def unknown(say: Say, rollout: str, state: Rollout) -> None:
+def unknown(say: Say, rollout: str, state: Rollout, failure: StoreError | None = None) -> None:
     """Say who is not known to be in order when a rollout stops as it is, and what to type."""
     say("stopped without waiting. What is so, as this command remembers it:")
     for line in standing(state):
         say(f"  {line}")
+    if isinstance(failure, WentBack):
+        say("what is there now knows nothing of that: once a server answers that has this rollout, type as follows")
     say(f"to put back what is in flight: rollout heal {rollout}; to go on: rollout resume {rollout}")
     say(f"to bring the fleet back: rollout revert {rollout}")
+    if isinstance(failure, WentBack):
+        say(ANEW)
 
 
 def exit_code(state: Rollout, signal: str, failure: StoreError | None) -> int:

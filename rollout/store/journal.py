@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from rollout.errors import Broken, Fenced, Illegible, RolloutError, StoreError
-from rollout.model.event import Event, Record
+from rollout.errors import Broken, Fenced, Illegible, RolloutError, StoreError, WentBack
+from rollout.model.event import Event, Record, RolloutStarted
 from rollout.store.codec import canonical, decode, encode
 from rollout.store.database import Database
-from rollout.store.leasing import Hold, went_back
+from rollout.store.leasing import Hold, holds, went_back
 from rollout.store.projection import enter, follow, project
 from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
@@ -96,9 +96,11 @@ class StoredJournal:
                 f"E_JOURNAL_BEHIND: the journal of rollout {self.rollout} has grown since it was read: what a server "
                 "was not heard to have written was written after all. Nothing was added. Read it again."
             ) from error
-        if added != len(chain) and went_back(connection, self.hold):
+        if added != len(chain) and went_back(connection, self.hold, at):
             raise gone_back(self.rollout)
-        if added != len(chain):  # another process took the rollout over (I6)
+        begins = any(isinstance(event, RolloutStarted) for event in events)  # from here on its apps are nobody else's
+        if added != len(chain) or (begins and not holds(connection, self.rollout, self.hold)):
+            # another process took the rollout over (I6)
             raise Fenced(
                 f"E_FENCED: rollout {self.rollout} is not this process's to write any more: another one took it over. "
                 f"Look at it with: rollout status {self.rollout}"
@@ -153,9 +155,9 @@ class StoredJournal:
         return decoded(self.rollout, found[0]).event if found else None
 
 
-def gone_back(rollout: str) -> StoreError:
+def gone_back(rollout: str) -> WentBack:
     """Return what is said of a journal that lacks what was written to it."""
-    return StoreError(
+    return WentBack(
         f"E_JOURNAL_WENT_BACK: the journal of rollout {rollout} does not end any more where it did: what was written "
         "last is not there. Nothing was added. Did a standby take over without it? Have the server answer that has it."
     )

@@ -153,12 +153,18 @@ def release(connection: Connection, rollout: str, hold: Hold) -> None:
 
 def beat(connection: Connection, rollout: str, hold: Hold, now: str) -> bool:
     """Say that the holder lives; return whether the lease is still ours."""
-    return connection.execute(update(leases).where(*_as_taken(rollout, hold)).values(heartbeat=now)).rowcount > 0
+    met = connection.execute(update(leases).where(*_as_taken(rollout, hold)).values(heartbeat=now)).rowcount
+    return _is_all(met, hold)
 
 
 def holds(connection: Connection, rollout: str, hold: Hold) -> bool:
     """Return whether the lease is still ours."""
-    return connection.execute(select(leases.c.app).where(*_as_taken(rollout, hold))).first() is not None
+    return _is_all(len(connection.execute(select(leases.c.app).where(*_as_taken(rollout, hold))).all()), hold)
+
+
+def _is_all(count: int, hold: Hold) -> bool:
+    """Return whether so many leases are all that were taken: one of several may be another's by now."""
+    return bool(hold.apps) and count == len(hold.apps)
 
 
 def _as_taken(rollout: str, hold: Hold) -> tuple[ColumnElement[bool], ...]:
@@ -174,13 +180,15 @@ def hold_of(connection: Connection, rollout: str, number: int) -> Hold:
     return Hold(number=number, since=max((lease.since for lease in found), default=""), apps=apps)
 
 
-def went_back(connection: Connection, hold: Hold) -> bool:
+def went_back(connection: Connection, hold: Hold, now: str) -> bool:
     """Return whether the state is one from before these leases were taken, and nobody has taken any of them since.
 
-    Whoever did was heard of later than we took them, whatever the number and whether it still holds it.
+    Whoever did was heard of later than we took them, whatever the number and whether it still holds it; but for one
+    that lives, whose clock may be behind.
     """
     found = [lease_of(connection, environment, app) for environment, app in hold.apps]
-    return bool(found) and all(lease.heartbeat < hold.since for lease in found)
+    older = (x.heartbeat < hold.since and not (x.rollout and lives(x, now)) for x in found)
+    return bool(found) and all(older)
 
 
 def mine(connection: Connection, rollout: str) -> int:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from rollout.errors import Fenced, StateGone, StoreError, Unwritten
+from rollout.errors import Fenced, StateGone, StoreError, Unwritten, WentBack
 from rollout.model.event import Event, HaltOrdered, HookStarted, Record, StepStarted
 from rollout.ports import Journal
 from rollout.store.codec import encode
@@ -39,8 +40,13 @@ class PatientJournal:
         lost: Callable[[StoreError], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], str] = utc_now,
+        insist: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin with a journal that works. ``now``: the time of what is kept in memory."""
+        """Begin with a journal that works.
+
+        ``now``: the time of what is kept in memory; ``insist``: raises Fenced where the rollout is another's by now.
+        """
+        self._insist = insist
         self._reopen, self._lost, self._clock, self._now = reopen, lost, clock, now
         self._journal = reopen()
         self._durable: Record | None = None  # the newest that is on record
@@ -106,6 +112,9 @@ class PatientJournal:
             raise
         except StoreError as error:
             self.failure, self.gone = error, self.gone or isinstance(error, StateGone)
+            if isinstance(error, WentBack):  # what is waited for may never come: somebody else has begun in its place
+                with suppress(StoreError):
+                    self._insist()
             return False
         self._journal, self.kept, self.behind = journal, [], False
         self._durable = self._last = (*there, *written)[-1] if there or written else self._durable

@@ -123,19 +123,21 @@ class Store:
 
         def beat(connection: Connection) -> bool:
             ours = leasing.beat(connection, rollout, hold, self.now())
-            return ours or leasing.went_back(connection, hold)
+            return ours or leasing.went_back(connection, hold, self.now())
 
         if not self.database.write(beat):
-            raise Fenced(
-                f"E_FENCED: another process took rollout {rollout} over, or its app: this one changes nothing more. "
-                "See: rollout status"
-            )
+            raise _fenced(rollout)
 
     def holds(self, rollout: str) -> bool:
         """Say whether the lease is still this process's, or at least nobody else's by now: read anew."""
         hold = self._hold(rollout)
         with self.database.reading(fresh=True) as connection:
-            return leasing.holds(connection, rollout, hold) or leasing.went_back(connection, hold)
+            return leasing.holds(connection, rollout, hold) or leasing.went_back(connection, hold, self.now())
+
+    def insist(self, rollout: str) -> None:
+        """Raise Fenced where the lease is another's by now."""
+        if not self.holds(rollout):
+            raise _fenced(rollout)
 
     def lease(self, environment: str, app: str) -> Lease:
         """Return who holds an app; ``rollout`` is empty when nobody does."""
@@ -288,6 +290,13 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(select(releases).where(*mine).order_by(releases.c.at, releases.c.id))
             return tuple(StoredRelease(**row._mapping) for row in rows)
+
+
+def _fenced(rollout: str) -> Fenced:
+    return Fenced(
+        f"E_FENCED: another process took rollout {rollout} over, or its app: this one changes nothing more. "
+        "See: rollout status"
+    )
 
 
 def _rollouts(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StoredRollout, ...]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -60,6 +63,27 @@ def test_what_is_said_to_type_then_helps(served: Lab) -> None:
     assert begun.returncode == 0, begun.stdout + begun.stderr
     assert served.apply("v2", play={"extra": "min_in_service: 2"}).returncode == 0
     assert served.all_on("v2")
+
+
+@pytest.mark.long
+def test_what_is_said_where_an_older_copy_stands_in_its_place(served: Lab) -> None:
+    """Nobody knows of the rollout there: it is waited for, and a way out is named to who does not want to wait."""
+    served.release("v2")
+    with closing(sqlite3.connect(served.state)) as state, closing(sqlite3.connect(":memory:")) as older:
+        state.backup(older)
+        process = under_way(served)
+        older.backup(state)
+    time.sleep(6.0)  # the step ends, and cannot be written down
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.0)
+    said = ended(process)
+    assert "E_JOURNAL_WENT_BACK" in said
+    assert "E_FENCED" not in said
+    assert "once a server answers that has this rollout, type as follows" in said
+    assert "begin a new one with what is on the hosts: rollout adopt PLAYBOOK --state-lost" in said
+    begun = served.type(*served.words_of("adopt", "v1", "-y", "--state-lost", "--limit", "lab2,lab3,lab4"))
+    assert begun.returncode == 0, begun.stdout + begun.stderr
 
 
 @pytest.mark.long

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rollout.errors import Fenced, RolloutError, StoreError, Unwritten
+from rollout.errors import Fenced, RolloutError, StoreError, Unwritten, WentBack
 from rollout.model.event import HaltOrdered, Record
 from rollout.model.verdict import Cause
 from rollout.ports import Journal
@@ -101,9 +102,8 @@ def test_one_that_never_has_all_is_given_up_and_said() -> None:
     seat.there, seat.at = Standby(seat.there, 1), PATIENCE_S - 1
     assert refused(patient) is Unwritten
     seat.at = PATIENCE_S + EVERY_S
-    with pytest.raises(StoreError, match="E_JOURNAL_WENT_BACK") as caught:
+    with pytest.raises(WentBack, match="E_JOURNAL_WENT_BACK"):
         patient.append(step(2)[:1])
-    assert caught.type is StoreError
 
 
 def test_an_intention_in_doubt_that_was_written_is_not_waited_for() -> None:
@@ -178,7 +178,8 @@ class Older:
                 store.take("default", "shop", "r0", "ann")
                 store.release("r0")
                 store.take("default", "shop", "r1", "ann")
-            patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at)
+            insist = partial(store.insist, "r1")
+            patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at, insist=insist)
             patient.read()
             patient.append(step(1) if taken_before else [started(), *step(1)])
             raw.backup(copies[1])
@@ -214,14 +215,23 @@ def test_a_standby_without_the_lease_itself_is_waited_for(tmp_path: Path) -> Non
 
 
 @pytest.mark.fault("F5")
-@pytest.mark.parametrize("ended", ["holds", "released", "finished"])
-def test_in_an_older_state_another_rollout_is_another_whatever_its_number(tmp_path: Path, ended: str) -> None:
+@pytest.mark.parametrize("ended", ["holds", "holds by a clock that is behind", "released", "finished"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_in_an_older_state_another_rollout_is_another_whatever_its_number(
+    tmp_path: Path, ended: str, behind: bool
+) -> None:
     """Numbers are given out again there: the other one's may be the smaller one."""
     with Older.of(tmp_path) as older:
         older.goes_back()
+        if behind:
+            assert refused(older.patient) is Unwritten
+            older.patient.append([HALT])
+            older.seat.at = EVERY_S
         other = older.many()
+        if "behind" in ended:
+            other.now = lambda: "2026-01-01T00:00:00.000Z"
         assert other.take("default", "shop", "r2", "eve") == 1
-        if ended != "holds":
+        if "holds" not in ended:
             other.journal("r2").append([started(id="r2"), *([SUCCEEDED] if ended == "finished" else [])])
             other.release("r2")
         assert older.is_fenced()
@@ -238,3 +248,22 @@ def test_in_an_older_state_the_same_rollout_is_one_process_alone(tmp_path: Path,
         else:
             assert older.many().retake("r1", "eve") == 2, "the number that is ours too"
         assert older.is_fenced()
+
+
+@pytest.mark.fault("F5")
+def test_of_several_leases_one_that_is_anothers_is_noticed(tmp_path: Path) -> None:
+    """Asleep before its plan was on record: until then an app can be another's, and not after that."""
+    with many_of(SqliteBench(tmp_path)) as many:
+        ours, other = many(), many()
+        ours.take("default", ("blog", "shop"), "r1", "ann")
+        with closing(sqlite3.connect(tmp_path / "state.db")) as raw, raw:
+            raw.execute("UPDATE leases SET pid = 999999999")
+        other.take("default", "shop", "r2", "eve")
+        assert not ours.holds("r1")
+        with pytest.raises(Fenced):
+            ours.heartbeat("r1")
+        with pytest.raises(Fenced):
+            ours.journal("r1").append([started()])
+        assert not ours.knows("r1")
+        ours.release("r1")
+        assert not ours.holds("r1"), "who has nothing holds nothing"
