@@ -38,8 +38,10 @@ CLAIMS = (
     "JOB_NAME",
 )
 GIT_S = 5.0
-# Of a URL, whose user may be `name@server` and whose password may have anything in it, and in its query.
-_PASSWORD = re.compile(r"((?<!ssh)://[^:/]*:).*@|(ssh://[^:/@]*:)[^/]*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)  # of a URL
+# Of a server's state, whose user may be `name@server` and whose password may have anything in it.
+_STATE = re.compile(r"(--state=)?postgres(ql)?://", re.IGNORECASE)
+_ITS_PASSWORD = re.compile(r"(://[^:/]*:).*@|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE | re.DOTALL)
 _SHORT = re.compile(r"(-[byCK]*e)(.*)", re.DOTALL)  # -e, also behind flags
 
 
@@ -80,7 +82,9 @@ def fleet(request: Request) -> list[str]:
     words = [word for one in request.inventory for word in ("-i", one)]
     words += [word for name, value in said.items() if value and value != "default" for word in (name, value)]
     words += ["-b"] * bool(request.become) + ["-K"] * bool(request.become_password)
-    return words + ([] if is_default else ["--state", _without_password(state)])
+    shown = _without_password(state)
+    unsaid = is_default or (shown != state and not request.state)  # a password in the environment stays there
+    return words + ([] if unsaid else ["--state", shown.replace(f":{HIDDEN}@", "@")])
 
 
 def user() -> str:
@@ -111,12 +115,8 @@ def without_values(argv: Sequence[str]) -> list[str]:
 
 def _without_password(word: str) -> str:
     """Return a word with the password of its URL left out, such as that of ``--state``."""
-    return _PASSWORD.sub(_hidden, word)
-
-
-def _hidden(found: re.Match[str]) -> str:
-    url = found[1] or found[2]
-    return f"{url}{HIDDEN}@" if url else f"{found[3]}{HIDDEN}"
+    pattern = _ITS_PASSWORD if _STATE.match(word) else _PASSWORD
+    return pattern.sub(lambda found: f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}", word)
 
 
 def _names_only(word: str) -> str:
