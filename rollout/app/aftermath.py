@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rollout.engine.recovery import touched
 from rollout.engine.rollout import Rollout, fold, initial
 from rollout.engine.state import At, State
-from rollout.errors import Illegible
+from rollout.errors import Broken
 from rollout.model.host import HostName
 from rollout.model.plan import QUIET
+from rollout.report.text import names
 
 if TYPE_CHECKING:
     from rollout.model.play import Play
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 LOOKED_BACK = 50  # rollouts; who was stranded longer ago has long been somebody's own concern
 
 
-def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[HostName]:
+def left_out(
+    store: Store, play: Play, out: Iterable[HostName], say: Callable[[str], object] = lambda _: None
+) -> frozenset[HostName]:
     """Return which of the hosts that are out were left so by the last rollout that touched them.
 
     All others an operator has drained. Nothing is read where nobody is out, nor of a rollout while
@@ -31,7 +34,8 @@ def left_out(store: Store, play: Play, out: Iterable[HostName]) -> frozenset[Hos
             continue
         try:
             records = store.journal(rollout.id).read()
-        except Illegible:  # who was last touched by it, or before, stays as it was found
+        except Broken as error:
+            say(f"warning: {error} Whom no later rollout touched stays out of rotation: {names(sorted(asked))}")
             break
         state = _play_of(fold(initial(), (record.event for record in records)), play.app)
         ours = asked & set(touched(state))

@@ -275,7 +275,7 @@ def question_of(
         spare=_spare(preflight),
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),
-        left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s))),
+        left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s)), preflight.say),
         epoch=epoch,
         restored=fencing.restored(_as_seen(preflight, seen, epoch)),
     )

@@ -62,7 +62,10 @@ def test_who_was_touched_by_what_cannot_be_read_stays_as_found(store: Store, tmp
     begins(store, "r2", [started(id="r2", hosts=2, floor=0), StagingClosed(), SUCCEEDED])
     with store.database.engine.begin() as raw:
         raw.exec_driver_sql("DELETE FROM records WHERE rollout = 'r2' AND seq = 2")
-    assert left_out(store, play, [WEB1, web2]) == set()
+    said = list[str]()
+    assert left_out(store, play, [WEB1, web2], said.append) == set()
+    assert "E_CHAIN: record 2 of rollout r2" in said[0]
+    assert said[0].endswith("Whom no later rollout touched stays out of rotation: web1, web2")
 
 
 def begins(store: Store, name: str, events: list[Event]) -> None:
