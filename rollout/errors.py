@@ -10,6 +10,10 @@
     ├── Held                7   another rollout holds the lease
     │   └── Fenced          7   a host has seen a newer rollout than this one
     ├── StoreError          8   the journal cannot be written or read
+    │   ├── Illegible       8   a journal cannot be read, by this version at least
+    │   │   └── Broken      8   it is not what was written
+    │   ├── WentBack        8   what was written to the state is not there any more
+    │   ├── Ended           8   there is nothing to take over
     │   ├── Unwritten       8   what is to be done is not on record, and so not begun
     │   └── StateGone       8   what was on record was deleted, and nobody will ever read it
     ├── Unreachable         6   no connection: what was to be sent was not sent

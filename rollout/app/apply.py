@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +29,7 @@ from rollout.app.voice import voice
 from rollout.app.vouching import admitted, vouched_for
 from rollout.app.withheld import refuse_without
 from rollout.engine.rollout import Rollout, evolve, initial
-from rollout.errors import Reason, Refused, RolloutError, StoreError, spent
+from rollout.errors import Fenced, Reason, Refused, RolloutError, StoreError, spent
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
@@ -223,7 +224,8 @@ def _performed(run: Run, facts: Sequence[Event]) -> int:
     )
     stream = Stream(journal, evolve, run.state, run.showing.sinks)
     plan = next((f.plan for f in facts if isinstance(f, RolloutStarted)), run.state.plan)
-    with heeded(inbox.put, run.showing.warn, lambda: after_halt(stream.state, plan, lost.wait_s(journal))) as signals:
+    halting = heeded(inbox.put, run.showing.warn, lambda: after_halt(stream.state, plan, lost.wait_s(journal)))
+    with halting as signals, _displaced(run, stream, journal):
         try:
             state = _looped(run, stream, inbox, journal, facts)
         except StoreError as error:
@@ -278,10 +280,26 @@ def _ended(
     return state.end.exit_code if state.end else 1
 
 
+@contextmanager
+def _displaced(run: Run, stream: Stream[Rollout], journal: PatientJournal) -> Iterator[None]:
+    """Say what only this process remembers, where another one has begun in a state that lacks it."""
+    try:
+        yield
+    except Fenced:
+        if journal.behind:
+            _closed(run, stream)
+            lost.displaced(run.showing.warn, stream.state)
+        raise
+
+
 def _stopped(run: Run, stream: Stream[Rollout], journal: PatientJournal) -> None:
     """Close every session of every play, and say who is not known to be in order."""
+    _closed(run, stream)
+    if stream.state.plays:
+        lost.unknown(run.showing.warn, run.rollout, stream.state, journal.failure if journal.behind else None)
+
+
+def _closed(run: Run, stream: Stream[Rollout]) -> None:
     for outside in run.outsides:
         outside.sessions.close()
     stream.close()
-    if stream.state.plays:
-        lost.unknown(run.showing.warn, run.rollout, stream.state, journal.failure)

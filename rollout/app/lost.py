@@ -61,6 +61,14 @@ def unknown(say: Say, rollout: str, state: Rollout, failure: StoreError | None =
         say(ANEW)
 
 
+def displaced(say: Say, state: Rollout) -> None:
+    """Say what is so where another rollout has begun in a state that knows nothing of this one."""
+    say("what is so, as this command remembers it and the state does not:")
+    for line in standing(state):
+        say(f"  {line}")
+    say(ANEW)
+
+
 def exit_code(state: Rollout, signal: str, failure: StoreError | None) -> int:
     """Return what a rollout ends with that stops as it is: 130 and 143 say that nothing is half-way (playbook.md)."""
     if failure is not None:

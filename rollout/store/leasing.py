@@ -5,8 +5,8 @@ A lease does not expire. Its number is the epoch that hosts compare: it only gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
@@ -23,12 +23,20 @@ SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after t
 class Hold:
     """What a process took: the leases of these apps, each with its environment, under one number, at a time.
 
-    Numbers are given out again by a state that went back: the time tells them apart.
+    Numbers are given out again by a state that went back: the time tells them apart. ``before``: number and time of
+    the leases as they were.
     """
 
     number: int = 0
     since: str = ""
     apps: tuple[tuple[str, str], ...] = ()
+    before: frozenset[tuple[int, str]] = frozenset()
+
+
+def taking(connection: Connection, rollout: str, take: Callable[[Connection], int]) -> Hold:
+    """Take leases; return what was taken, and what was there before."""
+    before = frozenset((row.number, row.since) for row in connection.execute(select(leases.c.number, leases.c.since)))
+    return replace(hold_of(connection, rollout, take(connection)), before=before)
 
 
 def take(
@@ -176,19 +184,25 @@ def hold_of(connection: Connection, rollout: str, number: int) -> Hold:
     """Return what was taken: the leases of a rollout under a number."""
     mine = (leases.c.rollout == rollout, leases.c.number == number)
     found = [_lease(row) for row in connection.execute(select(leases).where(*mine))]
-    apps = tuple((lease.environment, lease.app) for lease in found)
-    return Hold(number=number, since=max((lease.since for lease in found), default=""), apps=apps)
+    since = max((lease.since for lease in found), default="")
+    apps = tuple((lease.environment, lease.app) for lease in found if lease.since == since)
+    return Hold(number=number, since=since, apps=apps)
 
 
 def went_back(connection: Connection, hold: Hold, now: str) -> bool:
     """Return whether the state is one from before these leases were taken, and nobody has taken any of them since.
 
     Whoever did was heard of later than we took them, whatever the number and whether it still holds it; but for one
-    that lives, whose clock may be behind.
+    that lives, whose clock may be behind, and is not the one that we came after.
     """
     found = [lease_of(connection, environment, app) for environment, app in hold.apps]
-    older = (x.heartbeat < hold.since and not (x.rollout and lives(x, now)) for x in found)
-    return bool(found) and all(older)
+    return bool(found) and all(_is_older(lease, hold, now) for lease in found)
+
+
+def _is_older(lease: Lease, hold: Hold, now: str) -> bool:
+    """Return whether a lease is one from before it was taken."""
+    came_before = (lease.number, lease.since) in hold.before
+    return lease.heartbeat < hold.since and (came_before or not (lease.rollout and lives(lease, now)))
 
 
 def mine(connection: Connection, rollout: str) -> int:

@@ -95,7 +95,7 @@ class Store:
     def _taken(self, rollout: str, take: Callable[[Connection], int]) -> int:
         """Take leases; where the answer was lost, see whether they are this process's all the same."""
         try:
-            hold = self.database.write(lambda connection: leasing.hold_of(connection, rollout, take(connection)))
+            hold = self.database.write(lambda connection: leasing.taking(connection, rollout, take))
         except StoreError:
             with suppress(StoreError), self.database.reading(fresh=True) as connection:
                 hold = leasing.hold_of(connection, rollout, leasing.mine(connection, rollout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -158,8 +159,10 @@ class Older:
 
     @classmethod
     @contextmanager
-    def of(cls, folder: Path, *, taken_before: bool = False) -> Iterator[Older]:
-        """``taken_before``: r1 was somebody else's once, and taken over; the older state is of then."""
+    def of(cls, folder: Path, *, taken_before: bool = False, holding: bool = False) -> Iterator[Older]:
+        """``taken_before``: r1 was somebody else's once, and taken over; ``holding``: the older state is of while r0
+        was at work, by the same process.
+        """
         bench, seat, lost = SqliteBench(folder), Seat(), list[StoreError]()
         with many_of(bench) as many, ExitStack() as stack:
             store = many()
@@ -176,7 +179,10 @@ class Older:
                 store.retake("r1", "ann")
             else:
                 store.take("default", "shop", "r0", "ann")
+                if holding:
+                    raw.backup(copies[0])
                 store.release("r0")
+                time.sleep(0.002)  # the times of leases have milliseconds
                 store.take("default", "shop", "r1", "ann")
             insist = partial(store.insist, "r1")
             patient = PatientJournal(lambda: store.journal("r1"), lost.append, clock=lambda: seat.at, insist=insist)
@@ -200,9 +206,13 @@ class Older:
 
 
 @pytest.mark.fault("F5")
-def test_a_standby_without_the_lease_itself_is_waited_for(tmp_path: Path) -> None:
-    """Nobody took the rollout over: nobody knows of it. Once it is there again, the rest follows."""
-    with Older.of(tmp_path) as older:
+@pytest.mark.parametrize("holding", [False, True])
+def test_a_standby_without_the_lease_itself_is_waited_for(tmp_path: Path, holding: bool) -> None:
+    """Nobody took the rollout over: nobody knows of it. Once it is there again, the rest follows.
+
+    Who held the app before it, and ended, is nobody else, though its process lives.
+    """
+    with Older.of(tmp_path, holding=holding) as older:
         older.goes_back()
         older.store.heartbeat("r1")
         assert older.store.holds("r1"), "nobody else has it, and balancers may still be written to"
