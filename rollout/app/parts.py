@@ -226,6 +226,7 @@ def _preflights(
             leave_out=look.leave_out,
             state_lost=look.above is not None,
             say=look.say,
+            warn=look.warn,
         )
         for number, (part, outside, sending) in enumerate(zip(parts, outsides, sendings, strict=True))
     ]

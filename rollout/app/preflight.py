@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """What one look at the fleet of a play is made of. ``say``: tells a person what is being done."""
+    """What one look at the fleet of a play is made of.
+
+    ``say``: tells a person what is being done; ``warn``: what is said whatever the output is.
+    """
 
     play: Play
     release: Release
@@ -61,6 +64,7 @@ class Preflight:
     state_lost: bool = False  # what hosts remember of other rollouts is nobody's any more
     several: bool = False  # plays in this rollout
     say: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
 
 Looking = Callable[[Preflight, int], Plan]  # of one play; the number is its epoch
@@ -275,7 +279,7 @@ def question_of(
         spare=_spare(preflight),
         fleet_release=next(reversed(store.standing(play.environment, play.app)), ""),
         in_service=_in_service(play, asks, seen, pools),
-        left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s)), preflight.say),
+        left_out=left_out(store, play, (h for h, s in seen.items() if _is_out(s)), preflight.warn),
         epoch=epoch,
         restored=fencing.restored(_as_seen(preflight, seen, epoch)),
     )

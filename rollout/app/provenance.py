@@ -38,10 +38,11 @@ CLAIMS = (
     "JOB_NAME",
 )
 GIT_S = 5.0
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@|([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)  # of a URL
-# Of a server's state, whose user may be `name@server` and whose password may have anything in it.
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/\s]*@", re.IGNORECASE)  # of a URL, before its path
+# Of a server's state, whose user may be `name@server` and whose password may have anything in it, also in its query.
 _STATE = re.compile(r"(--state=)?postgres(ql)?://", re.IGNORECASE)
-_ITS_PASSWORD = re.compile(r"(://[^:/]*:).*@|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE | re.DOTALL)
+_ITS_PASSWORD = re.compile(r"(://[^:/]*:).*@", re.DOTALL)
+_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 _SHORT = re.compile(r"(-[byCK]*e)(.*)", re.DOTALL)  # -e, also behind flags
 
 
@@ -84,7 +85,7 @@ def fleet(request: Request) -> list[str]:
     words += ["-b"] * bool(request.become) + ["-K"] * bool(request.become_password)
     shown = _without_password(state)
     unsaid = is_default or (shown != state and not request.state)  # a password in the environment stays there
-    return words + ([] if unsaid else ["--state", shown.replace(f":{HIDDEN}@", "@")])
+    return words + ([] if unsaid else ["--state", _bare(shown)])
 
 
 def user() -> str:
@@ -115,8 +116,15 @@ def without_values(argv: Sequence[str]) -> list[str]:
 
 def _without_password(word: str) -> str:
     """Return a word with the password of its URL left out, such as that of ``--state``."""
-    pattern = _ITS_PASSWORD if _STATE.match(word) else _PASSWORD
-    return pattern.sub(lambda found: f"{found[1]}{HIDDEN}@" if found[1] else f"{found[2]}{HIDDEN}", word)
+    if not _STATE.match(word):
+        return _PASSWORD.sub(rf"\1{HIDDEN}@", word)
+    return _ITS_PASSWORD.sub(rf"\1{HIDDEN}@", _IN_QUERY.sub(rf"\1{HIDDEN}", word))
+
+
+def _bare(url: str) -> str:
+    """Return a URL without the places of its password: it is to be had from elsewhere (docs/state.md)."""
+    kept = re.sub(rf"(?<=[?&])(ssl)?password={re.escape(HIDDEN)}(&|$)", "", url, flags=re.IGNORECASE)
+    return kept.replace(f":{HIDDEN}@", "@").rstrip("?&")
 
 
 def _names_only(word: str) -> str:

@@ -26,6 +26,10 @@ from rollout.app.request import Request
         ("--state postgresql://me@corp:hunter2@db/x", "--state postgresql://me@corp:***@db/x"),
         ("https://me@files:8443/npm/@scope/pkg.tgz", "https://me@files:8443/npm/@scope/pkg.tgz"),
         ("-m see https://ci:8080/job/1 for ann@corp", "-m see https://ci:8080/job/1 for ann@corp"),
+        ("https://files:8443/npm/@scope/pkg.tgz", "https://files:8443/npm/@scope/pkg.tgz"),
+        ("--state ssh://db:22/srv/s?jump=ops@bastion:2222", "--state ssh://db:22/srv/s?jump=ops@bastion:2222"),
+        ("--state ssh://[fe80::1]:22/srv/s?jump=o@b", "--state ssh://[fe80::1]:22/srv/s?jump=o@b"),
+        ("--state ssh://ann:hunter2@db:22/srv@x", "--state ssh://ann:***@db:22/srv@x"),
         ("--state ssh://ann@db:22/srv@x", "--state ssh://ann@db:22/srv@x"),
         ("-e token=hunter2 --extra-vars={hunter2}", "-e token=*** --extra-vars=***"),
         ("-ye token=hunter2 -bKetoken=hunter2 -y", "-ye token=*** -bKetoken=*** -y"),
@@ -52,4 +56,7 @@ def test_what_says_which_fleet_is_meant_is_kept_to_be_typed_again(monkeypatch: p
                    become_password="ref", extra_vars={"token": "hunter2"})  # fmt: skip
     said = ["--env", "prod", "-u", "deploy", "--private-key", "k", "-b", "-K", "--state", "postgresql://me@db/x"]
     assert fleet(more) == said
-    assert fleet(replace(more, state="postgresql://me:hunter2@db/x")) == said, "its password is to be had elsewhere"
+    for typed in ("://me:hunter2@db/x", "://me@db/x?password=hunter2", "://me:a@db/x?sslpassword=hunt@er2"):
+        assert fleet(replace(more, state=f"postgresql{typed}")) == said, "its password is to be had elsewhere"
+    two = fleet(replace(more, state="postgresql://me@db:5432/x?a=b&password=hun@ter2&c=d"))
+    assert two[-1] == "postgresql://me@db:5432/x?a=b&c=d"
