@@ -29,7 +29,7 @@ from rollout.app.voice import voice
 from rollout.app.vouching import admitted, vouched_for
 from rollout.app.withheld import refuse_without
 from rollout.engine.rollout import Rollout, evolve, initial
-from rollout.errors import Fenced, Reason, Refused, RolloutError, StoreError, spent
+from rollout.errors import Fenced, Reason, Refused, RolloutError, StoreError, WentBack, spent
 from rollout.model.event import Event, RolloutStarted
 from rollout.model.plan import Plan
 from rollout.model.play import ArtifactAsk
@@ -286,7 +286,7 @@ def _displaced(run: Run, stream: Stream[Rollout], journal: PatientJournal) -> It
     try:
         yield
     except Fenced:
-        if journal.behind:
+        if journal.behind and isinstance(journal.failure, WentBack):
             _closed(run, stream)
             lost.displaced(run.showing.warn, stream.state)
         raise

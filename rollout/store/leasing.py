@@ -5,8 +5,8 @@ A lease does not expire. Its number is the epoch that hosts compare: it only gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
@@ -23,19 +23,20 @@ SILENT_S = 60.0  # a holder that cannot be seen from here counts as gone after t
 class Hold:
     """What a process took: the leases of these apps, each with its environment, under one number, at a time.
 
-    Numbers are given out again by a state that went back: the time tells them apart. ``before``: number and time of
-    the leases as they were.
+    Numbers are given out again by a state that went back: the time tells them apart. ``before``: when those who had
+    the leases by then, each with its number and time, had last been heard of.
     """
 
     number: int = 0
     since: str = ""
     apps: tuple[tuple[str, str], ...] = ()
-    before: frozenset[tuple[int, str]] = frozenset()
+    before: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
 
 def taking(connection: Connection, rollout: str, take: Callable[[Connection], int]) -> Hold:
     """Take leases; return what was taken, and what was there before."""
-    before = frozenset((row.number, row.since) for row in connection.execute(select(leases.c.number, leases.c.since)))
+    there = map(_lease, connection.execute(select(leases)))
+    before = {(lease.number, lease.since): lease.heartbeat for lease in there}
     return replace(hold_of(connection, rollout, take(connection)), before=before)
 
 
@@ -201,7 +202,7 @@ def went_back(connection: Connection, hold: Hold, now: str) -> bool:
 
 def _is_older(lease: Lease, hold: Hold, now: str) -> bool:
     """Return whether a lease is one from before it was taken."""
-    came_before = (lease.number, lease.since) in hold.before
+    came_before = lease.heartbeat <= hold.before.get((lease.number, lease.since), "")  # and says no more since
     return lease.heartbeat < hold.since and (came_before or not (lease.rollout and lives(lease, now)))
 
 

@@ -106,6 +106,7 @@ class PatientJournal:
             there = self._after(journal.read())
             if [encode(r.event) for r in there] != [encode(e) for e in self.kept[: len(there)]]:
                 self._failed_at = float("-inf")  # intentions in doubt were written, and nobody went by them
+                self._insist()  # or another process wrote them
                 return False
             written = journal.append(self.kept[len(there) :])
         except Fenced:

@@ -15,7 +15,7 @@ from rollout.app import apply
 from rollout.errors import Fenced, StoreError, Unwritten
 from rollout.model.event import HaltOrdered
 from rollout.model.verdict import Cause
-from rollout.store import patient
+from rollout.store import leasing, patient
 from rollout.store.store import open_store
 from tests.store.stories import started, step
 
@@ -113,6 +113,28 @@ def test_who_is_displaced_says_what_only_it_remembers(
         assert any("web1" in line for line in scene.said[at:])
         assert any("--state-lost" in line for line in scene.said[at:])
         assert scene.outside.done == ["closed"]
+
+
+@pytest.mark.parametrize("wrote", [False, True])
+def test_who_is_taken_over_in_a_state_that_is_whole_is_told_of_no_lost_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrote: bool
+) -> None:
+    """It could not be asked for a while, and a colleague went on with the rollout."""
+    with Scene.of(tmp_path) as scene:
+
+        def then(stream: Any, journal: Any) -> Any:
+            journal.failure = StoreError("E_JOURNAL_OPEN: nobody answers there")
+            scene.put(scene.whole)
+            monkeypatch.setattr(leasing, "alive", lambda _: False)
+            other = open_store(str(scene.path))
+            other.retake("r1", "eve")
+            if wrote:
+                other.journal("r1").append(step(3))
+            stream.record(step(2)[:1])
+
+        with pytest.raises(Fenced):
+            scene.performed(then, monkeypatch)
+        assert not any("--state-lost" in line for line in scene.said)
 
 
 def test_nobody_is_told_of_a_lost_state_that_has_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from rollout.errors import Fenced, RolloutError, StoreError, Unwritten, WentBack
 from rollout.model.event import HaltOrdered, Record
 from rollout.model.verdict import Cause
 from rollout.ports import Journal
+from rollout.store import leasing
 from rollout.store.patient import EVERY_S, PATIENCE_S, PatientJournal
 from rollout.store.store import Store
 from rollout.testing.journal import JournalCut, SimulatedJournal
@@ -258,6 +259,30 @@ def test_in_an_older_state_the_same_rollout_is_one_process_alone(tmp_path: Path,
         else:
             assert older.many().retake("r1", "eve") == 2, "the number that is ours too"
         assert older.is_fenced()
+
+
+@pytest.mark.fault("F5")
+@pytest.mark.parametrize("speaks", [False, True])
+def test_in_an_older_state_who_held_it_before_and_speaks_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks: bool
+) -> None:
+    """It was silent, on a machine that nobody here sees, and was taken over; in the state of before it goes on."""
+    at = ["2026-11-29T12:00:00.000Z"]
+    monkeypatch.setattr(leasing, "alive", lambda _: None)
+    with many_of(SqliteBench(tmp_path)) as many, closing(sqlite3.connect(":memory:")) as older:
+        first, ours = many(), many()
+        first.now = ours.now = lambda: at[0]
+        first.take("default", "shop", "r1", "ann")
+        first.journal("r1").append([started()])
+        with closing(sqlite3.connect(tmp_path / "state.db")) as raw:
+            raw.backup(older)
+            at[0] = "2026-11-29T12:01:10.000Z"
+            assert ours.retake("r1", "eve") == 2
+            older.backup(raw)
+        if speaks:
+            at[0] = "2026-11-29T12:01:09.000Z"  # by a clock that is behind
+            first.heartbeat("r1")
+        assert ours.holds("r1") is not speaks
 
 
 @pytest.mark.fault("F5")
