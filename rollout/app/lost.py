@@ -48,7 +48,7 @@ def ended(say: Say, rollout: str, state: Rollout, journal: PatientJournal) -> No
         say(f"when it can be written: rollout heal {rollout} looks at the hosts, and ends it there too")
 
 
-def unknown(say: Say, rollout: str, state: Rollout, failure: StoreError | None = None) -> None:
+def unknown(say: Say, rollout: str, state: Rollout, failure: StoreError | None) -> None:
     """Say who is not known to be in order when a rollout stops as it is, and what to type."""
     say("stopped without waiting. What is so, as this command remembers it:")
     for line in standing(state):

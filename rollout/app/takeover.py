@@ -39,7 +39,7 @@ from rollout.posix.op import Epoch
 from rollout.report.standing import unheard
 from rollout.report.text import inert
 from rollout.secrets.redaction import redaction
-from rollout.store.journal import ANEW
+from rollout.store.journal import WITHOUT_BACKUP
 from rollout.store.place import state_url
 from rollout.store.rows import StoredRollout
 from rollout.store.store import Store
@@ -241,7 +241,7 @@ def _left(store: Store, rollout: str, instead: str) -> Left:
     try:
         records = store.journal(found.id).read()
     except Broken as error:  # and it holds its app for ever
-        raise Broken(f"{error} {ANEW}") from error
+        raise Broken(f"{error} {WITHOUT_BACKUP}") from error
     started = next(r.event for r in records if isinstance(r.event, RolloutStarted))
     state = fold(initial(), (r.event for r in records))
     return Left(id=found.id, state=state, provenance=started.provenance)

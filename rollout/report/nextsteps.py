@@ -33,7 +33,7 @@ def next_steps(board: Board) -> list[str]:
     if stranded and all(_balancers_fault(board.rows[h].stuck) for h in stranded):
         return [
             f"mend the balancer that is named above, it is what {names(stranded)} waits for; the evidence: {show}",
-            *(f"when it answers, put {h} back: {line}" for h in stranded[:5] for line in by_hand(board, h)),
+            *(f"when it answers, put {h} back: {line}" for h in stranded[:5] for line in _by_hand(board, h)),
             "then apply again: hosts that are right already are left alone",
         ]
     if stranded:
@@ -74,7 +74,7 @@ def _balancers_fault(stuck: Outcome | None) -> bool:
     return stuck is not None and stuck.cause is Cause.BALANCER
 
 
-def by_hand(board: Board, host: HostName) -> list[str]:
+def _by_hand(board: Board, host: HostName) -> list[str]:
     """Say to which sockets to say what, for the pools that would not take a host back."""
     plan, stuck = board.plan_of(host), board.rows[host].stuck
     if plan is None or stuck is None or board.play is None:

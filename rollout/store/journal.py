@@ -25,7 +25,9 @@ from rollout.store.quick import Quick
 from rollout.store.schema import leases, records, rollouts
 
 BACKUP = "Bring the state back from a backup."
-ANEW = "Without one, begin a new state (--state) with what is on the hosts: rollout adopt PLAYBOOK --state-lost."
+WITHOUT_BACKUP = (
+    "Without one, begin a new state (--state) with what is on the hosts: rollout adopt PLAYBOOK --state-lost."
+)
 _mine = (
     leases.c.rollout == bindparam("mine"),
     leases.c.number == bindparam("my_number"),

@@ -30,7 +30,7 @@ from rollout.posix.stateop import ReadState, WriteState
 from rollout.store import tables
 from rollout.store.copied import OUTBOX, ascii_line, engine, header, leases_text, outbox
 from rollout.store.database import ServerClock
-from rollout.store.journal import ANEW, BACKUP, fitting
+from rollout.store.journal import BACKUP, WITHOUT_BACKUP, fitting
 from rollout.store.lines import Newer, named, take_in, wrong_in
 from rollout.store.owned import has_key, lay_key
 from rollout.store.schema import leases, records, rollouts
@@ -240,7 +240,7 @@ class RemoteDatabase:
             try:
                 fitting(rollout, tuple(rows))
             except Broken as error:  # and with it all that is kept there
-                raise StoreError(f"{error} {ANEW}") from error
+                raise StoreError(f"{error} {WITHOUT_BACKUP}") from error
         ends = (named(new.lines) or ["what was read before"])[-1]
         raise self._damaged(f"all records hold up to {ends}, but not what stands behind it, or beside it (orders)")
 
@@ -256,7 +256,7 @@ class RemoteDatabase:
         connection.execute(update(leases).where(leases.c.rollout.in_(over)).values(rollout=""))
 
     def _damaged(self, what: str) -> StoreError:
-        return StoreError(f"E_CHAIN: {self.place}: {what}. Nothing in it is believed. {BACKUP} {ANEW}")
+        return StoreError(f"E_CHAIN: {self.place}: {what}. Nothing in it is believed. {BACKUP} {WITHOUT_BACKUP}")
 
     def _part(self, reply: Reply, mark: str) -> bytes:
         """Return what stands in the lines of one mark."""

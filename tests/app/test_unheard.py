@@ -36,7 +36,7 @@ def story(where: Any) -> Story:
 def test_who_stops_waiting_is_told_which_task_may_still_be_at_work(where: str) -> None:
     told, said = story(where), list[str]()
     state = fold(initial(), told.events)
-    lost.unknown(said.append, "r1", state)
+    lost.unknown(said.append, "r1", state, None)
     assert f"  NOT KNOWN TO HAVE ENDED, and perhaps still at work: before_rollout: {WHERE[where]}" in said
     assert lost.exit_code(state, "SIGINT", None) == 5
     assert lost.exit_code(fold(initial(), told.events[:-1]), "SIGINT", None) == 130

@@ -13,13 +13,10 @@ import pytest
 
 from rollout.app import apply
 from rollout.errors import Fenced, StoreError, Unwritten
-from rollout.model.event import HaltOrdered
-from rollout.model.verdict import Cause
 from rollout.store import leasing, patient
 from rollout.store.store import open_store
-from tests.store.stories import started, step
+from tests.store.stories import HALT, started, step
 
-HALT = HaltOrdered(cause=Cause.CONTROLLER, reason="the state could not be written", revert=False)
 KNOWS_NOTHING = "what is so, as this command remembers it and the state does not:"
 
 

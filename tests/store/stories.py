@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout.model.check import HttpCheck
-from rollout.model.event import Provenance, RolloutFinished, RolloutStarted, StepFinished, StepStarted
+from rollout.model.event import HaltOrdered, Provenance, RolloutFinished, RolloutStarted, StepFinished, StepStarted
 from rollout.model.host import Connection, HostName
 from rollout.model.plan import (
     Batch,
@@ -22,7 +22,7 @@ from rollout.model.plan import (
 )
 from rollout.model.pool import HaproxyPool, Member, PoolName
 from rollout.model.release import Process, Release, ReleaseId, Site
-from rollout.model.verdict import Outcome
+from rollout.model.verdict import Cause, Outcome
 
 OLD, NEW = ReleaseId("1.0.0"), ReleaseId("2.0.0")
 
@@ -105,4 +105,5 @@ def step(op: int, host: str = "web1") -> tuple[StepStarted, StepFinished]:
 
 
 SUCCEEDED = RolloutFinished(end="succeeded", reason="every host is on 2.0.0", exit_code=0)
+HALT = HaltOrdered(cause=Cause.CONTROLLER, reason="the state could not be written", revert=False)
 REVERTED = RolloutFinished(end="reverted", reason="web1 failed its checks", exit_code=4)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import Fenced, RolloutError, StoreError, Unwritten, WentBack
-from rollout.model.event import HaltOrdered, Record
-from rollout.model.verdict import Cause
+from rollout.model.event import Record
 from rollout.ports import Journal
 from rollout.store import leasing
 from rollout.store.patient import EVERY_S, PATIENCE_S, PatientJournal
@@ -22,9 +21,7 @@ from rollout.store.store import Store
 from rollout.testing.journal import JournalCut, SimulatedJournal
 from rollout.testing.store_contract import many_of
 from tests.store.benches import SqliteBench
-from tests.store.stories import SUCCEEDED, started, step
-
-HALT = HaltOrdered(cause=Cause.CONTROLLER, reason="the state could not be written", revert=False)
+from tests.store.stories import HALT, SUCCEEDED, started, step
 
 
 @dataclass(slots=True)
@@ -302,3 +299,14 @@ def test_of_several_leases_one_that_is_anothers_is_noticed(tmp_path: Path) -> No
         assert not ours.knows("r1")
         ours.release("r1")
         assert not ours.holds("r1"), "who has nothing holds nothing"
+
+
+def test_what_an_earlier_process_left_under_the_same_id_elsewhere_is_not_counted(tmp_path: Path) -> None:
+    """A plan file has one id, whatever environment it is applied to; a process that is gone left its lease there."""
+    with many_of(SqliteBench(tmp_path)) as many:
+        gone, ours = many(), many()
+        gone.now = lambda: "2026-11-29T12:00:00.000Z"
+        assert gone.take("prod", "shop", "r1", "ann") == ours.take("default", "shop", "r1", "ann") == 1
+        ours.heartbeat("r1")
+        ours.journal("r1").append([started()])
+        assert ours.holds("r1")
